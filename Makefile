@@ -1,0 +1,61 @@
+# factorymon: sensor data from Kafka into PostgreSQL, exactly once.
+# `make help` lists the targets.  PG_CONFIG=... chooses the PostgreSQL.
+
+MODULE_big = factorymon
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+EXTENSION = factorymon
+DATA = $(wildcard sql/factorymon--*.sql)
+PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
+EXTRA_CLEAN = $(patsubst %.c,%.bc,$(wildcard src/*.c))
+
+# Tests of the SQL surface; `make installcheck` runs them against a running
+# server, with or without shared_preload_libraries: what needs background
+# workers is in REGRESS_PRELOADED and joins in when the server has them.
+REGRESS_ALWAYS = decode rebuild classify
+REGRESS_PRELOADED = options threshold pipeline privileges seek ledger status
+REGRESS = $(REGRESS_ALWAYS) $(REGRESS_PRELOADED)
+REGRESS_OPTS = --inputdir=test --encoding=UTF8
+
+PG_CPPFLAGS = $(shell pkg-config --cflags rdkafka json-c)
+PG_CFLAGS = -Wshadow=compatible-local
+SHLIB_LINK = $(shell pkg-config --libs rdkafka json-c) -lpthread
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+.PHONY: help producer demo test test-long deps
+
+##@ Build
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' \
+		$(firstword $(MAKEFILE_LIST))
+	@printf '\nOf PGXS\n'
+	@printf '  make %-14s %s\n' all 'build the extension (the default)' \
+		install 'install it into the PostgreSQL of PG_CONFIG' \
+		uninstall 'remove it from there' \
+		installcheck 'run the SQL tests against the running server' \
+		clean 'remove what was built'
+
+deps: ## install the packages that build, test and demo need (apt)
+	tools/install-deps --test
+
+producer: ## build the sensor simulator and the embedded broker
+	$(MAKE) -C producer
+
+##@ Use and test
+demo: ## the whole way, live in the terminal (DEMO_SECONDS=30 ends by itself)
+	tools/demo
+
+test: ## everything that CI runs; ends with totals
+	tools/test
+
+test-long: ## what takes longer; prints its budget first
+	tools/test --long
+
+clean: clean-producer
+.PHONY: clean-producer
+clean-producer:
+	$(MAKE) -C producer clean

@@ -1,0 +1,608 @@
+/*
+ * options.c - what the producer was asked to do
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ * The table "settings" is the only place that knows names: the option parser,
+ * the reading of the environment and the help text are made from it.  To add
+ * a setting: a line there and a case in set_option.
+ */
+#include "options.h"
+
+#include "buf.h"
+#include "canon.h"
+#include "clock.h"
+#include "malform.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef enum Id
+{
+	OPT_NONE = 256,				/* a heading; ids must not be characters */
+	OPT_SENSOR_ID, OPT_SENSOR_TYPE, OPT_INTERVAL, OPT_SECTION, OPT_MACHINE,
+	OPT_ZONE, OPT_BROKERS, OPT_TOPIC, OPT_BASE, OPT_WARNING, OPT_CRITICAL,
+	OPT_SENSORS, OPT_ANOMALIES, OPT_WARNING_SHARE, OPT_CRITICAL_SHARE,
+	OPT_SEED, OPT_START, OPT_RECORD_TIME, OPT_RATE, OPT_COUNT, OPT_DURATION,
+	OPT_MALFORMED, OPT_MALFORMED_KINDS, OPT_TOMBSTONES, OPT_EXTRA, OPT_BIG,
+	OPT_BIG_BYTES, OPT_UNKEYED, OPT_COMPRESSION, OPT_LINGER, OPT_TXN_SHARE,
+	OPT_ABORT_SHARE, OPT_TXN_SIZE, OPT_TXN_BY, OPT_TXN_ID, OPT_FLUSH_TIMEOUT,
+	OPT_PRODUCER_ID, OPT_HEARTBEAT, OPT_TRUTH, OPT_PRINT, OPT_DRY_RUN,
+	OPT_VERBOSE, OPT_HELP, OPT_VERSION, OPT_PROPERTY
+} Id;
+
+typedef struct Setting
+{
+	int			id;
+	const char *name;			/* of the option, or a heading */
+	const char *arg;			/* NULL: takes none */
+	const char *env;			/* NULL: option only */
+	const char *help;
+	const char *alias;			/* another name of the option, or NULL */
+} Setting;
+
+static const Setting settings[] = {
+	{OPT_NONE, "Sensor", NULL, NULL, NULL, NULL},
+	{OPT_SENSOR_ID, "sensor-id", "ID", "SENSOR_ID",
+	"id, or start of the ids of many [type-host]", NULL},
+	{OPT_SENSOR_TYPE, "sensor-type", "TYPE", "SENSOR_TYPE",
+		"temperature, vibration, energy, humidity, pressure"
+	" [temperature; of many: all]", NULL},
+	{OPT_INTERVAL, "sampling-interval", "SECONDS", "SAMPLING_INTERVAL",
+	"between two readings [by type: 3, 4, 10, 5, 5]", "interval"},
+	{OPT_SECTION, "factory-section", "NAME", "FACTORY_SECTION",
+	"[production; of many: spread]", NULL},
+	{OPT_MACHINE, "machine-id", "ID", "MACHINE_ID",
+	"[machine-001; of many: one per five sensors]", NULL},
+	{OPT_ZONE, "zone", "NAME", "ZONE", "[zone-a; of many: spread]", NULL},
+	{OPT_BASE, "base-value", "X", "BASE_VALUE", "[by type]", NULL},
+	{OPT_WARNING, "warning-threshold", "X", "WARNING_THRESHOLD",
+	"[by type]", NULL},
+	{OPT_CRITICAL, "critical-threshold", "X", "CRITICAL_THRESHOLD",
+	"[by type]", NULL},
+	{OPT_NONE, "Simulation", NULL, NULL, NULL, NULL},
+	{OPT_SENSORS, "sensors", "N", NULL, "how many [1]", NULL},
+	{OPT_ANOMALIES, "anomalies", "HOW", NULL,
+		"episodes (minutes, on a third of the sensors), independent"
+	" (per reading), none [episodes]", NULL},
+	{OPT_WARNING_SHARE, "warning-share", "P", NULL,
+	"of readings near the warning threshold [0.15]", NULL},
+	{OPT_CRITICAL_SHARE, "critical-share", "P", NULL,
+	"of readings near or above the critical one [0.05]", NULL},
+	{OPT_SEED, "seed", "N", NULL, "same seed, same content [random]", NULL},
+	{OPT_START, "start", "TIME", NULL,
+		"event time of the first readings, advancing by the interval"
+		" however fast they are sent (RFC 3339, @seconds or now)"
+	" [the wall clock]", NULL},
+	{OPT_RECORD_TIME, "record-time", "WHICH", NULL,
+	"timestamp of the Kafka record: now or event [now]", NULL},
+	{OPT_NONE, "Amount", NULL, NULL, NULL, NULL},
+	{OPT_RATE, "rate", "R", NULL,
+	"messages/s in all, 0 as fast as possible [as sampled]", NULL},
+	{OPT_COUNT, "count", "N", NULL, "stop after N messages", NULL},
+	{OPT_DURATION, "duration", "SECONDS", NULL, "stop after that time", NULL},
+	{OPT_NONE, "Content (shares are 0 to 1, of all messages)", NULL, NULL,
+	NULL, NULL},
+	{OPT_MALFORMED, "malformed", "P", NULL, "broken messages [0]", NULL},
+	{OPT_MALFORMED_KINDS, "malformed-kinds", "LIST", NULL,
+	"of these kinds only (below) [all]", NULL},
+	{OPT_TOMBSTONES, "tombstones", "P", NULL, "records without value [0]",
+	NULL},
+	{OPT_EXTRA, "extra", "P", NULL,
+	"good messages with unknown members and unusual spellings [0]", NULL},
+	{OPT_BIG, "big", "P", NULL, "good messages padded with a member [0]",
+	NULL},
+	{OPT_BIG_BYTES, "big-bytes", "N", NULL, "to about this size [900000]",
+	NULL},
+	{OPT_UNKEYED, "unkeyed", NULL, NULL,
+	"no key: readings of a sensor go to any partition", NULL},
+	{OPT_NONE, "Kafka", NULL, NULL, NULL, NULL},
+	{OPT_BROKERS, "kafka-brokers", "LIST", "KAFKA_BROKERS",
+	"[localhost:9092,localhost:9094,localhost:9096]", "brokers"},
+	{OPT_TOPIC, "sensor-topic", "NAME", "SENSOR_TOPIC", "[sensor-data]",
+	"topic"},
+	{OPT_PROPERTY, "property", "NAME=VALUE", "KAFKA_CONFIG_NAME",
+		"-X NAME=VALUE: any librdkafka property, repeatable; also"
+	" KAFKA_SECURITY_..., KAFKA_SASL_..., KAFKA_SSL_...", NULL},
+	{OPT_COMPRESSION, "compression", "CODEC", NULL,
+	"none, gzip, snappy, lz4, zstd [none]", NULL},
+	{OPT_LINGER, "linger", "MS", NULL, "wait to fill batches [20]", NULL},
+	{OPT_TXN_SHARE, "transaction-share", "P", NULL,
+	"of messages sent in transactions, by a second client [0]", NULL},
+	{OPT_ABORT_SHARE, "abort-share", "P", NULL,
+	"of these transactions aborted on purpose [0]", NULL},
+	{OPT_TXN_SIZE, "transaction-size", "N", NULL, "messages in one [100]",
+	NULL},
+	{OPT_TXN_BY, "transaction-by", "WHAT", NULL,
+		"message: drawn for each; sensor: some sensors always (keeps the"
+	" order of each) [message]", NULL},
+	{OPT_TXN_ID, "transactional-id", "ID", NULL, "[producer id]", NULL},
+	{OPT_FLUSH_TIMEOUT, "flush-timeout", "SECONDS", NULL,
+	"wait for deliveries after a signal [30]", NULL},
+	{OPT_NONE, "Reports", NULL, NULL, NULL, NULL},
+	{OPT_PRODUCER_ID, "producer-id", "ID", NULL,
+	"in heartbeats [sensor id; of many: producer-host]", NULL},
+	{OPT_HEARTBEAT, "heartbeat", "SECONDS", NULL,
+	"between heartbeat records, 0 for none [10]", NULL},
+	{OPT_TRUTH, "truth", "FILE", NULL,
+	"append a line for each record that the broker confirmed", NULL},
+	{OPT_PRINT, "print", NULL, NULL,
+	"each message on stdout: kind, key, payload (hex unless a reading)",
+	NULL},
+	{OPT_DRY_RUN, "dry-run", NULL, NULL, "print only, no Kafka", NULL},
+	{OPT_VERBOSE, "verbose", NULL, NULL, "-v: progress and library log",
+	NULL},
+	{OPT_HELP, "help", NULL, NULL, NULL, NULL},
+	{OPT_VERSION, "version", NULL, NULL, NULL, NULL},
+};
+
+#define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+static void
+print_help(void)
+{
+	printf("factorymon-producer %s simulates sensors and sends their readings"
+		   " to Kafka.\n\nUsage: factorymon-producer [OPTION]...\n",
+		   FM_VERSION);
+	for (size_t i = 0; i < N_SETTINGS; i++)
+	{
+		const Setting *s = &settings[i];
+		int			used;
+
+		if (s->id == OPT_NONE)
+		{
+			printf("\n%s:\n", s->name);
+			continue;
+		}
+		if (s->help == NULL)
+			continue;
+		used = printf("  --%s%s%s", s->name, s->arg ? " " : "",
+					  s->arg ? s->arg : "");
+		printf("%*s%s\n", used < 30 ? 30 - used : 1, "", s->help);
+		if (s->env)
+			printf("%32senvironment: %s\n", "", s->env);
+	}
+	printf("\nMalformed kinds:\n");
+	for (int i = 0; fm_malform_name(i); i++)
+		printf("  %-14s%s\n", fm_malform_name(i), fm_malform_help(i));
+	printf("\nOptions win over the environment.  SIGTERM and SIGINT stop"
+		   " cleanly: what was sent is\ndelivered first; a second signal gives"
+		   " up waiting.\n\nExit codes: 0 all delivered, 1 something was not,"
+		   " or it is not known, 2 wrong usage.\n");
+}
+
+/* Complain about a setting; the value is shown, so not for secrets. */
+static bool
+refuse(const char *source, const char *value, const char *expected)
+{
+	fprintf(stderr, "factorymon-producer: %s: \"%s\" is not %s\n", source,
+			value, expected);
+	return false;
+}
+
+static bool
+read_number(const char *source, const char *text, double lo, double hi,
+			double *to)
+{
+	char	   *end;
+	char		expected[80];
+
+	errno = 0;
+	*to = strtod(text, &end);
+	if (end != text && *end == '\0' && *to >= lo && *to <= hi)
+		return true;
+	if (isinf(hi))
+		snprintf(expected, sizeof(expected), "a number of at least %g", lo);
+	else
+		snprintf(expected, sizeof(expected), "a number from %g to %g", lo, hi);
+	return refuse(source, text, expected);
+}
+
+static bool
+read_count(const char *source, const char *text, uint64_t lo, uint64_t hi,
+		   uint64_t *to)
+{
+	char	   *end;
+	char		expected[80];
+
+	errno = 0;
+	*to = strtoull(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 &&
+		*to >= lo && *to <= hi)
+		return true;
+	snprintf(expected, sizeof(expected), "a whole number from %llu to %llu",
+			 (unsigned long long) lo, (unsigned long long) hi);
+	return refuse(source, text, expected);
+}
+
+/* One of the words; its index goes to *to. */
+static bool
+read_word(const char *source, const char *text, const char *words, int *to)
+{
+	char		expected[80];
+	size_t		len = strlen(text);
+
+	*to = 0;
+	for (const char *w = words; *w; w += strcspn(w, "|"), w += *w == '|')
+	{
+		if (strcspn(w, "|") == len && memcmp(w, text, len) == 0)
+			return true;
+		++*to;
+	}
+	snprintf(expected, sizeof(expected), "one of %s", words);
+	return refuse(source, text, expected);
+}
+
+/* Text that goes into JSON: UTF-8, not empty, of sane length. */
+static bool
+read_text(const char *source, const char *text, const char **to)
+{
+	size_t		len = strlen(text);
+	size_t		n;
+
+	*to = text;
+	for (size_t i = 0; i < len; i += n)
+		if ((n = fm_utf8_len((const unsigned char *) text + i, len - i)) == 0)
+			return refuse(source, "?", "valid UTF-8");
+	if (len == 0 || len > 200)
+		return refuse(source, text, "a text of 1 to 200 bytes");
+	return true;
+}
+
+static bool
+set_plant(FmOptions *o, int id, const char *src, const char *v)
+{
+	FmFleetSettings *f = &o->fleet;
+	uint64_t	n;
+	int			word;
+
+	switch (id)
+	{
+		case OPT_SENSOR_ID:
+			return read_text(src, v, &f->sensor_id);
+		case OPT_SENSOR_TYPE:
+			f->type = fm_sensor_type_find(v);
+			return f->type || refuse(src, v, "one of temperature, vibration,"
+									 " energy, humidity, pressure");
+		case OPT_INTERVAL:
+			return read_number(src, v, 1e-6, 1e7, &f->interval);
+		case OPT_SECTION:
+			return read_text(src, v, &f->section);
+		case OPT_MACHINE:
+			return read_text(src, v, &f->machine);
+		case OPT_ZONE:
+			return read_text(src, v, &f->zone);
+		case OPT_BASE:
+			return read_number(src, v, -1e9, 1e9, &f->base);
+		case OPT_WARNING:
+			return read_number(src, v, -1e9, 1e9, &f->warning);
+		case OPT_CRITICAL:
+			return read_number(src, v, -1e9, 1e9, &f->critical);
+		case OPT_SENSORS:
+			if (!read_count(src, v, 1, 10000000, &n))
+				return false;
+			f->sensors = (uint32_t) n;
+			return true;
+		case OPT_ANOMALIES:
+			if (!read_word(src, v, "episodes|independent|none", &word))
+				return false;
+			f->anomalies = (FmAnomalies) word;
+			return true;
+		case OPT_WARNING_SHARE:
+			return read_number(src, v, 0, 1, &f->warning_share);
+		case OPT_CRITICAL_SHARE:
+			return read_number(src, v, 0, 1, &f->critical_share);
+		case OPT_SEED:
+			return read_count(src, v, 0, UINT64_MAX, &f->seed);
+		case OPT_START:
+			o->start_given = true;
+			return fm_time_parse(v, &f->start) ||
+				refuse(src, v, "RFC 3339, @seconds or now");
+		default:
+			abort();
+	}
+}
+
+static bool
+set_content(FmOptions *o, int id, const char *src, const char *v)
+{
+	uint64_t	n;
+
+	switch (id)
+	{
+		case OPT_RATE:
+			return read_number(src, v, 0, 1e9, &o->rate);
+		case OPT_COUNT:
+			return read_count(src, v, 1, INT64_MAX, &o->count);
+		case OPT_DURATION:
+			return read_number(src, v, 1e-3, 1e9, &o->duration);
+		case OPT_MALFORMED:
+			return read_number(src, v, 0, 1, &o->malformed_share);
+		case OPT_MALFORMED_KINDS:
+			o->malformed_set = fm_malform_parse(v);
+			return o->malformed_set || refuse(src, v, "a list of kinds");
+		case OPT_TOMBSTONES:
+			return read_number(src, v, 0, 1, &o->tombstone_share);
+		case OPT_EXTRA:
+			return read_number(src, v, 0, 1, &o->extra_share);
+		case OPT_BIG:
+			return read_number(src, v, 0, 1, &o->big_share);
+		case OPT_BIG_BYTES:
+			if (!read_count(src, v, 1000, 500000000, &n))
+				return false;
+			o->big_bytes = (uint32_t) n;
+			return true;
+		case OPT_UNKEYED:
+			o->unkeyed = true;
+			return true;
+		default:
+			abort();
+	}
+}
+
+static bool
+set_kafka(FmOptions *o, int id, const char *src, const char *v)
+{
+	uint64_t	n;
+	int			word;
+
+	switch (id)
+	{
+		case OPT_BROKERS:
+			o->brokers = v;
+			return *v || refuse(src, v, "a list of brokers");
+		case OPT_TOPIC:
+			return read_text(src, v, &o->topic);
+		case OPT_COMPRESSION:
+			o->compression = v;
+			return read_word(src, v, "none|gzip|snappy|lz4|zstd", &word);
+		case OPT_LINGER:
+			return read_number(src, v, 0, 900000, &o->linger);
+		case OPT_TXN_SHARE:
+			return read_number(src, v, 0, 1, &o->transaction_share);
+		case OPT_ABORT_SHARE:
+			return read_number(src, v, 0, 1, &o->abort_share);
+		case OPT_TXN_SIZE:
+			if (!read_count(src, v, 1, 100000, &n))
+				return false;
+			o->transaction_size = (uint32_t) n;
+			return true;
+		case OPT_TXN_BY:
+			if (!read_word(src, v, "message|sensor", &word))
+				return false;
+			o->transaction_by_sensor = word == 1;
+			return true;
+		case OPT_TXN_ID:
+			return read_text(src, v, &o->transactional_id);
+		case OPT_FLUSH_TIMEOUT:
+			return read_number(src, v, 0, 1e6, &o->flush_timeout);
+		default:
+			abort();
+	}
+}
+
+static bool
+set_report(FmOptions *o, int id, const char *src, const char *v)
+{
+	int			word;
+
+	switch (id)
+	{
+		case OPT_RECORD_TIME:
+			if (!read_word(src, v, "now|event", &word))
+				return false;
+			o->record_time_event = word == 1;
+			return true;
+		case OPT_PRODUCER_ID:
+			return read_text(src, v, &o->producer_id);
+		case OPT_HEARTBEAT:
+			return read_number(src, v, 0, 86400, &o->heartbeat);
+		case OPT_TRUTH:
+			o->truth = v;
+			return true;
+		case OPT_DRY_RUN:
+			o->dry_run = true;
+			o->print = true;
+			return true;
+		case OPT_PRINT:
+			o->print = true;
+			return true;
+		case OPT_VERBOSE:
+			o->verbose = true;
+			return true;
+		default:
+			abort();
+	}
+}
+
+static bool
+set_option(FmOptions *o, int id, const char *source, const char *value)
+{
+	switch (id)
+	{
+		case OPT_RATE: case OPT_COUNT: case OPT_DURATION: case OPT_MALFORMED:
+		case OPT_MALFORMED_KINDS: case OPT_TOMBSTONES: case OPT_EXTRA:
+		case OPT_BIG: case OPT_BIG_BYTES: case OPT_UNKEYED:
+			return set_content(o, id, source, value);
+		case OPT_BROKERS: case OPT_TOPIC: case OPT_COMPRESSION:
+		case OPT_LINGER: case OPT_TXN_SHARE: case OPT_ABORT_SHARE:
+		case OPT_TXN_SIZE: case OPT_TXN_BY: case OPT_TXN_ID:
+		case OPT_FLUSH_TIMEOUT:
+			return set_kafka(o, id, source, value);
+		case OPT_RECORD_TIME: case OPT_PRODUCER_ID: case OPT_HEARTBEAT:
+		case OPT_TRUTH: case OPT_PRINT: case OPT_DRY_RUN: case OPT_VERBOSE:
+			return set_report(o, id, source, value);
+		default:
+			return set_plant(o, id, source, value);
+	}
+}
+
+static void
+set_defaults(FmOptions *o)
+{
+	static char host[256];
+
+	memset(o, 0, sizeof(*o));
+	if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
+		strcpy(host, "localhost");
+	o->host = host;
+	o->fleet.host = host;
+	o->fleet.sensors = 1;
+	o->fleet.interval = o->fleet.base = NAN;
+	o->fleet.warning = o->fleet.critical = NAN;
+	o->fleet.warning_share = 0.15;
+	o->fleet.critical_share = 0.05;
+	o->fleet.seed = fm_fnv1a64(host, strlen(host)) ^
+		((uint64_t) getpid() << 32) ^ (uint64_t) fm_clock_wall();
+	o->fleet.start = fm_clock_wall();
+	o->rate = -1;
+	o->malformed_set = fm_malform_parse("all");
+	o->big_bytes = 900000;
+	o->brokers = "localhost:9092,localhost:9094,localhost:9096";
+	o->topic = "sensor-data";
+	o->linger = 20;
+	o->transaction_size = 100;
+	o->flush_timeout = 30;
+	o->heartbeat = 10;
+}
+
+static bool
+read_environment(FmOptions *o)
+{
+	for (size_t i = 0; i < N_SETTINGS; i++)
+	{
+		const char *value = settings[i].env && settings[i].id != OPT_PROPERTY
+			? getenv(settings[i].env) : NULL;
+
+		if (value && *value &&
+			!set_option(o, settings[i].id, settings[i].env, value))
+			return false;
+	}
+	return true;
+}
+
+/* -1: all read; else the exit code. */
+static int
+read_command_line(FmOptions *o, int argc, char **argv)
+{
+	struct option longs[2 * N_SETTINGS + 1];
+	size_t		n = 0;
+	int			id;
+	int			index = 0;
+
+	for (size_t i = 0; i < N_SETTINGS; i++)
+	{
+		const Setting *s = &settings[i];
+
+		if (s->id == OPT_NONE)
+			continue;
+		longs[n++] = (struct option) {s->name, s->arg ? required_argument
+		: no_argument, NULL, s->id};
+		if (s->alias)
+			longs[n++] = (struct option) {s->alias, required_argument, NULL,
+			s->id};
+	}
+	longs[n] = (struct option) {NULL, 0, NULL, 0};
+	while ((id = getopt_long(argc, argv, "b:t:X:vh", longs, &index)) != -1)
+	{
+		char		source[64];
+
+		if (id == OPT_HELP || id == 'h')
+			return print_help(), FM_EXIT_OK;
+		if (id == OPT_VERSION)
+			return puts("factorymon-producer " FM_VERSION), FM_EXIT_OK;
+		if (id == '?')
+			return FM_EXIT_USAGE;
+		if (id < 256)
+			snprintf(source, sizeof(source), "-%c", id);
+		else
+			snprintf(source, sizeof(source), "--%s", longs[index].name);
+		if (id == 'X' || id == OPT_PROPERTY)
+		{
+			if (!fm_properties_add_option(&o->properties, optarg))
+				return fprintf(stderr, "factorymon-producer: %s takes"
+							   " NAME=VALUE\n", source), FM_EXIT_USAGE;
+			continue;
+		}
+		id = id == 'b' ? OPT_BROKERS : id == 't' ? OPT_TOPIC
+			: id == 'v' ? OPT_VERBOSE : id;
+		if (!set_option(o, id, source, optarg))
+			return FM_EXIT_USAGE;
+	}
+	if (optind < argc)
+	{
+		refuse("command line", argv[optind], "an option");
+		return FM_EXIT_USAGE;
+	}
+	return -1;
+}
+
+static bool
+complain(const char *what)
+{
+	fprintf(stderr, "factorymon-producer: %s\n", what);
+	return false;
+}
+
+/* What no setting can be judged for by itself. */
+static bool
+check_together(FmOptions *o)
+{
+	const FmFleetSettings *f = &o->fleet;
+	bool		limits = !isnan(f->base) || !isnan(f->warning) ||
+		!isnan(f->critical);
+	const FmSensorType *t = f->type ? f->type : &fm_sensor_types[0];
+	double		warning = isnan(f->warning) ? t->warning : f->warning;
+	double		critical = isnan(f->critical) ? t->critical : f->critical;
+
+	if (limits && f->sensors > 1 && f->type == NULL)
+		return complain("base value and thresholds for many sensors need a"
+						" sensor type");
+	if (limits && !(warning < critical))
+		return complain("the warning threshold must be below the critical"
+						" one");
+	if (o->malformed_share + o->tombstone_share > 1)
+		return complain("shares of malformed messages and tombstones add up"
+						" to more than 1");
+	if (f->warning_share + f->critical_share > 1)
+		return complain("shares of anomalies add up to more than 1");
+	return true;
+}
+
+int
+fm_options_read(FmOptions *opt, int argc, char **argv)
+{
+	int			code;
+	static char id[300];
+
+	set_defaults(opt);
+	fm_properties_add_environment(&opt->properties);
+	if (!read_environment(opt))
+		return FM_EXIT_USAGE;
+	code = read_command_line(opt, argc, argv);
+	if (code >= 0)
+		return code;
+	if (!check_together(opt))
+		return FM_EXIT_USAGE;
+	if (opt->fleet.sensors > 1)
+		snprintf(id, sizeof(id), "producer-%s", opt->host);
+	else
+		snprintf(id, sizeof(id), "%s-%s", opt->fleet.type
+				 ? opt->fleet.type->name : "temperature", opt->host);
+	if (opt->producer_id == NULL)
+		opt->producer_id = opt->fleet.sensors == 1 && opt->fleet.sensor_id
+			? opt->fleet.sensor_id : id;
+	if (opt->transactional_id == NULL)
+		opt->transactional_id = opt->producer_id;
+	return -1;
+}
+
+void
+fm_options_free(FmOptions *opt)
+{
+	fm_properties_free(&opt->properties);
+}

@@ -1,0 +1,133 @@
+/*
+ * truth.c - what the broker confirmed, line by line
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ * See truth.h.  Each write(2) holds whole lines; only when the disk is full
+ * can one be cut, and then the producer says that its truth is incomplete.
+ */
+#include "truth.h"
+
+#include "canon.h"
+#include "clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define WRITE_AT_BYTES 262144
+#define WRITE_AFTER (FM_SECOND / 2)
+
+bool
+fm_truth_open(FmTruth *truth, const char *path)
+{
+	memset(truth, 0, sizeof(*truth));
+	truth->path = path;
+	truth->fd = -1;
+	truth->written_at = fm_clock_mono();
+	if (path == NULL)
+		return true;
+	truth->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	return truth->fd >= 0;
+}
+
+static void
+write_lines(FmTruth *truth)
+{
+	size_t		done = 0;
+
+	while (done < truth->lines.len)
+	{
+		ssize_t		n = write(truth->fd, truth->lines.data + done,
+							  truth->lines.len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+		{
+			if (!truth->failed)
+				fprintf(stderr, "factorymon-producer: cannot write \"%s\": %s;"
+						" it is incomplete\n", truth->path, strerror(errno));
+			truth->failed = true;
+			break;
+		}
+		done += (size_t) n;
+	}
+	fm_buf_reset(&truth->lines);
+}
+
+const char *
+fm_truth_put_line(FmBuf *out, FmBuf *scratch, int32_t partition,
+				  int64_t offset, FmKind kind, const void *payload, size_t len)
+{
+	size_t		before = out->len;
+
+	fm_buf_put_uint(out, (uint64_t) partition);
+	fm_buf_putc(out, ' ');
+	fm_buf_put_uint(out, (uint64_t) offset);
+	fm_buf_putc(out, ' ');
+	fm_buf_puts(out, fm_kind_names[kind]);
+	fm_buf_putc(out, ' ');
+	if (payload == NULL)
+		fm_buf_putc(out, '-');
+	else if (kind == FM_READING)
+	{
+		const char *why;
+
+		fm_buf_reset(scratch);
+		why = fm_canon(payload, len, scratch);
+		if (why)
+		{
+			out->len = before;
+			return why;
+		}
+		fm_digest_put(out, scratch->data, scratch->len);
+	}
+	else
+		fm_digest_put(out, payload, len);
+	fm_buf_putc(out, '\n');
+	return NULL;
+}
+
+void
+fm_truth_add(FmTruth *truth, int32_t partition, int64_t offset, FmKind kind,
+			 const void *payload, size_t len)
+{
+	const char *why;
+
+	if (truth->fd < 0)
+		return;
+	why = fm_truth_put_line(&truth->lines, &truth->canon, partition, offset,
+							kind, payload, len);
+	if (why)
+	{
+		fprintf(stderr, "factorymon-producer: sent a bad reading: %s\n", why);
+		truth->failed = true;
+	}
+	if (truth->lines.len >= WRITE_AT_BYTES)
+		fm_truth_tick(truth, truth->written_at + WRITE_AFTER);
+}
+
+void
+fm_truth_tick(FmTruth *truth, int64_t now)
+{
+	if (truth->fd < 0 || now - truth->written_at < WRITE_AFTER)
+		return;
+	write_lines(truth);
+	truth->written_at = now;
+}
+
+bool
+fm_truth_close(FmTruth *truth)
+{
+	if (truth->fd < 0)
+		return true;
+	write_lines(truth);
+	if (close(truth->fd) != 0)
+		truth->failed = true;
+	truth->fd = -1;
+	fm_buf_free(&truth->lines);
+	fm_buf_free(&truth->canon);
+	return !truth->failed;
+}

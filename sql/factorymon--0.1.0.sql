@@ -1,0 +1,2185 @@
+/* factorymon 0.1.0: base script.  Sections, in this order: schemas and types,
+ * configuration, storage, functions, wrapper, views, comments, privileges.
+ *
+ * What pg_dump must carry decides the shape: member tables hold no partitions
+ * and no indexes on partitioned tables; a pipeline's storage is made by
+ * create_pipeline() and is no member; every member table and sequence whose
+ * rows must survive a dump is registered at the end of its section. */
+
+\echo Use "CREATE EXTENSION factorymon" to load this file. \quit
+
+/* ======================================================================
+ * 1. Schemas
+ * ==================================================================== */
+
+CREATE SCHEMA factorymon;
+CREATE SCHEMA _factorymon;
+
+/* ======================================================================
+ * 2. Configuration
+ * ==================================================================== */
+
+CREATE SEQUENCE _factorymon.pipeline_id_seq AS smallint;
+
+CREATE TABLE _factorymon.pipeline (
+	pipeline_id smallint PRIMARY KEY,
+	name text NOT NULL UNIQUE CHECK (name <> '' AND octet_length(name) <= 63),
+	server text NOT NULL,
+	topic text NOT NULL CHECK (topic ~ '^[A-Za-z0-9._-]{1,249}$'),
+	consumer_group text NOT NULL CHECK (consumer_group <> ''),
+	format text NOT NULL CHECK (format = 'factory'),
+	workers integer NOT NULL CHECK (workers BETWEEN 1 AND 64),
+	start_policy text NOT NULL
+		CHECK (start_policy IN ('earliest', 'latest', 'timestamp')),
+	start_at timestamptz,
+	on_data_loss text NOT NULL CHECK (on_data_loss IN ('stop', 'continue')),
+	accept_past interval NOT NULL CHECK (accept_past > interval '0'),
+	accept_future interval NOT NULL CHECK (accept_future > interval '0'),
+	retention interval CHECK (retention > interval '0'),
+	partition_interval interval NOT NULL
+		CHECK (partition_interval >= interval '1 hour'),
+	owner name NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	config_version bigint NOT NULL DEFAULT 1,
+	CHECK ((start_policy = 'timestamp') = (start_at IS NOT NULL)),
+	UNIQUE (server, topic, consumer_group)
+);
+
+/* Which pipelines run in this very database of this very cluster.  Never
+ * dumped, and keyed by both, so that no copy joins production's group. */
+CREATE TABLE _factorymon.pipeline_run (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	system_identifier bigint NOT NULL,
+	database_oid oid NOT NULL,
+	paused_at timestamptz,
+	paused_by text,
+	pause_reason text,
+	resumed_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (pipeline_id, system_identifier, database_oid)
+);
+
+CREATE TABLE _factorymon.sensor_type (
+	sensor_type text PRIMARY KEY,
+	registered_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE SEQUENCE _factorymon.threshold_id_seq AS integer;
+
+CREATE TABLE factorymon.threshold (
+	threshold_id integer PRIMARY KEY
+		DEFAULT nextval('_factorymon.threshold_id_seq'),
+	pipeline text,
+	sensor_type text NOT NULL,
+	zone text,
+	machine_id text,
+	sensor_id text,
+	critical_low double precision,
+	warning_low double precision,
+	warning_high double precision,
+	critical_high double precision,
+	deadband double precision NOT NULL DEFAULT 0,
+	on_delay interval NOT NULL DEFAULT interval '0',
+	off_delay interval NOT NULL DEFAULT interval '0',
+	enabled boolean NOT NULL DEFAULT true,
+	comment text,
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	updated_by name NOT NULL DEFAULT current_user,
+	UNIQUE NULLS NOT DISTINCT
+		(sensor_type, pipeline, zone, machine_id, sensor_id),
+	CONSTRAINT threshold_one_scope
+		CHECK (num_nonnulls(zone, machine_id, sensor_id) <= 1),
+	CONSTRAINT threshold_has_limit CHECK (NOT enabled OR num_nonnulls(
+		critical_low, warning_low, warning_high, critical_high) > 0),
+	CONSTRAINT threshold_finite CHECK (
+		coalesce(critical_low, 0) > '-Infinity'
+		AND coalesce(critical_low, 0) < 'Infinity'
+		AND coalesce(warning_low, 0) > '-Infinity'
+		AND coalesce(warning_low, 0) < 'Infinity'
+		AND coalesce(warning_high, 0) > '-Infinity'
+		AND coalesce(warning_high, 0) < 'Infinity'
+		AND coalesce(critical_high, 0) > '-Infinity'
+		AND coalesce(critical_high, 0) < 'Infinity'
+		AND deadband >= 0 AND deadband < 'Infinity'),
+	CONSTRAINT threshold_ordered CHECK (
+		critical_low < warning_low IS NOT FALSE
+		AND critical_low < warning_high IS NOT FALSE
+		AND critical_low < critical_high IS NOT FALSE
+		AND warning_low < warning_high IS NOT FALSE
+		AND warning_low < critical_high IS NOT FALSE
+		AND warning_high < critical_high IS NOT FALSE),
+	/* the band between the innermost limits must survive the deadband */
+	CONSTRAINT threshold_deadband CHECK (
+		coalesce(warning_low, critical_low) + deadband
+			< coalesce(warning_high, critical_high) - deadband IS NOT FALSE
+		AND warning_high + deadband < critical_high IS NOT FALSE
+		AND critical_low + deadband < warning_low IS NOT FALSE),
+	CONSTRAINT threshold_delays CHECK (
+		on_delay >= interval '0' AND off_delay >= interval '0'),
+	/* the lifecycle of alarms honours these later */
+	CONSTRAINT threshold_no_delay_yet CHECK (deadband = 0
+		AND on_delay = interval '0' AND off_delay = interval '0')
+);
+
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold', '');
+
+/* ======================================================================
+ * 3. Storage
+ * ==================================================================== */
+
+/* A stream is one log: (pipeline, topic, partition, incarnation). */
+CREATE SEQUENCE _factorymon.stream_id_seq AS integer;
+
+CREATE TABLE _factorymon.stream (
+	stream_id integer PRIMARY KEY,
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	topic text NOT NULL,
+	kafka_partition integer NOT NULL CHECK (kafka_partition >= 0),
+	incarnation integer NOT NULL CHECK (incarnation >= 1),
+	created_at timestamptz NOT NULL DEFAULT now(),
+	retired_at timestamptz,
+	retired_reason text,
+	UNIQUE (pipeline_id, topic, kafka_partition, incarnation)
+);
+
+/* Where each stream stands: the one truth about what is stored.  One row a
+ * stream, updated by every batch, locked by whoever takes the stream. */
+CREATE TABLE _factorymon.partition_offset (
+	stream_id integer PRIMARY KEY
+		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	epoch bigint NOT NULL DEFAULT 0,
+	owner text,
+	taken_at timestamptz,
+	/* next offset to read; everything below it is in the ledger */
+	position bigint NOT NULL CHECK (position >= 0),
+	/* null unless this partition alone is paused */
+	paused_at timestamptz,
+	paused_by text,
+	/* why the stream waits for a person; null: it does not */
+	stopped_reason text,
+	stopped_detail text,
+	/* a person said resume: the next take may go on past the loss */
+	accept_loss boolean NOT NULL DEFAULT false,
+	/* proof that the log is still the same: last message and anchor */
+	last_offset bigint,
+	last_timestamp bigint,
+	last_digest bigint,
+	anchor_offset bigint,
+	anchor_timestamp bigint,
+	anchor_digest bigint,
+	anchor_proven_at timestamptz,
+	/* the open extent [extent_from, position); see the ledger for meanings */
+	extent_from bigint NOT NULL,
+	extent_opened_at timestamptz NOT NULL DEFAULT now(),
+	extent_messages bigint NOT NULL DEFAULT 0,
+	extent_rejected bigint NOT NULL DEFAULT 0,
+	extent_other bigint NOT NULL DEFAULT 0,
+	extent_suppressed bigint NOT NULL DEFAULT 0,
+	extent_readings bigint NOT NULL DEFAULT 0,
+	extent_reading_hash bigint NOT NULL DEFAULT 0,
+	extent_reject_hash bigint NOT NULL DEFAULT 0,
+	/* the fold: evaluated up to here; what its snapshot does not hold yet */
+	fold_position bigint NOT NULL DEFAULT 0,
+	snapshot_position bigint NOT NULL DEFAULT 0,
+	fold_min_ts timestamptz,
+	fold_max_ts timestamptz,
+	/* timestamp (ms since 1970) of the last message delivered, and when */
+	committed_at timestamptz
+) WITH (fillfactor = 40, autovacuum_vacuum_threshold = 500,
+		autovacuum_vacuum_scale_factor = 0);
+
+/* Per-sensor state in chunks; see src/fold.c. */
+CREATE TABLE _factorymon.fold_chunk (
+	stream_id integer NOT NULL
+		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	chunk integer NOT NULL,
+	written_at timestamptz NOT NULL DEFAULT now(),
+	state bytea NOT NULL,
+	PRIMARY KEY (stream_id, chunk)
+);
+
+CREATE SEQUENCE _factorymon.sensor_id_seq AS integer;
+
+CREATE TABLE _factorymon.sensor (
+	sensor_id integer PRIMARY KEY,
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	name text NOT NULL,
+	registered_at timestamptz NOT NULL DEFAULT now(),
+	UNIQUE (pipeline_id, name)
+);
+
+CREATE SEQUENCE _factorymon.sensor_version_id_seq AS integer;
+
+CREATE TABLE _factorymon.sensor_version (
+	sensor_version_id integer PRIMARY KEY,
+	sensor_id integer NOT NULL
+		REFERENCES _factorymon.sensor ON DELETE CASCADE,
+	sensor_type text NOT NULL,
+	factory_section text NOT NULL,
+	machine_id text NOT NULL,
+	zone text NOT NULL,
+	unit text NOT NULL,
+	warning_threshold double precision,
+	critical_threshold double precision,
+	registered_at timestamptz NOT NULL DEFAULT now(),
+	UNIQUE NULLS NOT DISTINCT (sensor_id, sensor_type, factory_section,
+		machine_id, zone, unit, warning_threshold, critical_threshold)
+);
+
+/* Last heartbeat of each producer, as it came through each stream. */
+CREATE TABLE _factorymon.producer (
+	stream_id integer NOT NULL
+		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	producer_id text NOT NULL,
+	host text,
+	version text,
+	state text,
+	connection text,
+	sensors bigint,
+	sent bigint,
+	delivered bigint,
+	errors bigint,
+	heartbeat_interval double precision,
+	started_at timestamptz,
+	sent_at timestamptz,
+	heartbeat_at timestamptz NOT NULL,
+	kafka_offset bigint NOT NULL,
+	PRIMARY KEY (stream_id, producer_id)
+) WITH (fillfactor = 60);
+
+CREATE TABLE _factorymon.event (
+	at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	consumer text,
+	event text NOT NULL,
+	partitions integer[],
+	reason text
+);
+CREATE INDEX event_at ON _factorymon.event (at);
+
+/* The five below are parents only: create_pipeline() attaches a table a
+ * pipeline, which is itself partitioned by time where noted. */
+
+/* by time of the reading (ts) */
+CREATE TABLE _factorymon.reading (
+	ts timestamptz NOT NULL,
+	kafka_offset bigint NOT NULL,
+	value double precision NOT NULL,
+	sensor_id integer NOT NULL,
+	stream_id integer NOT NULL,
+	sensor_version_id integer NOT NULL,
+	reading_count integer,
+	quality real,
+	pipeline_id smallint NOT NULL,
+	reading_index smallint NOT NULL,
+	level smallint NOT NULL,
+	flags smallint NOT NULL,
+	extra jsonb
+) PARTITION BY LIST (pipeline_id);
+
+/* by time of arrival (rejected_at) */
+CREATE TABLE _factorymon.reject (
+	rejected_at timestamptz NOT NULL,
+	pipeline_id smallint NOT NULL,
+	stream_id integer NOT NULL,
+	kafka_offset bigint NOT NULL,
+	message_at timestamptz,
+	key bytea,
+	value bytea,
+	headers jsonb,
+	reason text NOT NULL,
+	sqlstate text NOT NULL,
+	detail text,
+	attempts integer NOT NULL DEFAULT 1
+) PARTITION BY LIST (pipeline_id);
+
+/* not by time: small, and needed for as long as the readings */
+CREATE TABLE _factorymon.ledger (
+	pipeline_id smallint NOT NULL,
+	stream_id integer NOT NULL,
+	from_offset bigint NOT NULL,
+	to_offset bigint NOT NULL,
+	kind text NOT NULL,
+	messages bigint NOT NULL DEFAULT 0,
+	rejected bigint NOT NULL DEFAULT 0,
+	other bigint NOT NULL DEFAULT 0,
+	suppressed bigint NOT NULL DEFAULT 0,
+	readings bigint NOT NULL DEFAULT 0,
+	reading_hash bigint NOT NULL DEFAULT 0,
+	reject_hash bigint NOT NULL DEFAULT 0,
+	reason text,
+	opened_at timestamptz NOT NULL,
+	closed_at timestamptz NOT NULL
+) PARTITION BY LIST (pipeline_id);
+
+/* by time of recording (recorded_at) */
+CREATE TABLE _factorymon.transition (
+	recorded_at timestamptz NOT NULL,
+	event_id uuid NOT NULL,
+	alarm_id uuid NOT NULL,
+	pipeline_id smallint NOT NULL,
+	stream_id integer NOT NULL,
+	kafka_offset bigint,
+	reading_index smallint,
+	ordinal smallint NOT NULL,
+	seq integer NOT NULL,
+	sensor_id integer NOT NULL,
+	sensor_version_id integer,
+	condition text NOT NULL,
+	transition text NOT NULL,
+	state text NOT NULL,
+	level smallint NOT NULL,
+	previous_state text,
+	previous_level smallint,
+	severity smallint,
+	value double precision,
+	limit_value double precision,
+	deadband double precision,
+	quality real,
+	score double precision,
+	event_time timestamptz,
+	since timestamptz,
+	raised_at timestamptz,
+	announced boolean NOT NULL,
+	blocked_by text,
+	cause text NOT NULL,
+	actor text,
+	comment text,
+	limit_version integer
+) PARTITION BY LIST (pipeline_id);
+
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.partition_offset', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.fold_chunk', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.producer', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.event', '');
+
+/* ======================================================================
+ * 4. Functions
+ * ==================================================================== */
+
+/* --- 4a. decoding ---------------------------------------------------- */
+
+CREATE FUNCTION _factorymon.decode(
+	payload bytea,
+	OUT reason text,
+	OUT sqlstate text,
+	OUT detail text,
+	OUT reading_index integer,
+	OUT ts timestamptz,
+	OUT sensor_id text,
+	OUT sensor_type text,
+	OUT factory_section text,
+	OUT machine_id text,
+	OUT zone text,
+	OUT value double precision,
+	OUT unit text,
+	OUT reported_level text,
+	OUT quality real,
+	OUT reading_count integer,
+	OUT warning_threshold double precision,
+	OUT critical_threshold double precision,
+	OUT ts_digits integer,
+	OUT extra jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_decode'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
+COMMENT ON FUNCTION _factorymon.decode(bytea) IS
+	'what the decoder makes of a message: its readings, or the reason why it is refused';
+
+CREATE FUNCTION _factorymon.rebuild(
+	ts timestamptz,
+	flags smallint,
+	value double precision,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	unit text,
+	level smallint,
+	quality real,
+	reading_count integer,
+	warning_threshold double precision,
+	critical_threshold double precision,
+	extra jsonb)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'factorymon_rebuild'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION _factorymon.rebuild(timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
+	'the message that a reading came from, as a JSON value equal to the original';
+
+/* --- 4b. classification, sensors and fold ----------------------------- */
+
+/* C: factorymon_classify() and factorymon_classify_side() tell the two forms
+ * apart by the number of arguments. */
+CREATE FUNCTION factorymon.classify(
+	value double precision,
+	warning double precision,
+	critical double precision)
+RETURNS text
+AS 'MODULE_PATHNAME', 'factorymon_classify'
+LANGUAGE C IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
+
+CREATE FUNCTION factorymon.classify(
+	value double precision,
+	critical_low double precision,
+	warning_low double precision,
+	warning_high double precision,
+	critical_high double precision)
+RETURNS text
+AS 'MODULE_PATHNAME', 'factorymon_classify'
+LANGUAGE C IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
+
+CREATE FUNCTION factorymon.classify_side(
+	value double precision,
+	warning double precision,
+	critical double precision)
+RETURNS text
+AS 'MODULE_PATHNAME', 'factorymon_classify_side'
+LANGUAGE C IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
+
+CREATE FUNCTION factorymon.classify_side(
+	value double precision,
+	critical_low double precision,
+	warning_low double precision,
+	warning_high double precision,
+	critical_high double precision)
+RETURNS text
+AS 'MODULE_PATHNAME', 'factorymon_classify_side'
+LANGUAGE C IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE;
+
+/* The built-in types; the cache of limits and the simulator agree on them. */
+CREATE FUNCTION factorymon.default_sensor_types()
+RETURNS TABLE (
+	sensor_type text,
+	unit text,
+	base_value double precision,
+	sampling_interval_seconds double precision,
+	resolution double precision)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+BEGIN ATOMIC
+	SELECT * FROM (VALUES
+		('temperature', '°C', 25.0::float8, 3.0::float8, 0.01::float8),
+		('vibration', 'mm/s', 2.0, 4.0, 0.01),
+		('energy', 'kW', 100.0, 10.0, 0.1),
+		('humidity', '%RH', 45.0, 5.0, 0.1),
+		('pressure', 'bar', 6.0, 5.0, 0.01)) AS v;
+END;
+
+CREATE FUNCTION factorymon.default_thresholds()
+RETURNS TABLE (
+	sensor_type text,
+	critical_low double precision,
+	warning_low double precision,
+	warning_high double precision,
+	critical_high double precision,
+	deadband double precision,
+	on_delay interval,
+	off_delay interval)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+BEGIN ATOMIC
+	SELECT v.*, 0::float8, interval '0', interval '0' FROM (VALUES
+		('temperature', 5::float8, 10::float8, 35::float8, 40::float8),
+		('vibration', NULL, NULL, 5, 7),
+		('energy', NULL, NULL, 150, 180),
+		('humidity', 20, 30, 60, 70),
+		('pressure', 4.5, 5.2, 7.2, 8.0)) AS v;
+END;
+
+CREATE FUNCTION _factorymon.limits_of(
+	pipeline text,
+	sensor_type text,
+	zone text,
+	machine_id text,
+	sensor_id text,
+	OUT critical_low double precision,
+	OUT warning_low double precision,
+	OUT warning_high double precision,
+	OUT critical_high double precision,
+	OUT deadband double precision,
+	OUT threshold_id integer)
+AS 'MODULE_PATHNAME', 'factorymon_limits_of'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION
+	_factorymon.limits_of(text, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION _factorymon.threshold_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'factorymon_threshold_changed' LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION _factorymon.threshold_changed() FROM PUBLIC;
+
+CREATE FUNCTION _factorymon.threshold_stamp() RETURNS trigger
+AS 'MODULE_PATHNAME', 'factorymon_threshold_stamp' LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION _factorymon.threshold_stamp() FROM PUBLIC;
+
+CREATE TRIGGER threshold_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON factorymon.threshold
+	FOR EACH STATEMENT EXECUTE FUNCTION _factorymon.threshold_changed();
+/* also where triggers are off, as on a subscriber */
+ALTER TABLE factorymon.threshold ENABLE ALWAYS TRIGGER threshold_changed;
+
+CREATE TRIGGER threshold_stamp
+	BEFORE UPDATE ON factorymon.threshold
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_stamp();
+
+/* Runs with the rights of whoever reads the views below, so it is left to
+ * PUBLIC: it decodes bytes that it is given, and checks them. */
+CREATE FUNCTION _factorymon.fold_sensors(
+	state bytea,
+	OUT sensor_id integer,
+	OUT sensor_version_id integer,
+	OUT last_ts timestamptz,
+	OUT last_offset bigint,
+	OUT last_value double precision,
+	OUT last_quality real,
+	OUT level smallint,
+	OUT first_ts timestamptz,
+	OUT message_at timestamptz,
+	OUT readings bigint,
+	OUT normal bigint,
+	OUT warning bigint,
+	OUT critical bigint,
+	OUT late bigint,
+	OUT future bigint,
+	OUT low_quality bigint,
+	OUT expected_interval double precision,
+	OUT gaps bigint,
+	OUT repeats bigint,
+	OUT producer_restarts bigint,
+	OUT alarm_state text,
+	OUT alarm_level smallint,
+	OUT alarm_id uuid,
+	OUT alarm_seq integer,
+	OUT alarm_since timestamptz,
+	OUT alarm_raised_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_fold_sensors'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1000;
+
+/* --- 4c. control ------------------------------------------------------ */
+
+CREATE FUNCTION factorymon.create_pipeline(
+	topic text,
+	server text,
+	name text DEFAULT NULL,
+	consumer_group text DEFAULT 'sensor-processors',
+	format text DEFAULT 'factory',
+	workers integer DEFAULT 1,
+	start text DEFAULT 'earliest',
+	start_at timestamptz DEFAULT NULL,
+	on_data_loss text DEFAULT 'stop',
+	accept_past interval DEFAULT interval '7 days',
+	accept_future interval DEFAULT interval '1 hour',
+	retention interval DEFAULT NULL,
+	partition_interval interval DEFAULT interval '1 day',
+	paused boolean DEFAULT false)
+RETURNS text
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_create_pipeline';
+
+CREATE FUNCTION factorymon.alter_pipeline(
+	pipeline text,
+	server text DEFAULT NULL,
+	topic text DEFAULT NULL,
+	consumer_group text DEFAULT NULL,
+	workers integer DEFAULT NULL,
+	on_data_loss text DEFAULT NULL,
+	accept_past interval DEFAULT NULL,
+	accept_future interval DEFAULT NULL,
+	retention interval DEFAULT NULL,
+	partition_interval interval DEFAULT NULL,
+	owner name DEFAULT NULL)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
+
+CREATE FUNCTION factorymon.drop_pipeline(pipeline text)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_drop_pipeline';
+
+CREATE FUNCTION factorymon.pause(
+	pipeline text,
+	kafka_partition integer DEFAULT NULL,
+	reason text DEFAULT NULL)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_pause';
+
+CREATE FUNCTION factorymon.resume(
+	pipeline text,
+	kafka_partition integer DEFAULT NULL)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_resume';
+
+CREATE FUNCTION factorymon.adopt()
+RETURNS integer
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_adopt';
+
+CREATE FUNCTION factorymon.seek(
+	pipeline text,
+	kafka_partition integer,
+	"offset" bigint,
+	replay boolean DEFAULT false)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_seek_offset';
+
+CREATE FUNCTION factorymon.seek(
+	pipeline text,
+	kafka_partition integer,
+	"at" timestamptz,
+	replay boolean DEFAULT false)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_seek_time';
+
+CREATE FUNCTION factorymon.seek(
+	pipeline text,
+	kafka_partition integer,
+	target text,
+	replay boolean DEFAULT false)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_seek_text';
+
+CREATE FUNCTION factorymon.grant_access(kind text, role name)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_grant_access';
+
+CREATE FUNCTION factorymon.revoke_access(kind text, role name)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_revoke_access';
+
+/* Who may execute a marker is of that kind; see src/access.c. */
+CREATE FUNCTION _factorymon.reader() RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+
+CREATE FUNCTION _factorymon.operator() RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+
+CREATE FUNCTION _factorymon.admin() RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+
+CREATE FUNCTION _factorymon.ensure_partition(
+	pipeline text, kind text, ts timestamptz)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_ensure_partition';
+
+CREATE FUNCTION _factorymon.drop_expired(pipeline text)
+RETURNS integer
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_drop_expired';
+
+/* --- 4d. ledger ------------------------------------------------------- */
+
+CREATE FUNCTION _factorymon.offset_hash(
+	kafka_offset bigint,
+	reading_index integer)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factorymon_offset_hash'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _factorymon.offset_hash(bigint, integer) IS
+	'mixes offset and reading index (-1: a reject) to 64 bits, for the sums of the ledger';
+
+CREATE FUNCTION _factorymon.hash_add(bigint, bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factorymon_hash_add'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _factorymon.hash_add(bigint, bigint) IS
+	'adds modulo 2^64';
+
+CREATE AGGREGATE _factorymon.hash_sum(bigint) (
+	SFUNC = _factorymon.hash_add,
+	STYPE = bigint,
+	INITCOND = '0',
+	COMBINEFUNC = _factorymon.hash_add,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE _factorymon.hash_sum(bigint) IS
+	'sum modulo 2^64, as the ledger keeps it';
+
+CREATE FUNCTION factorymon.verify_delivery(
+	pipeline text,
+	"from" timestamptz DEFAULT NULL,
+	"to" timestamptz DEFAULT NULL)
+RETURNS TABLE (
+	topic text,
+	kafka_partition integer,
+	incarnation integer,
+	problem text,
+	from_offset bigint,
+	to_offset bigint,
+	expected bigint,
+	found bigint,
+	detail text)
+AS 'MODULE_PATHNAME', 'factorymon_verify_delivery'
+LANGUAGE C VOLATILE ROWS 10 COST 100000;
+COMMENT ON FUNCTION factorymon.verify_delivery(text, timestamptz, timestamptz) IS
+	'compares the stored readings and rejects of a pipeline with its ledger and positions: one row per problem, none if all is well. Ranges are [from_offset, to_offset). "from" and "to" choose extents by when they were open; rows outside of every extent are reported always. Problems: uncovered, overlap, overfull, adjustment, no stream, position, twin streams (the ledger itself); missing, unexpected, altered (an extent); copy, stored and rejected, outside (rows). Reads every row of the pipeline once';
+
+CREATE FUNCTION factorymon.retry_rejects(
+	pipeline text,
+	kafka_partition integer DEFAULT NULL,
+	from_offset bigint DEFAULT NULL,
+	to_offset bigint DEFAULT NULL,
+	reason text DEFAULT NULL,
+	max_messages integer DEFAULT NULL,
+	OUT retried bigint,
+	OUT stored bigint,
+	OUT rejected_again bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_retry_rejects'
+LANGUAGE C VOLATILE ROWS 1 COST 100000;
+COMMENT ON FUNCTION factorymon.retry_rejects(text, integer, bigint, bigint, text, integer) IS
+	'takes rejects in again, oldest offset first: each is replaced by its readings or stays with one attempt more. Filters: partition, offsets in [from_offset, to_offset), reason. Ingest of the partitions concerned waits until the transaction ends, so give max_messages when there are very many. Needs the owner of the pipeline or kind operator';
+
+CREATE FUNCTION factorymon.purge_suspect(
+	pipeline text,
+	kafka_partition integer)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factorymon_purge_suspect'
+LANGUAGE C VOLATILE COST 100000;
+COMMENT ON FUNCTION factorymon.purge_suspect(text, integer) IS
+	'removes the readings and rejects of a partition (null: all of them) that may have come from another log than the one before; their offsets become a gap in the ledger. Returns how many rows went. Needs the owner of the pipeline or kind admin';
+
+CREATE FUNCTION factorymon.original_message(
+	pipeline text,
+	kafka_partition integer,
+	kafka_offset bigint,
+	incarnation integer DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+COST 100000
+AS $$
+SELECT _factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
+		v.factory_section, v.machine_id, v.zone, v.unit, r.level, r.quality,
+		r.reading_count, v.warning_threshold, v.critical_threshold, r.extra)
+	FROM _factorymon.reading r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
+			WHERE p.name = $1)
+		AND r.stream_id = ANY (ARRAY(
+			SELECT t.stream_id FROM _factorymon.stream t
+			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
+			WHERE p.name = $1 AND t.kafka_partition = $2
+				AND ($4 IS NULL OR t.incarnation = $4)))
+		AND r.kafka_offset = $3 AND r.reading_index = 0
+	ORDER BY s.stream_id DESC
+	LIMIT 1
+$$;
+COMMENT ON FUNCTION factorymon.original_message(text, integer, bigint, integer) IS
+	'the message that a reading came from, as a JSON value equal to the original; null if no reading has that offset. incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
+
+CREATE FUNCTION factorymon.original_messages(
+	pipeline text,
+	partition integer DEFAULT NULL,
+	from_offset bigint DEFAULT NULL,
+	to_offset bigint DEFAULT NULL)
+RETURNS TABLE (
+	kafka_partition integer,
+	incarnation integer,
+	kafka_offset bigint,
+	message jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+COST 100000 ROWS 100000
+AS $$
+SELECT s.kafka_partition, s.incarnation, r.kafka_offset,
+		_factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
+			r.quality, r.reading_count, v.warning_threshold,
+			v.critical_threshold, r.extra)
+	FROM _factorymon.reading r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
+			WHERE p.name = $1)
+		AND r.stream_id = ANY (ARRAY(
+			SELECT t.stream_id FROM _factorymon.stream t
+			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
+			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)))
+		AND ($3 IS NULL OR r.kafka_offset >= $3)
+		AND ($4 IS NULL OR r.kafka_offset < $4)
+		AND r.reading_index = 0
+$$;
+COMMENT ON FUNCTION factorymon.original_messages(text, integer, bigint, bigint) IS
+	'the messages that readings came from, as JSON values equal to the originals, in no order; a filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
+
+/* --- 4e. status ------------------------------------------------------- */
+
+CREATE FUNCTION _factorymon.partition_slots(
+	OUT pipeline_id smallint,
+	OUT kafka_partition integer,
+	OUT stream_id integer,
+	OUT incarnation integer,
+	OUT pid integer,
+	OUT state text,
+	OUT state_detail text,
+	OUT "position" bigint,
+	OUT committed_offset bigint,
+	OUT low_watermark bigint,
+	OUT high_watermark bigint,
+	OUT watermarks_at timestamptz,
+	OUT messages_per_second double precision,
+	OUT last_message_at timestamptz,
+	OUT last_error text,
+	OUT last_error_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_partition_slots'
+LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION _factorymon.partition_slots() IS
+	'what the workers of this database last said about each Kafka partition; empty without shared_preload_libraries';
+
+CREATE FUNCTION _factorymon.worker_slots(
+	OUT pipeline_id smallint,
+	OUT worker_number integer,
+	OUT pid integer,
+	OUT consumer text,
+	OUT state text,
+	OUT state_since timestamptz,
+	OUT started_at timestamptz,
+	OUT heartbeat_at timestamptz,
+	OUT assigned_partitions integer,
+	OUT messages bigint,
+	OUT bytes bigint,
+	OUT readings bigint,
+	OUT rejected bigint,
+	OUT other bigint,
+	OUT transitions bigint,
+	OUT batches bigint,
+	OUT retries bigint,
+	OUT fenced bigint,
+	OUT rebalances bigint,
+	OUT sensors bigint,
+	OUT cpu_seconds double precision,
+	OUT memory_bytes bigint,
+	OUT batch_seconds double precision,
+	OUT batch_histogram bigint[],
+	OUT last_error text,
+	OUT last_error_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_worker_slots'
+LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION _factorymon.worker_slots() IS
+	'what the workers of this database last said about themselves; empty without shared_preload_libraries';
+
+CREATE FUNCTION factorymon.batch_histogram_bounds()
+RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'factorymon_batch_histogram_bounds'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION factorymon.batch_histogram_bounds() IS
+	'upper bounds, in seconds, of the buckets of worker_status().batch_histogram; the last bucket has none';
+
+/* Pipelines and whether they run in this very database. */
+CREATE VIEW _factorymon.pipeline_here AS
+SELECT p.*, r.pipeline_id IS NOT NULL AS runs_here, r.paused_at, r.paused_by,
+		r.pause_reason, r.resumed_at
+	FROM _factorymon.pipeline p
+	LEFT JOIN _factorymon.pipeline_run r
+		ON r.pipeline_id = p.pipeline_id
+		AND r.system_identifier = (SELECT c.system_identifier
+			FROM pg_catalog.pg_control_system() c)
+		AND r.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
+			WHERE d.datname = pg_catalog.current_database());
+
+/*
+ * The tables say where a stream stands, the slots who works on it and how
+ * far the log goes.  A partition is listed if either knows it.  What the
+ * tables say of a partition that nobody owns is newer than its slot.
+ */
+CREATE FUNCTION factorymon.partition_status()
+RETURNS TABLE (
+	pipeline text,
+	topic text,
+	kafka_partition integer,
+	pid integer,
+	state text,
+	"position" bigint,
+	committed_offset bigint,
+	low_watermark bigint,
+	high_watermark bigint,
+	watermarks_at timestamptz,
+	lag_messages bigint,
+	lag_seconds double precision,
+	messages_per_second double precision,
+	last_message_at timestamptz,
+	last_error text,
+	last_error_at timestamptz,
+	incarnation integer,
+	state_detail text)
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 100
+AS $$
+WITH live AS (
+	SELECT s.pipeline_id, s.kafka_partition, s.incarnation, o.position,
+		CASE WHEN o.last_timestamp >= 0 THEN
+			to_timestamp(o.last_timestamp / 1000.0) END AS last_message_at,
+		o.stopped_reason, o.stopped_detail, o.paused_at, o.paused_by
+	FROM _factorymon.pipeline p
+	JOIN _factorymon.stream s ON s.pipeline_id = p.pipeline_id
+		AND s.topic = p.topic AND s.retired_at IS NULL
+	LEFT JOIN _factorymon.partition_offset o ON o.stream_id = s.stream_id
+), joined AS (
+	SELECT coalesce(l.pipeline_id, x.pipeline_id) AS pipeline_id,
+		coalesce(l.kafka_partition, x.kafka_partition) AS kafka_partition,
+		coalesce(l.incarnation, x.incarnation) AS incarnation,
+		coalesce(l.position, x.position) AS position,
+		coalesce(l.last_message_at, x.last_message_at) AS last_message_at,
+		l.stopped_reason, l.stopped_detail, l.paused_at, l.paused_by,
+		x.pid, x.state, x.state_detail, x.committed_offset,
+		x.low_watermark, x.high_watermark, x.watermarks_at,
+		x.messages_per_second, x.last_error, x.last_error_at
+	FROM live l
+	FULL JOIN _factorymon.partition_slots() x
+		ON x.pipeline_id = l.pipeline_id
+		AND x.kafka_partition = l.kafka_partition
+)
+SELECT p.name, p.topic, j.kafka_partition, j.pid,
+	CASE
+		WHEN j.pid IS NOT NULL THEN j.state
+		WHEN j.stopped_reason IS NOT NULL THEN 'stopped'
+		WHEN j.paused_at IS NOT NULL OR p.paused_at IS NOT NULL THEN 'paused'
+		ELSE 'unassigned'
+	END,
+	j.position, j.committed_offset, j.low_watermark, j.high_watermark,
+	j.watermarks_at,
+	greatest(j.high_watermark - j.position, 0),
+	CASE
+		WHEN j.high_watermark <= j.position THEN 0
+		WHEN j.high_watermark IS NOT NULL THEN greatest(0, extract(
+			epoch FROM clock_timestamp() - j.last_message_at))
+	END::double precision,
+	j.messages_per_second, j.last_message_at, j.last_error, j.last_error_at,
+	j.incarnation,
+	CASE
+		WHEN j.pid IS NOT NULL THEN j.state_detail
+		WHEN j.stopped_reason IS NOT NULL
+			THEN concat_ws(': ', j.stopped_reason, j.stopped_detail)
+		WHEN j.paused_at IS NOT NULL THEN 'by ' || j.paused_by
+		WHEN p.paused_at IS NOT NULL
+			THEN concat_ws(': ', 'pipeline by ' || p.paused_by,
+				p.pause_reason)
+		WHEN NOT p.runs_here
+			THEN 'the pipeline does not run in this database'
+	END
+	FROM joined j
+	JOIN _factorymon.pipeline_here p ON p.pipeline_id = j.pipeline_id
+	ORDER BY p.name, p.topic, j.kafka_partition
+$$;
+COMMENT ON FUNCTION factorymon.partition_status() IS
+	'every known Kafka partition: who owns it (pid null: no worker here), its state (unassigned, taking, waiting, proving, running, paused, stopped), position, watermarks and lag (lag_seconds: 0 at the end of the log, else the age of the last message stored). No broker is asked; what is not known is null';
+
+CREATE FUNCTION factorymon.worker_status()
+RETURNS TABLE (
+	pipeline text,
+	worker_number integer,
+	pid integer,
+	consumer text,
+	state text,
+	state_since timestamptz,
+	started_at timestamptz,
+	heartbeat_at timestamptz,
+	assigned_partitions integer,
+	partitions integer[],
+	messages bigint,
+	bytes bigint,
+	readings bigint,
+	rejected bigint,
+	other bigint,
+	transitions bigint,
+	batches bigint,
+	retries bigint,
+	fenced bigint,
+	rebalances bigint,
+	sensors bigint,
+	cpu_seconds double precision,
+	memory_bytes bigint,
+	batch_seconds double precision,
+	batch_histogram bigint[],
+	last_error text,
+	last_error_at timestamptz)
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 20
+AS $$
+WITH owned AS (
+	SELECT x.pipeline_id, x.pid,
+		array_agg(x.kafka_partition ORDER BY x.kafka_partition) AS partitions
+	FROM _factorymon.partition_slots() x
+	WHERE x.pid IS NOT NULL
+	GROUP BY x.pipeline_id, x.pid
+)
+SELECT p.name, w.worker_number, w.pid, w.consumer, w.state, w.state_since,
+	w.started_at, w.heartbeat_at, w.assigned_partitions,
+	coalesce(o.partitions, '{}'), w.messages, w.bytes, w.readings,
+	w.rejected, w.other, w.transitions, w.batches, w.retries, w.fenced,
+	w.rebalances, w.sensors, w.cpu_seconds, w.memory_bytes, w.batch_seconds,
+	w.batch_histogram, w.last_error, w.last_error_at
+	FROM _factorymon.worker_slots() w
+	JOIN _factorymon.pipeline p ON p.pipeline_id = w.pipeline_id
+	LEFT JOIN owned o ON o.pipeline_id = w.pipeline_id AND o.pid = w.pid
+	ORDER BY p.name, w.worker_number
+$$;
+COMMENT ON FUNCTION factorymon.worker_status() IS
+	'every ingest worker of this database: its state (starting, wrong_version, connecting, running, paused, retrying, stopping), partitions, and counters since its process started. batch_histogram counts batches by duration, see batch_histogram_bounds()';
+
+/* ======================================================================
+ * 5. Wrappers
+ * ==================================================================== */
+
+CREATE FUNCTION _factorymon.kafka_fdw_validator(options text[], catalog oid) RETURNS void AS 'MODULE_PATHNAME', 'factorymon_fdw_validator' LANGUAGE C STRICT;
+CREATE FOREIGN DATA WRAPPER kafka NO HANDLER VALIDATOR _factorymon.kafka_fdw_validator;
+
+/* The rows of the batch that a worker is storing; see src/batch_fdw.c. */
+CREATE FUNCTION _factorymon.batch_handler() RETURNS fdw_handler
+AS 'MODULE_PATHNAME', 'factorymon_batch_handler' LANGUAGE C;
+CREATE FOREIGN DATA WRAPPER factorymon_batch
+	HANDLER _factorymon.batch_handler NO VALIDATOR;
+CREATE SERVER factorymon_batch FOREIGN DATA WRAPPER factorymon_batch;
+CREATE FOREIGN TABLE _factorymon.batch (
+	ts timestamptz NOT NULL,
+	kafka_offset bigint NOT NULL,
+	value double precision NOT NULL,
+	sensor_id integer NOT NULL,
+	stream_id integer NOT NULL,
+	sensor_version_id integer NOT NULL,
+	reading_count integer,
+	quality real,
+	pipeline_id smallint NOT NULL,
+	reading_index smallint NOT NULL,
+	level smallint NOT NULL,
+	flags smallint NOT NULL,
+	extra jsonb
+) SERVER factorymon_batch;
+COMMENT ON FOREIGN TABLE _factorymon.batch IS
+	'rows of the batch that this process is storing; empty elsewhere';
+
+/* ======================================================================
+ * 6. Views
+ * ==================================================================== */
+
+/* Codes: bits 0-1 of level are the level, 2-3 the side, 4-6 the producer's
+ * claim.  They are CASEs and not functions, so that the planner sees through
+ * and readers need no right on anything but the view.  The joins are outer
+ * joins to unique keys, so that what is not selected is not joined. */
+CREATE VIEW factorymon.sensor_readings AS
+SELECT
+	r.ts,
+	s.name AS sensor_id,
+	v.sensor_type,
+	v.factory_section,
+	v.machine_id,
+	v.zone,
+	r.value,
+	v.unit,
+	CASE r.level & 3
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS level,
+	CASE r.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END AS side,
+	CASE r.level >> 4 & 7
+		WHEN 1 THEN 'normal' WHEN 2 THEN 'warning' WHEN 3 THEN 'critical'
+		WHEN 7 THEN r.extra ->> 'alert_level'
+	END AS reported_level,
+	r.quality,
+	r.reading_count,
+	coalesce(nullif(jsonb_strip_nulls(jsonb_build_object(
+			'reading_count', r.reading_count,
+			'warning_threshold', v.warning_threshold,
+			'critical_threshold', v.critical_threshold)), '{}')
+		|| coalesce(r.extra -> 'metadata', '{}'),
+		r.extra -> 'metadata') AS metadata,
+	p.name AS pipeline,
+	st.topic,
+	st.kafka_partition,
+	r.kafka_offset,
+	r.reading_index,
+	st.incarnation,
+	r.extra
+FROM _factorymon.reading AS r
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = r.sensor_id
+	LEFT JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = r.sensor_version_id
+	LEFT JOIN _factorymon.stream AS st ON st.stream_id = r.stream_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = r.pipeline_id;
+
+/* The newest row of a sensor by index, from the newest reading that the fold
+ * knows of on, so that older partitions are not even looked at.  That bound is
+ * but a hint: where it finds nothing (no snapshot yet, or rows deleted for a
+ * replay) the second probe looks below it. */
+CREATE VIEW factorymon.latest_readings AS
+SELECT
+	r.ts,
+	r.name AS sensor_id,
+	v.sensor_type,
+	v.factory_section,
+	v.machine_id,
+	v.zone,
+	r.value,
+	v.unit,
+	CASE r.level & 3
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS level,
+	CASE r.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END AS side,
+	CASE r.level >> 4 & 7
+		WHEN 1 THEN 'normal' WHEN 2 THEN 'warning' WHEN 3 THEN 'critical'
+		WHEN 7 THEN r.extra ->> 'alert_level'
+	END AS reported_level,
+	r.quality,
+	r.reading_count,
+	coalesce(nullif(jsonb_strip_nulls(jsonb_build_object(
+			'reading_count', r.reading_count,
+			'warning_threshold', v.warning_threshold,
+			'critical_threshold', v.critical_threshold)), '{}')
+		|| coalesce(r.extra -> 'metadata', '{}'),
+		r.extra -> 'metadata') AS metadata,
+	p.name AS pipeline,
+	st.topic,
+	st.kafka_partition,
+	r.kafka_offset,
+	r.reading_index
+FROM (
+	SELECT
+		s.name,
+		s.pipeline_id,
+		coalesce(n.ts, o.ts) AS ts,
+		coalesce(n.kafka_offset, o.kafka_offset) AS kafka_offset,
+		coalesce(n.reading_index, o.reading_index) AS reading_index,
+		coalesce(n.stream_id, o.stream_id) AS stream_id,
+		coalesce(n.sensor_version_id, o.sensor_version_id)
+			AS sensor_version_id,
+		coalesce(n.value, o.value) AS value,
+		coalesce(n.level, o.level) AS level,
+		/* o has no row where n has one */
+		coalesce(n.quality, o.quality) AS quality,
+		coalesce(n.reading_count, o.reading_count) AS reading_count,
+		coalesce(n.extra, o.extra) AS extra
+	FROM _factorymon.sensor AS s
+		LEFT JOIN (
+			SELECT f.sensor_id, max(f.last_ts) AS ts
+			FROM _factorymon.fold_chunk AS c
+				CROSS JOIN LATERAL _factorymon.fold_sensors(c.state) AS f
+			GROUP BY f.sensor_id) AS known ON known.sensor_id = s.sensor_id
+		LEFT JOIN LATERAL (
+			SELECT x.*
+			FROM _factorymon.reading AS x
+			WHERE x.pipeline_id = s.pipeline_id
+				AND x.sensor_id = s.sensor_id
+				AND x.ts >= coalesce(known.ts, '-infinity')
+			ORDER BY x.ts DESC, x.kafka_offset DESC, x.reading_index DESC
+			LIMIT 1) AS n ON true
+		LEFT JOIN LATERAL (
+			SELECT x.*
+			FROM _factorymon.reading AS x
+			WHERE n.ts IS NULL
+				AND x.pipeline_id = s.pipeline_id
+				AND x.sensor_id = s.sensor_id
+				AND x.ts < known.ts
+			ORDER BY x.ts DESC, x.kafka_offset DESC, x.reading_index DESC
+			LIMIT 1) AS o ON true
+	WHERE coalesce(n.ts, o.ts) IS NOT NULL) AS r
+	LEFT JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = r.sensor_version_id
+	LEFT JOIN _factorymon.stream AS st ON st.stream_id = r.stream_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = r.pipeline_id;
+
+CREATE VIEW factorymon.alerts AS
+SELECT
+	t.event_id,
+	t.alarm_id,
+	t.seq,
+	t.condition,
+	t.transition,
+	t.state,
+	t.announced,
+	CASE t.level & 3
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS level,
+	CASE t.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END AS side,
+	t.previous_state,
+	CASE t.previous_level & 3
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS previous_level,
+	t.severity,
+	s.name AS sensor_id,
+	v.sensor_type,
+	v.factory_section,
+	v.machine_id,
+	v.zone,
+	t.value,
+	v.unit,
+	t.limit_value AS "limit",
+	t.deadband,
+	t.quality,
+	t.event_time,
+	t.since,
+	t.raised_at,
+	t.recorded_at,
+	t.cause,
+	p.name AS pipeline,
+	st.topic,
+	st.kafka_partition,
+	t.kafka_offset,
+	t.reading_index,
+	st.incarnation,
+	t.ordinal
+FROM _factorymon.transition AS t
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = t.sensor_id
+	LEFT JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = t.sensor_version_id
+	LEFT JOIN _factorymon.stream AS st ON st.stream_id = t.stream_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = t.pipeline_id;
+
+CREATE VIEW factorymon.pipelines AS
+SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
+		p.owner::text AS owner,
+		p.runs_here AND p.paused_at IS NULL AS running,
+		p.runs_here, p.paused_at, p.paused_by, p.pause_reason, p.resumed_at,
+		p.start_policy, p.start_at, p.on_data_loss,
+		extract(epoch FROM p.accept_past)::double precision
+			AS accept_past_seconds,
+		extract(epoch FROM p.accept_future)::double precision
+			AS accept_future_seconds,
+		extract(epoch FROM p.retention)::double precision
+			AS retention_seconds,
+		extract(epoch FROM p.partition_interval)::double precision
+			AS partition_interval_seconds,
+		p.created_at, p.config_version
+	FROM _factorymon.pipeline_here p;
+
+CREATE VIEW factorymon.ledger AS
+SELECT p.name AS pipeline, s.topic, s.kafka_partition, s.incarnation,
+		l.kind, false AS open, l.from_offset, l.to_offset, l.messages,
+		l.rejected, l.other, l.suppressed, l.readings, l.reason,
+		l.opened_at, l.closed_at
+	FROM _factorymon.ledger l
+	JOIN _factorymon.stream s ON s.stream_id = l.stream_id
+	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+UNION ALL
+SELECT p.name, s.topic, s.kafka_partition, s.incarnation,
+		'extent', true, o.extent_from, o.position, o.extent_messages,
+		o.extent_rejected, o.extent_other, o.extent_suppressed,
+		o.extent_readings, NULL, o.extent_opened_at, NULL
+	FROM _factorymon.partition_offset o
+	JOIN _factorymon.stream s ON s.stream_id = o.stream_id
+	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+	WHERE o.position > o.extent_from;
+
+CREATE VIEW factorymon.message_counters AS
+SELECT p.name AS pipeline,
+		coalesce(sum(l.messages) FILTER (WHERE l.counts), 0)::bigint
+			AS messages,
+		coalesce(sum(l.readings) FILTER (WHERE l.counts), 0)::bigint
+			AS readings,
+		coalesce(sum(l.rejected) FILTER (WHERE l.counts), 0)::bigint
+			AS rejected,
+		coalesce(sum(l.other) FILTER (WHERE l.counts), 0)::bigint AS other,
+		coalesce(sum(l.suppressed) FILTER (WHERE l.counts), 0)::bigint
+			AS suppressed,
+		coalesce(sum(l.to_offset - l.from_offset)
+			FILTER (WHERE l.kind = 'gap'), 0)::bigint AS skipped_offsets,
+		coalesce(-sum(l.readings) FILTER (WHERE l.kind = 'expired'),
+			0)::bigint AS expired_readings,
+		coalesce(-sum(l.rejected) FILTER (WHERE l.kind = 'expired'),
+			0)::bigint AS expired_rejects
+	FROM _factorymon.pipeline p
+	LEFT JOIN (
+		SELECT l.pipeline_id, l.kind,
+				l.kind IN ('extent', 'suspect', 'adjust') AS counts,
+				l.from_offset, l.to_offset, l.messages, l.readings,
+				l.rejected, l.other, l.suppressed
+			FROM _factorymon.ledger l
+		UNION ALL
+		SELECT s.pipeline_id, 'extent', true, o.extent_from, o.position,
+				o.extent_messages, o.extent_readings, o.extent_rejected,
+				o.extent_other, o.extent_suppressed
+			FROM _factorymon.partition_offset o
+			JOIN _factorymon.stream s ON s.stream_id = o.stream_id
+	) l ON l.pipeline_id = p.pipeline_id
+	GROUP BY p.pipeline_id, p.name;
+
+CREATE VIEW factorymon.rejects AS
+SELECT p.name AS pipeline, s.topic, s.kafka_partition, r.kafka_offset,
+		r.message_at, r.key, r.value, r.headers, r.reason, r.sqlstate,
+		r.rejected_at, r.attempts, r.detail, s.incarnation
+	FROM _factorymon.reject r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id;
+
+CREATE VIEW factorymon.rebalancing_events AS
+SELECT e.at, p.name AS pipeline, e.consumer, e.event, e.partitions, e.reason
+	FROM _factorymon.event e
+	JOIN _factorymon.pipeline p ON p.pipeline_id = e.pipeline_id;
+
+/*
+ * One row per configured worker, running or not, and per worker that runs
+ * although it is not configured any more.
+ */
+CREATE VIEW factorymon.consumer_health AS
+SELECT w.consumer,
+		coalesce(w.pipeline, c.pipeline) AS pipeline,
+		coalesce(w.worker_number, c.worker_number) AS worker_number,
+		w.pid,
+		coalesce(w.state,
+			CASE WHEN c.runs_here THEN 'down' ELSE 'off' END) AS state,
+		w.state_since, w.heartbeat_at,
+		extract(epoch FROM clock_timestamp() - w.heartbeat_at)
+			::double precision AS heartbeat_age_seconds,
+		coalesce(w.assigned_partitions, 0) AS assigned_partitions,
+		coalesce(w.partitions, '{}') AS partitions,
+		coalesce(w.messages, 0) AS messages,
+		coalesce(w.readings, 0) AS readings,
+		coalesce(w.rejected, 0) AS rejected,
+		coalesce(w.other, 0) AS other,
+		coalesce(s.messages_per_second, 0) AS messages_per_second,
+		s.lag_messages, s.lag_seconds,
+		coalesce(w.transitions, 0) AS transitions,
+		coalesce(w.rebalances, 0) AS rebalances,
+		coalesce(w.fenced, 0) AS fenced,
+		coalesce(w.retries, 0) AS retries,
+		w.sensors, w.cpu_seconds, w.memory_bytes, w.started_at,
+		w.last_error, w.last_error_at
+	FROM (
+		SELECT p.name AS pipeline, n.worker_number, p.runs_here
+			FROM _factorymon.pipeline_here p
+			CROSS JOIN LATERAL pg_catalog.generate_series(1, p.workers)
+				AS n (worker_number)
+	) c
+	FULL JOIN factorymon.worker_status() w
+		ON w.pipeline = c.pipeline AND w.worker_number = c.worker_number
+	LEFT JOIN (
+		SELECT t.pipeline, t.pid,
+				sum(t.messages_per_second) AS messages_per_second,
+				sum(t.lag_messages)::bigint AS lag_messages,
+				max(t.lag_seconds) AS lag_seconds
+			FROM factorymon.partition_status() t
+			WHERE t.pid IS NOT NULL
+			GROUP BY t.pipeline, t.pid
+	) s ON s.pipeline = w.pipeline AND s.pid = w.pid;
+
+/*
+ * How far we have seen each live stream, on our clock: up to now while a
+ * worker is at the end of the log, else up to its last message.  Silence
+ * before the frontier is silence; beyond it nobody knows, for the reason.
+ */
+CREATE VIEW _factorymon.frontier AS
+SELECT p.pipeline_id, s.stream_id,
+		CASE
+			WHEN t.state = 'running' AND t.lag_messages = 0
+				THEN greatest(t.watermarks_at, t.last_message_at)
+			ELSE t.last_message_at
+		END AS frontier_at,
+		CASE
+			WHEN t.pid IS NULL AND t.state = 'unassigned' THEN 'worker down'
+			WHEN t.state <> 'running' THEN t.state
+			WHEN t.lag_messages IS NULL THEN 'just started'
+			WHEN t.lag_messages > 0 THEN 'lagging'
+			ELSE 'disconnected'
+		END AS reason
+	FROM factorymon.partition_status() t
+	JOIN _factorymon.pipeline p ON p.name = t.pipeline
+	JOIN _factorymon.stream s ON s.pipeline_id = p.pipeline_id
+		AND s.topic = t.topic AND s.kafka_partition = t.kafka_partition
+		AND s.incarnation = t.incarnation;
+
+/*
+ * A heartbeat may come through any partition of the topic, so the frontier
+ * of a producer is that of the partition seen least far.
+ */
+CREATE VIEW factorymon.producer_health AS
+SELECT h.pipeline, h.producer, h.host, h.version,
+		CASE
+			WHEN h.reported_state = 'stopped' THEN 'stopped'
+			WHEN h.age <= h.patience / 2 THEN 'active'
+			WHEN f.frontier_at IS NULL OR
+				extract(epoch FROM clock_timestamp() - f.frontier_at)
+					> h.patience THEN 'unknown'
+			WHEN extract(epoch FROM f.frontier_at - h.heartbeat_at)
+				> h.patience THEN 'silent'
+			WHEN extract(epoch FROM f.frontier_at - h.heartbeat_at)
+				> h.patience / 2 THEN 'late'
+			ELSE 'active'
+		END AS state,
+		CASE
+			WHEN h.reported_state = 'stopped' OR h.age <= h.patience / 2
+				THEN NULL
+			WHEN f.frontier_at IS NULL OR
+				extract(epoch FROM clock_timestamp() - f.frontier_at)
+					> h.patience THEN coalesce(f.reason, 'worker down')
+		END AS reason,
+		h.connection, h.sensors, h.sent, h.delivered, h.errors,
+		h.heartbeat_at, h.age AS heartbeat_age_seconds,
+		h.heartbeat_interval AS heartbeat_interval_seconds,
+		h.started_at, h.sent_at
+	FROM (
+		SELECT DISTINCT ON (s.pipeline_id, b.producer_id)
+				s.pipeline_id, p.name AS pipeline, b.producer_id AS producer,
+				b.host, b.version, b.state AS reported_state, b.connection,
+				b.sensors, b.sent, b.delivered, b.errors, b.heartbeat_at,
+				b.heartbeat_interval, b.started_at, b.sent_at,
+				extract(epoch FROM clock_timestamp() - b.heartbeat_at)
+					::double precision AS age,
+				greatest(5 * coalesce(b.heartbeat_interval, 10), 30)
+					AS patience
+			FROM _factorymon.producer b
+			JOIN _factorymon.stream s ON s.stream_id = b.stream_id
+			JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+			ORDER BY s.pipeline_id, b.producer_id, b.heartbeat_at DESC,
+				b.stream_id DESC
+	) h
+	LEFT JOIN (
+		SELECT DISTINCT ON (pipeline_id) pipeline_id, frontier_at, reason
+			FROM _factorymon.frontier
+			ORDER BY pipeline_id, frontier_at NULLS FIRST
+	) f ON f.pipeline_id = h.pipeline_id;
+
+/*
+ * State of each sensor: the snapshots of the fold, which may be some seconds
+ * old, and one probe of the index for what was stored since.  The frontier
+ * of a sensor is that of the streams it has come through; of one that no
+ * snapshot knows yet, of all.
+ */
+CREATE VIEW factorymon.sensor_health AS
+WITH folded AS MATERIALIZED (
+	SELECT x.sensor_id, s.stream_id, x.sensor_version_id, x.last_ts,
+			x.message_at, x.readings, x.late, x.future,
+			x.expected_interval, x.gaps, x.repeats, x.producer_restarts
+		FROM _factorymon.stream s
+		JOIN _factorymon.fold_chunk c ON c.stream_id = s.stream_id
+		CROSS JOIN LATERAL _factorymon.fold_sensors(c.state) x
+		WHERE s.retired_at IS NULL
+), edge AS MATERIALIZED (
+	SELECT pipeline_id, stream_id, frontier_at, reason
+		FROM _factorymon.frontier
+), per_sensor AS (
+	SELECT g.sensor_id,
+			max(g.last_ts) AS last_ts,
+			max(g.message_at) AS message_at,
+			sum(g.readings)::bigint AS readings,
+			sum(g.late)::bigint AS late,
+			sum(g.future)::bigint AS future,
+			min(g.expected_interval) AS expected_interval,
+			sum(g.gaps)::bigint AS gaps,
+			sum(g.repeats)::bigint AS repeats,
+			sum(g.producer_restarts)::bigint AS producer_restarts,
+			(array_agg(g.sensor_version_id ORDER BY g.last_ts
+				DESC NULLS LAST))[1] AS sensor_version_id,
+			count(*)::integer AS partitions,
+			min(coalesce(e.frontier_at, '-infinity')) AS frontier_at,
+			(array_agg(e.reason ORDER BY e.frontier_at NULLS FIRST))[1]
+				AS reason
+		FROM folded g
+		LEFT JOIN edge e ON e.stream_id = g.stream_id
+		GROUP BY g.sensor_id
+), per_pipeline AS (
+	SELECT pipeline_id,
+			min(coalesce(frontier_at, '-infinity')) AS frontier_at,
+			(array_agg(reason ORDER BY frontier_at NULLS FIRST))[1] AS reason
+		FROM edge
+		GROUP BY pipeline_id
+), seen AS (
+	SELECT n.pipeline_id, n.sensor_id, n.name, n.registered_at,
+			greatest(g.last_ts, r.ts) AS last_ts,
+			greatest(g.message_at,
+				least(r.ts, clock_timestamp())) AS last_seen_at,
+			coalesce(g.readings, 0) AS readings, g.late, g.future,
+			g.expected_interval, g.gaps, g.repeats, g.producer_restarts,
+			coalesce(g.sensor_version_id, r.sensor_version_id)
+				AS sensor_version_id,
+			coalesce(g.partitions, 0) AS partitions,
+			greatest(5 * coalesce(g.expected_interval, 0), 30) AS patience,
+			coalesce(g.frontier_at, q.frontier_at, '-infinity')
+				AS frontier_at,
+			CASE WHEN g.sensor_id IS NOT NULL THEN g.reason ELSE q.reason
+				END AS frontier_reason
+		FROM _factorymon.sensor n
+		LEFT JOIN per_sensor g ON g.sensor_id = n.sensor_id
+		LEFT JOIN per_pipeline q ON q.pipeline_id = n.pipeline_id
+		LEFT JOIN LATERAL (
+			SELECT d.ts, d.sensor_version_id
+				FROM _factorymon.reading d
+				WHERE d.pipeline_id = n.pipeline_id
+					AND d.sensor_id = n.sensor_id
+					AND d.ts > coalesce(g.last_ts, '-infinity')
+					AND (d.flags & 16) = 0
+				ORDER BY d.ts DESC
+				LIMIT 1
+		) r ON true
+), judged AS (
+	SELECT *,
+			extract(epoch FROM clock_timestamp() - last_seen_at)
+				::double precision AS age,
+			CASE WHEN isfinite(frontier_at) THEN extract(
+				epoch FROM clock_timestamp() - frontier_at)
+				::double precision END AS frontier_age,
+			CASE WHEN isfinite(frontier_at) THEN extract(
+				epoch FROM frontier_at - last_seen_at)
+				::double precision END AS silence
+		FROM seen
+)
+SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
+		v.factory_section, v.machine_id, v.zone, v.unit,
+		CASE
+			WHEN j.age <= j.patience / 2 THEN 'active'
+			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
+				THEN 'unknown'
+			WHEN coalesce(j.silence, 'Infinity') > j.patience THEN 'silent'
+			WHEN j.silence > j.patience / 2 THEN 'late'
+			ELSE 'active'
+		END AS state,
+		CASE
+			WHEN j.age <= j.patience / 2 THEN NULL
+			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
+				THEN coalesce(j.frontier_reason, 'worker down')
+		END AS reason,
+		j.last_ts, j.last_seen_at, j.age AS last_seen_age_seconds,
+		j.expected_interval AS expected_interval_seconds,
+		1 / nullif(j.expected_interval, 0) AS readings_per_second,
+		j.patience::double precision AS silent_after_seconds,
+		j.readings, j.gaps, j.repeats, j.late, j.future,
+		j.producer_restarts, j.partitions, j.registered_at
+	FROM judged j
+	JOIN _factorymon.pipeline p ON p.pipeline_id = j.pipeline_id
+	LEFT JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = j.sensor_version_id;
+
+/* ======================================================================
+ * 7. Comments
+ * ==================================================================== */
+
+COMMENT ON FUNCTION factorymon.create_pipeline(text, text, text, text, text,
+	integer, text, timestamptz, text, interval, interval, interval, interval,
+	boolean) IS
+	'start to ingest a Kafka topic; returns the name of the pipeline';
+COMMENT ON FUNCTION factorymon.alter_pipeline(text, text, text, text, integer,
+	text, interval, interval, interval, interval, name) IS
+	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever';
+COMMENT ON FUNCTION factorymon.drop_pipeline(text) IS
+	'drop a pipeline with everything it stored';
+COMMENT ON FUNCTION factorymon.pause(text, integer, text) IS
+	'stop ingesting a pipeline, or one of its partitions, until resumed';
+COMMENT ON FUNCTION factorymon.resume(text, integer) IS
+	'go on with a pipeline or one partition, accept losses that stopped it, and make the pipeline run in this database';
+COMMENT ON FUNCTION factorymon.adopt() IS
+	'make all pipelines run in this database that came with a dump, a copy or an upgrade; returns how many';
+COMMENT ON FUNCTION factorymon.seek(text, integer, bigint, boolean) IS
+	'move a partition to an offset; back only while paused and with replay; returns the new position';
+COMMENT ON FUNCTION factorymon.seek(text, integer, timestamptz, boolean) IS
+	'move a partition to the first message of a time or later; returns the new position';
+COMMENT ON FUNCTION factorymon.seek(text, integer, text, boolean) IS
+	'move a partition to earliest, latest, or a time; returns the new position';
+COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
+	'grant a role all that a reader, operator or admin needs';
+COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS
+	'take that away again, with what higher kinds have beyond it';
+COMMENT ON FUNCTION _factorymon.reader() IS
+	'who may execute this is a reader';
+COMMENT ON FUNCTION _factorymon.operator() IS
+	'who may execute this is an operator';
+COMMENT ON FUNCTION _factorymon.admin() IS
+	'who may execute this is an admin';
+COMMENT ON FUNCTION _factorymon.ensure_partition(text, text, timestamptz) IS
+	'make the time partition that holds a moment exist; false beyond factorymon.max_time_partitions';
+COMMENT ON FUNCTION _factorymon.drop_expired(text) IS
+	'drop what is older than the retention of a pipeline now; returns how many partitions went';
+
+COMMENT ON TABLE factorymon.threshold IS
+	'limits of sensors: the row of the sensor counts, else of its machine, else of its zone, else of its type; each first for the pipeline, then for any';
+COMMENT ON COLUMN factorymon.threshold.threshold_id IS
+	'number of the row; alerts raised by it keep it';
+COMMENT ON COLUMN factorymon.threshold.pipeline IS
+	'name of the pipeline the limits are for; null: any';
+COMMENT ON COLUMN factorymon.threshold.sensor_type IS
+	'type of the sensors the limits are for';
+COMMENT ON COLUMN factorymon.threshold.zone IS
+	'zone the limits are for; null: not restricted to a zone';
+COMMENT ON COLUMN factorymon.threshold.machine_id IS
+	'machine the limits are for; null: not restricted to a machine';
+COMMENT ON COLUMN factorymon.threshold.sensor_id IS
+	'sensor the limits are for; null: not restricted to a sensor';
+COMMENT ON COLUMN factorymon.threshold.critical_low IS
+	'values at or below this are critical; null: no such limit';
+COMMENT ON COLUMN factorymon.threshold.warning_low IS
+	'values at or below this are a warning; null: no such limit';
+COMMENT ON COLUMN factorymon.threshold.warning_high IS
+	'values at or above this are a warning; null: no such limit';
+COMMENT ON COLUMN factorymon.threshold.critical_high IS
+	'values at or above this are critical; null: no such limit';
+COMMENT ON COLUMN factorymon.threshold.deadband IS
+	'how far a value must come back over a limit before it counts as returned; 0 in this version';
+COMMENT ON COLUMN factorymon.threshold.on_delay IS
+	'how long a limit must be exceeded before an alarm is raised; 0 in this version';
+COMMENT ON COLUMN factorymon.threshold.off_delay IS
+	'how long a value must be back before an alarm returns; 0 in this version';
+COMMENT ON COLUMN factorymon.threshold.enabled IS
+	'false: what the row is for has no limits at all, not even less specific ones';
+COMMENT ON COLUMN factorymon.threshold.comment IS
+	'why the limits are what they are';
+COMMENT ON COLUMN factorymon.threshold.updated_at IS
+	'when the row was last changed';
+COMMENT ON COLUMN factorymon.threshold.updated_by IS
+	'role that last changed the row';
+COMMENT ON CONSTRAINT threshold_no_delay_yet ON factorymon.threshold IS
+	'deadband and delays are not honoured in this version';
+
+COMMENT ON FUNCTION factorymon.classify(double precision, double precision,
+	double precision) IS
+	'level of a value by limits on the high side: normal, warning or critical; a limit is reached by equality, null is no limit; null for a value that is null or NaN';
+COMMENT ON FUNCTION factorymon.classify(double precision, double precision,
+	double precision, double precision, double precision) IS
+	'level of a value by limits on both sides: normal, warning or critical; a limit is reached by equality, null is no limit; null for a value that is null or NaN';
+COMMENT ON FUNCTION factorymon.classify_side(double precision,
+	double precision, double precision) IS
+	'side of the limit that decides the level of a value: high, or null if it is normal';
+COMMENT ON FUNCTION factorymon.classify_side(double precision,
+	double precision, double precision, double precision,
+	double precision) IS
+	'side of the limit that decides the level of a value: low or high, or null if it is normal';
+COMMENT ON FUNCTION factorymon.default_sensor_types() IS
+	'the built-in sensor types: unit, usual value, seconds between readings, smallest step';
+COMMENT ON FUNCTION factorymon.default_thresholds() IS
+	'limits of the built-in sensor types where factorymon.threshold has none';
+COMMENT ON FUNCTION _factorymon.limits_of(text, text, text, text, text) IS
+	'limits in force for a sensor so described; threshold_id is null for built-in or no limits';
+COMMENT ON FUNCTION _factorymon.threshold_changed() IS
+	'tells all processes to read factorymon.threshold again';
+COMMENT ON FUNCTION _factorymon.threshold_stamp() IS
+	'notes who changed a row of factorymon.threshold, and when';
+COMMENT ON FUNCTION _factorymon.fold_sensors(bytea) IS
+	'state of the sensors of one chunk of a snapshot (fold_chunk.state)';
+
+COMMENT ON VIEW factorymon.sensor_readings IS
+	'every stored reading';
+COMMENT ON VIEW factorymon.latest_readings IS
+	'the newest reading of each sensor, by its timestamp';
+COMMENT ON VIEW factorymon.alerts IS
+	'every transition of every alarm; one alarm has one alarm_id from the first raise on';
+
+COMMENT ON COLUMN factorymon.alerts.event_id IS
+	'id of the transition, the same whenever the message is processed';
+COMMENT ON COLUMN factorymon.alerts.alarm_id IS
+	'id of the alarm the transition belongs to';
+COMMENT ON COLUMN factorymon.alerts.seq IS
+	'number of the transition in its alarm, from 1';
+COMMENT ON COLUMN factorymon.alerts.condition IS
+	'what is watched: limit';
+COMMENT ON COLUMN factorymon.alerts.transition IS
+	'raised, escalated, deescalated or returned';
+COMMENT ON COLUMN factorymon.alerts.state IS
+	'state of the alarm afterwards';
+COMMENT ON COLUMN factorymon.alerts.announced IS
+	'whether people are told';
+COMMENT ON COLUMN factorymon.alerts.level IS
+	'level afterwards: normal, warning or critical';
+COMMENT ON COLUMN factorymon.alerts.side IS
+	'side of the limit: low or high; null if normal';
+COMMENT ON COLUMN factorymon.alerts.previous_state IS
+	'state of the alarm before';
+COMMENT ON COLUMN factorymon.alerts.previous_level IS
+	'level before';
+COMMENT ON COLUMN factorymon.alerts.severity IS
+	'severity from 1 to 1000, as in OPC UA';
+COMMENT ON COLUMN factorymon.alerts.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.alerts.sensor_type IS
+	'type of the sensor';
+COMMENT ON COLUMN factorymon.alerts.factory_section IS
+	'section of the factory the sensor was in';
+COMMENT ON COLUMN factorymon.alerts.machine_id IS
+	'machine the sensor was on';
+COMMENT ON COLUMN factorymon.alerts.zone IS
+	'zone the sensor was in';
+COMMENT ON COLUMN factorymon.alerts.value IS
+	'value of the reading that caused the transition';
+COMMENT ON COLUMN factorymon.alerts.unit IS
+	'unit of value and limit';
+COMMENT ON COLUMN factorymon.alerts."limit" IS
+	'limit that the value has reached; null if it returned to normal';
+COMMENT ON COLUMN factorymon.alerts.deadband IS
+	'deadband of the limits';
+COMMENT ON COLUMN factorymon.alerts.quality IS
+	'quality of the reading; null if it had none';
+COMMENT ON COLUMN factorymon.alerts.event_time IS
+	'when the value was measured';
+COMMENT ON COLUMN factorymon.alerts.since IS
+	'first reading of the excursion';
+COMMENT ON COLUMN factorymon.alerts.raised_at IS
+	'first raise of the alarm, in event time';
+COMMENT ON COLUMN factorymon.alerts.recorded_at IS
+	'when the transition was stored';
+COMMENT ON COLUMN factorymon.alerts.cause IS
+	'what moved the alarm: data';
+COMMENT ON COLUMN factorymon.alerts.pipeline IS
+	'pipeline of the reading';
+COMMENT ON COLUMN factorymon.alerts.topic IS
+	'Kafka topic of the reading';
+COMMENT ON COLUMN factorymon.alerts.kafka_partition IS
+	'partition of the topic';
+COMMENT ON COLUMN factorymon.alerts.kafka_offset IS
+	'offset of the message in the partition';
+COMMENT ON COLUMN factorymon.alerts.reading_index IS
+	'number of the reading in its message, from 0';
+COMMENT ON COLUMN factorymon.alerts.incarnation IS
+	'which log under the name of the topic, counted from 1';
+COMMENT ON COLUMN factorymon.alerts.ordinal IS
+	'number of the transition among those of its reading, from 1';
+COMMENT ON COLUMN factorymon.latest_readings.ts IS
+	'when the value was measured';
+COMMENT ON COLUMN factorymon.latest_readings.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.latest_readings.sensor_type IS
+	'what it measures: temperature, vibration, energy, humidity, pressure or another type';
+COMMENT ON COLUMN factorymon.latest_readings.factory_section IS
+	'section of the factory the sensor was in';
+COMMENT ON COLUMN factorymon.latest_readings.machine_id IS
+	'machine the sensor was on';
+COMMENT ON COLUMN factorymon.latest_readings.zone IS
+	'zone the sensor was in';
+COMMENT ON COLUMN factorymon.latest_readings.value IS
+	'the measured value';
+COMMENT ON COLUMN factorymon.latest_readings.unit IS
+	'unit of value';
+COMMENT ON COLUMN factorymon.latest_readings.level IS
+	'normal, warning or critical, by the limits in force when it was stored';
+COMMENT ON COLUMN factorymon.latest_readings.side IS
+	'side of the limit that was reached: low or high; null if normal';
+COMMENT ON COLUMN factorymon.latest_readings.reported_level IS
+	'the producer''s own level; null if it gave none';
+COMMENT ON COLUMN factorymon.latest_readings.quality IS
+	'the producer''s trust in the value, 0 to 1; null if it gave none';
+COMMENT ON COLUMN factorymon.latest_readings.reading_count IS
+	'the producer''s running number of the reading';
+COMMENT ON COLUMN factorymon.latest_readings.metadata IS
+	'metadata of the message; null if it had none';
+COMMENT ON COLUMN factorymon.latest_readings.pipeline IS
+	'pipeline that stored it';
+COMMENT ON COLUMN factorymon.latest_readings.topic IS
+	'Kafka topic it came from';
+COMMENT ON COLUMN factorymon.latest_readings.kafka_partition IS
+	'partition of the topic';
+COMMENT ON COLUMN factorymon.latest_readings.kafka_offset IS
+	'offset of the message in the partition';
+COMMENT ON COLUMN factorymon.latest_readings.reading_index IS
+	'number of the reading in its message, from 0';
+COMMENT ON COLUMN factorymon.sensor_readings.ts IS
+	'when the value was measured';
+COMMENT ON COLUMN factorymon.sensor_readings.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.sensor_readings.sensor_type IS
+	'what it measures: temperature, vibration, energy, humidity, pressure or another type';
+COMMENT ON COLUMN factorymon.sensor_readings.factory_section IS
+	'section of the factory the sensor was in';
+COMMENT ON COLUMN factorymon.sensor_readings.machine_id IS
+	'machine the sensor was on';
+COMMENT ON COLUMN factorymon.sensor_readings.zone IS
+	'zone the sensor was in';
+COMMENT ON COLUMN factorymon.sensor_readings.value IS
+	'the measured value';
+COMMENT ON COLUMN factorymon.sensor_readings.unit IS
+	'unit of value';
+COMMENT ON COLUMN factorymon.sensor_readings.level IS
+	'normal, warning or critical, by the limits in force when it was stored';
+COMMENT ON COLUMN factorymon.sensor_readings.side IS
+	'side of the limit that was reached: low or high; null if normal';
+COMMENT ON COLUMN factorymon.sensor_readings.reported_level IS
+	'the producer''s own level; null if it gave none';
+COMMENT ON COLUMN factorymon.sensor_readings.quality IS
+	'the producer''s trust in the value, 0 to 1; null if it gave none';
+COMMENT ON COLUMN factorymon.sensor_readings.reading_count IS
+	'the producer''s running number of the reading';
+COMMENT ON COLUMN factorymon.sensor_readings.metadata IS
+	'metadata of the message; null if it had none';
+COMMENT ON COLUMN factorymon.sensor_readings.pipeline IS
+	'pipeline that stored it';
+COMMENT ON COLUMN factorymon.sensor_readings.topic IS
+	'Kafka topic it came from';
+COMMENT ON COLUMN factorymon.sensor_readings.kafka_partition IS
+	'partition of the topic';
+COMMENT ON COLUMN factorymon.sensor_readings.kafka_offset IS
+	'offset of the message in the partition';
+COMMENT ON COLUMN factorymon.sensor_readings.reading_index IS
+	'number of the reading in its message, from 0';
+COMMENT ON COLUMN factorymon.sensor_readings.incarnation IS
+	'which log under the name of the topic, counted from 1';
+COMMENT ON COLUMN factorymon.sensor_readings.extra IS
+	'what else the message held';
+
+COMMENT ON VIEW factorymon.pipelines IS
+	'pipelines as configured, and whether they run in this database';
+COMMENT ON COLUMN factorymon.pipelines.name IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.pipelines.server IS
+	'foreign server: the Kafka cluster';
+COMMENT ON COLUMN factorymon.pipelines.topic IS
+	'topic that is ingested';
+COMMENT ON COLUMN factorymon.pipelines.consumer_group IS
+	'consumer group that the workers join';
+COMMENT ON COLUMN factorymon.pipelines.format IS
+	'format of the messages';
+COMMENT ON COLUMN factorymon.pipelines.workers IS
+	'how many ingest workers it should have';
+COMMENT ON COLUMN factorymon.pipelines.owner IS
+	'role whose rights the workers have';
+COMMENT ON COLUMN factorymon.pipelines.running IS
+	'it runs in this database and is not paused';
+COMMENT ON COLUMN factorymon.pipelines.runs_here IS
+	'it runs in this very database (false after a restore or in a copy, until resumed)';
+COMMENT ON COLUMN factorymon.pipelines.paused_at IS
+	'since when it is paused; null: it is not';
+COMMENT ON COLUMN factorymon.pipelines.paused_by IS
+	'who paused it';
+COMMENT ON COLUMN factorymon.pipelines.pause_reason IS
+	'why it was paused';
+COMMENT ON COLUMN factorymon.pipelines.resumed_at IS
+	'when it was last resumed here';
+COMMENT ON COLUMN factorymon.pipelines.start_policy IS
+	'where a partition without a position starts: earliest, latest or timestamp';
+COMMENT ON COLUMN factorymon.pipelines.start_at IS
+	'start of policy timestamp';
+COMMENT ON COLUMN factorymon.pipelines.on_data_loss IS
+	'what happens when messages are lost or the log is another one: stop or continue';
+COMMENT ON COLUMN factorymon.pipelines.accept_past_seconds IS
+	'how much older than its message a reading may be';
+COMMENT ON COLUMN factorymon.pipelines.accept_future_seconds IS
+	'how far ahead of its message a reading may be';
+COMMENT ON COLUMN factorymon.pipelines.retention_seconds IS
+	'after what age readings are dropped; null: never';
+COMMENT ON COLUMN factorymon.pipelines.partition_interval_seconds IS
+	'width of the time partitions of its readings';
+COMMENT ON COLUMN factorymon.pipelines.created_at IS
+	'when it was created';
+COMMENT ON COLUMN factorymon.pipelines.config_version IS
+	'grows with every change';
+
+COMMENT ON VIEW factorymon.ledger IS
+	'every offset accounted for: extents, gaps and adjustments, per stream';
+COMMENT ON COLUMN factorymon.ledger.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.ledger.topic IS
+	'Kafka topic';
+COMMENT ON COLUMN factorymon.ledger.kafka_partition IS
+	'Kafka partition';
+COMMENT ON COLUMN factorymon.ledger.incarnation IS
+	'which log under that name, from 1';
+COMMENT ON COLUMN factorymon.ledger.kind IS
+	'extent: offsets consumed; gap: offsets never seen; suspect: consumed, perhaps from another log; adjust: correction within an extent; expired: removed from an extent by retention';
+COMMENT ON COLUMN factorymon.ledger.open IS
+	'this extent still grows';
+COMMENT ON COLUMN factorymon.ledger.from_offset IS
+	'first offset';
+COMMENT ON COLUMN factorymon.ledger.to_offset IS
+	'offset behind the last one';
+COMMENT ON COLUMN factorymon.ledger.messages IS
+	'messages with readings';
+COMMENT ON COLUMN factorymon.ledger.rejected IS
+	'messages in rejects';
+COMMENT ON COLUMN factorymon.ledger.other IS
+	'messages without readings: tombstones, heartbeats, empty ones';
+COMMENT ON COLUMN factorymon.ledger.suppressed IS
+	'readings that a trigger kept out';
+COMMENT ON COLUMN factorymon.ledger.readings IS
+	'readings stored';
+COMMENT ON COLUMN factorymon.ledger.reason IS
+	'why the extent was closed, or why there is a gap';
+COMMENT ON COLUMN factorymon.ledger.opened_at IS
+	'when it was begun';
+COMMENT ON COLUMN factorymon.ledger.closed_at IS
+	'when it was closed; null while it grows';
+
+COMMENT ON VIEW factorymon.message_counters IS
+	'messages and readings per pipeline since it was created';
+COMMENT ON COLUMN factorymon.message_counters.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.message_counters.messages IS
+	'messages with readings';
+COMMENT ON COLUMN factorymon.message_counters.readings IS
+	'readings stored, those that retention removed later included';
+COMMENT ON COLUMN factorymon.message_counters.rejected IS
+	'messages in rejects, those that retention removed later included';
+COMMENT ON COLUMN factorymon.message_counters.other IS
+	'messages without readings: tombstones, heartbeats, empty ones';
+COMMENT ON COLUMN factorymon.message_counters.suppressed IS
+	'readings that a trigger kept out';
+COMMENT ON COLUMN factorymon.message_counters.skipped_offsets IS
+	'offsets in gaps: never seen';
+COMMENT ON COLUMN factorymon.message_counters.expired_readings IS
+	'readings that retention removed';
+COMMENT ON COLUMN factorymon.message_counters.expired_rejects IS
+	'rejects that retention removed';
+
+COMMENT ON VIEW factorymon.rejects IS
+	'messages that could not be stored, kept whole';
+COMMENT ON COLUMN factorymon.rejects.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.rejects.topic IS
+	'Kafka topic';
+COMMENT ON COLUMN factorymon.rejects.kafka_partition IS
+	'Kafka partition';
+COMMENT ON COLUMN factorymon.rejects.kafka_offset IS
+	'offset of the message';
+COMMENT ON COLUMN factorymon.rejects.message_at IS
+	'timestamp of the message in Kafka; null: it has none';
+COMMENT ON COLUMN factorymon.rejects.key IS
+	'key of the message, raw';
+COMMENT ON COLUMN factorymon.rejects.value IS
+	'payload of the message, raw';
+COMMENT ON COLUMN factorymon.rejects.headers IS
+	'headers of the message: name and value, or base64 where it is no text';
+COMMENT ON COLUMN factorymon.rejects.reason IS
+	'why it was refused, in one word';
+COMMENT ON COLUMN factorymon.rejects.sqlstate IS
+	'the same as an SQLSTATE; that of the database''s error if the database refused it';
+COMMENT ON COLUMN factorymon.rejects.rejected_at IS
+	'when it arrived and was refused';
+COMMENT ON COLUMN factorymon.rejects.attempts IS
+	'how often it was tried';
+COMMENT ON COLUMN factorymon.rejects.detail IS
+	'why it was refused, in a sentence';
+COMMENT ON COLUMN factorymon.rejects.incarnation IS
+	'which log under that name, from 1';
+
+COMMENT ON VIEW factorymon.rebalancing_events IS
+	'what happened to pipelines, consumers and partitions, and why';
+COMMENT ON COLUMN factorymon.rebalancing_events.at IS
+	'when';
+COMMENT ON COLUMN factorymon.rebalancing_events.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.rebalancing_events.consumer IS
+	'member id of the consumer; null: none was involved';
+COMMENT ON COLUMN factorymon.rebalancing_events.event IS
+	'what happened, in one word';
+COMMENT ON COLUMN factorymon.rebalancing_events.partitions IS
+	'Kafka partitions concerned; null: not about partitions';
+COMMENT ON COLUMN factorymon.rebalancing_events.reason IS
+	'why, or more about it';
+
+COMMENT ON VIEW factorymon.consumer_health IS
+	'ingest workers, those that should run and do not included';
+COMMENT ON COLUMN factorymon.consumer_health.consumer IS
+	'member id in the consumer group; null: it has not joined';
+COMMENT ON COLUMN factorymon.consumer_health.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.consumer_health.worker_number IS
+	'number of the worker within its pipeline, from 1';
+COMMENT ON COLUMN factorymon.consumer_health.pid IS
+	'process id; null: it does not run';
+COMMENT ON COLUMN factorymon.consumer_health.state IS
+	'starting, wrong_version, connecting, running, paused, retrying, stopping; down: it should run and does not; off: the pipeline does not run in this database';
+COMMENT ON COLUMN factorymon.consumer_health.state_since IS
+	'when it came into this state';
+COMMENT ON COLUMN factorymon.consumer_health.heartbeat_at IS
+	'last turn of its loop';
+COMMENT ON COLUMN factorymon.consumer_health.heartbeat_age_seconds IS
+	'how long ago that was';
+COMMENT ON COLUMN factorymon.consumer_health.assigned_partitions IS
+	'how many partitions the group gave it';
+COMMENT ON COLUMN factorymon.consumer_health.partitions IS
+	'partitions that it owns';
+COMMENT ON COLUMN factorymon.consumer_health.messages IS
+	'messages stored since it started';
+COMMENT ON COLUMN factorymon.consumer_health.readings IS
+	'readings stored since it started';
+COMMENT ON COLUMN factorymon.consumer_health.rejected IS
+	'messages rejected since it started';
+COMMENT ON COLUMN factorymon.consumer_health.other IS
+	'messages without readings since it started';
+COMMENT ON COLUMN factorymon.consumer_health.messages_per_second IS
+	'present rate over its partitions';
+COMMENT ON COLUMN factorymon.consumer_health.lag_messages IS
+	'messages waiting in its partitions; null: not known';
+COMMENT ON COLUMN factorymon.consumer_health.lag_seconds IS
+	'age of the last message stored in its partition furthest behind, 0 at the end; null: not known';
+COMMENT ON COLUMN factorymon.consumer_health.transitions IS
+	'alarm transitions since it started';
+COMMENT ON COLUMN factorymon.consumer_health.rebalances IS
+	'rebalances since it started';
+COMMENT ON COLUMN factorymon.consumer_health.fenced IS
+	'how often it found that a partition had another owner';
+COMMENT ON COLUMN factorymon.consumer_health.retries IS
+	'batches tried again since it started';
+COMMENT ON COLUMN factorymon.consumer_health.sensors IS
+	'sensors whose state it holds';
+COMMENT ON COLUMN factorymon.consumer_health.cpu_seconds IS
+	'CPU time of the process, library threads included';
+COMMENT ON COLUMN factorymon.consumer_health.memory_bytes IS
+	'resident memory of the process';
+COMMENT ON COLUMN factorymon.consumer_health.started_at IS
+	'when the process started';
+COMMENT ON COLUMN factorymon.consumer_health.last_error IS
+	'last error; null: none';
+COMMENT ON COLUMN factorymon.consumer_health.last_error_at IS
+	'when that was';
+
+COMMENT ON VIEW factorymon.producer_health IS
+	'producers by their heartbeats';
+COMMENT ON COLUMN factorymon.producer_health.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.producer_health.producer IS
+	'id of the producer';
+COMMENT ON COLUMN factorymon.producer_health.host IS
+	'host it runs on';
+COMMENT ON COLUMN factorymon.producer_health.version IS
+	'its version';
+COMMENT ON COLUMN factorymon.producer_health.state IS
+	'active; late; stopped: it said so; silent: no heartbeat for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
+COMMENT ON COLUMN factorymon.producer_health.reason IS
+	'why the state is unknown: paused, stopped, lagging, disconnected, worker down, ...';
+COMMENT ON COLUMN factorymon.producer_health.connection IS
+	'its own connection to Kafka, as last reported';
+COMMENT ON COLUMN factorymon.producer_health.sensors IS
+	'how many sensors it speaks for';
+COMMENT ON COLUMN factorymon.producer_health.sent IS
+	'records it handed to its client';
+COMMENT ON COLUMN factorymon.producer_health.delivered IS
+	'records the brokers confirmed to it';
+COMMENT ON COLUMN factorymon.producer_health.errors IS
+	'errors it counted';
+COMMENT ON COLUMN factorymon.producer_health.heartbeat_at IS
+	'time of its last heartbeat';
+COMMENT ON COLUMN factorymon.producer_health.heartbeat_age_seconds IS
+	'how long ago that was';
+COMMENT ON COLUMN factorymon.producer_health.heartbeat_interval_seconds IS
+	'how often it sends one';
+COMMENT ON COLUMN factorymon.producer_health.started_at IS
+	'when it started, by its own clock';
+COMMENT ON COLUMN factorymon.producer_health.sent_at IS
+	'when it sent the last heartbeat, by its own clock';
+
+COMMENT ON VIEW factorymon.sensor_health IS
+	'sensors by their readings; counters may be some seconds old';
+COMMENT ON COLUMN factorymon.sensor_health.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.sensor_health.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.sensor_health.sensor_type IS
+	'type, as last described';
+COMMENT ON COLUMN factorymon.sensor_health.factory_section IS
+	'section of the factory, as last described';
+COMMENT ON COLUMN factorymon.sensor_health.machine_id IS
+	'machine, as last described';
+COMMENT ON COLUMN factorymon.sensor_health.zone IS
+	'zone, as last described';
+COMMENT ON COLUMN factorymon.sensor_health.unit IS
+	'unit, as last described';
+COMMENT ON COLUMN factorymon.sensor_health.state IS
+	'active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
+COMMENT ON COLUMN factorymon.sensor_health.reason IS
+	'why the state is unknown: paused, stopped, lagging, disconnected, worker down, ...';
+COMMENT ON COLUMN factorymon.sensor_health.last_ts IS
+	'time of its newest reading, by its own clock';
+COMMENT ON COLUMN factorymon.sensor_health.last_seen_at IS
+	'time of its newest message';
+COMMENT ON COLUMN factorymon.sensor_health.last_seen_age_seconds IS
+	'how long ago that was';
+COMMENT ON COLUMN factorymon.sensor_health.expected_interval_seconds IS
+	'learned interval between readings; null: not enough of them';
+COMMENT ON COLUMN factorymon.sensor_health.readings_per_second IS
+	'rate that goes with that interval';
+COMMENT ON COLUMN factorymon.sensor_health.silent_after_seconds IS
+	'how long it may be quiet before it is silent';
+COMMENT ON COLUMN factorymon.sensor_health.readings IS
+	'readings evaluated so far';
+COMMENT ON COLUMN factorymon.sensor_health.gaps IS
+	'numbers of reading_count that never came; null: it does not count';
+COMMENT ON COLUMN factorymon.sensor_health.repeats IS
+	'numbers of reading_count that came twice';
+COMMENT ON COLUMN factorymon.sensor_health.late IS
+	'readings older than the newest one before them';
+COMMENT ON COLUMN factorymon.sensor_health.future IS
+	'readings ahead of their message';
+COMMENT ON COLUMN factorymon.sensor_health.producer_restarts IS
+	'how often reading_count began anew';
+COMMENT ON COLUMN factorymon.sensor_health.partitions IS
+	'Kafka partitions that it came through';
+COMMENT ON COLUMN factorymon.sensor_health.registered_at IS
+	'when it was first seen';
+
+COMMENT ON VIEW _factorymon.pipeline_here IS
+	'pipelines with what is known of them in this very database';
+COMMENT ON VIEW _factorymon.frontier IS
+	'how far each live stream has been seen, and what keeps it from being seen further';
+
+/* ======================================================================
+ * 8. Privileges
+ * ==================================================================== */
+
+REVOKE ALL ON SCHEMA factorymon, _factorymon FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA factorymon, _factorymon FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA factorymon, _factorymon FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA factorymon, _factorymon FROM PUBLIC;
+
+/*
+ * Monitoring roles: status without being superuser.  pg_read_all_data may
+ * read every table and view, but the views call functions as whoever queries
+ * them.
+ */
+GRANT USAGE ON SCHEMA factorymon TO pg_monitor;
+GRANT SELECT ON factorymon.consumer_health, factorymon.producer_health,
+	factorymon.rebalancing_events TO pg_monitor;
+GRANT EXECUTE ON FUNCTION factorymon.partition_status(),
+	factorymon.worker_status() TO pg_monitor, pg_read_all_data;
+
+DO $$
+DECLARE
+	routine regprocedure;
+BEGIN
+	FOR routine IN
+		SELECT DISTINCT p.oid
+		FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid
+			JOIN pg_catalog.pg_depend d ON d.objid = w.oid
+				AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+				AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+			JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+		WHERE c.relnamespace IN ('factorymon'::pg_catalog.regnamespace,
+				'_factorymon'::pg_catalog.regnamespace)
+			AND p.pronamespace IN ('factorymon'::pg_catalog.regnamespace,
+				'_factorymon'::pg_catalog.regnamespace)
+	LOOP
+		EXECUTE pg_catalog.format(
+			'GRANT EXECUTE ON ROUTINE %s TO pg_monitor, pg_read_all_data',
+			routine);
+	END LOOP;
+END;
+$$;
+
+/* Monitoring may see how the machinery does, but no reading and no reject. */
+GRANT SELECT ON
+	factorymon.pipelines,
+	factorymon.ledger,
+	factorymon.message_counters,
+	factorymon.rebalancing_events,
+	factorymon.consumer_health,
+	factorymon.producer_health,
+	factorymon.sensor_health
+	TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	factorymon.partition_status(),
+	factorymon.worker_status(),
+	factorymon.batch_histogram_bounds()
+	TO pg_monitor;

@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch_fdw.c
+ *	  The foreign table _factorymon.batch: rows of this process's batch.
+ *
+ * A set-returning function in FROM goes through a tuplestore that spills
+ * beyond work_mem; the slots of a foreign table do not, and the executor
+ * pulls one row at a time, so that after an error we know which row it was
+ * working on.  Outside of fm_store_rows() the table is empty.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "batch_fdw.h"
+
+/* Columns of _factorymon.batch, the same as those of _factorymon.reading. */
+enum
+{
+	COLUMN_TS = 0,
+	COLUMN_KAFKA_OFFSET,
+	COLUMN_VALUE,
+	COLUMN_SENSOR_ID,
+	COLUMN_STREAM_ID,
+	COLUMN_SENSOR_VERSION_ID,
+	COLUMN_READING_COUNT,
+	COLUMN_QUALITY,
+	COLUMN_PIPELINE_ID,
+	COLUMN_READING_INDEX,
+	COLUMN_LEVEL,
+	COLUMN_FLAGS,
+	COLUMN_EXTRA,
+	NCOLUMNS
+};
+
+#define GUESSED_ROWS 1000
+
+/* The batch that scans of this process read. */
+static struct
+{
+	int16		pipeline_id;
+	FmRow	   *rows;
+	int			nrows;
+	int			next;
+}			current;
+
+PG_FUNCTION_INFO_V1(factorymon_batch_handler);
+
+void
+fm_batch_fdw_set(int16 pipeline_id, FmRow *rows, int nrows)
+{
+	current.pipeline_id = pipeline_id;
+	current.rows = rows;
+	current.nrows = nrows;
+	current.next = 0;
+}
+
+void
+fm_batch_fdw_clear(void)
+{
+	memset(&current, 0, sizeof(current));
+}
+
+int
+fm_batch_fdw_last_row(void)
+{
+	return current.next - 1;
+}
+
+static void
+get_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	baserel->rows = GUESSED_ROWS;
+}
+
+static void
+get_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+{
+	add_path(baserel, (Path *)
+			 create_foreignscan_path(root, baserel, NULL, baserel->rows,
+									 0, baserel->rows, NIL,
+									 baserel->lateral_relids, NULL, NIL));
+}
+
+static ForeignScan *
+get_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
+		 ForeignPath *best_path, List *tlist, List *scan_clauses,
+		 Plan *outer_plan)
+{
+	scan_clauses = extract_actual_clauses(scan_clauses, false);
+	return make_foreignscan(tlist, scan_clauses, baserel->relid, NIL, NIL,
+							NIL, NIL, outer_plan);
+}
+
+static void
+begin_scan(ForeignScanState *node, int eflags)
+{
+	if (node->ss.ss_ScanTupleSlot->tts_tupleDescriptor->natts != NCOLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("foreign table \"batch\" does not have %d columns",
+						NCOLUMNS)));
+	current.next = 0;
+}
+
+/* What does not fit a column, as jsonb; it was checked by the decoder. */
+static Datum
+extra_to_jsonb(const FmSlice *extra)
+{
+	char	   *text = pnstrdup(extra->data, extra->len);
+	Datum		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+
+	pfree(text);
+	return result;
+}
+
+static void
+fill_slot(TupleTableSlot *slot, const FmRow *row)
+{
+	const FmReading *reading = row->reading;
+	Datum	   *values = slot->tts_values;
+	bool	   *isnull = slot->tts_isnull;
+
+	memset(isnull, 0, sizeof(bool) * NCOLUMNS);
+	values[COLUMN_TS] = TimestampTzGetDatum(reading->ts);
+	values[COLUMN_KAFKA_OFFSET] = Int64GetDatum(row->kafka_offset);
+	values[COLUMN_VALUE] = Float8GetDatum(reading->value);
+	values[COLUMN_SENSOR_ID] = Int32GetDatum(row->sensor_id);
+	values[COLUMN_STREAM_ID] = Int32GetDatum(row->stream_id);
+	values[COLUMN_SENSOR_VERSION_ID] = Int32GetDatum(row->sensor_version_id);
+	values[COLUMN_READING_COUNT] = Int32GetDatum(reading->reading_count);
+	isnull[COLUMN_READING_COUNT] = !reading->has_reading_count;
+	values[COLUMN_QUALITY] = Float4GetDatum(reading->quality);
+	isnull[COLUMN_QUALITY] = !reading->has_quality;
+	values[COLUMN_PIPELINE_ID] = Int16GetDatum(current.pipeline_id);
+	values[COLUMN_READING_INDEX] = Int16GetDatum(row->reading_index);
+	values[COLUMN_LEVEL] = Int16GetDatum(row->level);
+	values[COLUMN_FLAGS] = Int16GetDatum(row->flags);
+	isnull[COLUMN_EXTRA] = reading->extra.data == NULL;
+	values[COLUMN_EXTRA] = reading->extra.data ?
+		extra_to_jsonb(&reading->extra) : (Datum) 0;
+}
+
+static TupleTableSlot *
+iterate_scan(ForeignScanState *node)
+{
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (current.next < current.nrows)
+	{
+		/* next is moved first: an error below belongs to this row */
+		fill_slot(slot, &current.rows[current.next++]);
+		ExecStoreVirtualTuple(slot);
+	}
+	return slot;
+}
+
+static void
+rescan(ForeignScanState *node)
+{
+	current.next = 0;
+}
+
+static void
+end_scan(ForeignScanState *node)
+{
+}
+
+/* Handler of the internal wrapper factorymon_batch. */
+Datum
+factorymon_batch_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = get_rel_size;
+	routine->GetForeignPaths = get_paths;
+	routine->GetForeignPlan = get_plan;
+	routine->BeginForeignScan = begin_scan;
+	routine->IterateForeignScan = iterate_scan;
+	routine->ReScanForeignScan = rescan;
+	routine->EndForeignScan = end_scan;
+	PG_RETURN_POINTER(routine);
+}

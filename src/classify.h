@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * classify.h
+ *	  Limits, where they come from, and the pure classification.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_CLASSIFY_H
+#define FM_CLASSIFY_H
+
+#include "postgres.h"
+
+#include "reading.h"
+
+/* Four limits in the unit of the sensor; NaN where there is none. */
+typedef struct FmLimits
+{
+	double		critical_low;
+	double		warning_low;
+	double		warning_high;
+	double		critical_high;
+	double		deadband;
+	int64		on_delay;		/* microseconds of event time */
+	int64		off_delay;
+	int32		threshold_id;	/* 0: a built-in default or none at all */
+} FmLimits;
+
+/*
+ * Level of a finite value: a limit is crossed when it is reached (>= on the
+ * high side, <= on the low side); the worse level wins.  Pure.
+ */
+extern FmLevel fm_classify(double value, const FmLimits *limits,
+						   FmSide *side);
+
+/* As shown to users: normal, warning, critical; low, high or NULL. */
+extern const char *fm_level_name(FmLevel level);
+extern const char *fm_side_name(FmSide side);
+
+/*
+ * The limits in force, one cache a process.  fm_limits_refresh() needs a
+ * transaction and SELECT on factorymon.threshold (call it switched to the
+ * extension's owner); it reloads only after an invalidation, and returns a
+ * number that changes with every reload, so that callers may keep the result
+ * of fm_limits_find() beside that number.
+ */
+extern uint64 fm_limits_refresh(void);
+
+/*
+ * Limits of one sensor: the row of the sensor itself, else of its machine,
+ * else of its zone, else of its type, each first for this pipeline and then
+ * for any; else the built-in default of the type; else none.
+ */
+extern FmLimits fm_limits_find(const char *pipeline,
+							   const FmSlice *sensor_type,
+							   const FmSlice *zone,
+							   const FmSlice *machine_id,
+							   const FmSlice *sensor_id);
+
+#endif							/* FM_CLASSIFY_H */

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  The only place that tests versions of PostgreSQL or librdkafka.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_COMPAT_H
+#define FM_COMPAT_H
+
+#ifdef PG_VERSION_NUM
+#if PG_VERSION_NUM < 150000
+#error "factorymon needs PostgreSQL 15 or newer"
+#endif
+
+/* Wait events: named ones exist from 17 on. */
+#define FM_WAIT_EVENT PG_WAIT_EXTENSION
+
+#if PG_VERSION_NUM < 160000
+#define fm_database_ownercheck(database, role) \
+	pg_database_ownercheck((database), (role))
+#else
+#define fm_database_ownercheck(database, role) \
+	object_ownercheck(DatabaseRelationId, (database), (role))
+#endif
+
+/* Number of a process among all, for its latch. */
+#if PG_VERSION_NUM < 170000
+#define FM_MY_PROC_NUMBER MyProc->pgprocno
+#else
+#define FM_MY_PROC_NUMBER MyProcNumber
+#endif
+
+#endif							/* PG_VERSION_NUM */
+
+#endif							/* FM_COMPAT_H */

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * fold.h
+ *	  Per-sensor state over one stream, a pure function of its readings in
+ *	  offset order: last reading, counters, alarm state.
+ *
+ * The state lives in the memory of the worker that owns the stream.  It is
+ * written as snapshots (fold_chunk) and rebuilt from the newest snapshot and
+ * the stored readings above it.  Everything a batch does to it can be undone
+ * until fm_fold_commit().
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_FOLD_H
+#define FM_FOLD_H
+
+#include "postgres.h"
+
+#include "alarm.h"
+#include "batch.h"
+#include "sensor.h"
+
+typedef struct FmFold FmFold;
+
+/* Who the stream is, for event ids; strings are copied. */
+typedef struct FmFoldStream
+{
+	int32		stream_id;
+	int16		pipeline_id;
+	const char *pipeline;
+	const char *topic;
+	int32		kafka_partition;
+	int32		incarnation;
+} FmFoldStream;
+
+/*
+ * fm_fold_open
+ *		Load the state of a stream as of fold_position: snapshot chunks, then
+ *		the stored readings above the snapshot, then open alarms from their
+ *		last transition.
+ *
+ * Needs a transaction, switched to the extension's owner, with the stream's
+ * position row already taken by the caller (so that nobody writes below).
+ * snapshot_position, min_ts and max_ts come from that row: readings with
+ * kafka_offset >= snapshot_position have ts within [min_ts, max_ts]
+ * (DT_NOEND, DT_NOBEGIN where there are none).
+ */
+extern FmFold *fm_fold_open(MemoryContext parent, const FmFoldStream *stream,
+							int64 snapshot_position, int64 fold_position,
+							TimestampTz min_ts, TimestampTz max_ts);
+extern void fm_fold_close(FmFold *fold);
+
+/* The fold never goes back: readings below this are not evaluated. */
+extern int64 fm_fold_position(const FmFold *fold);
+
+/*
+ * fm_fold_apply
+ *		Evaluate one reading: sets row->level (with side and reported claim)
+ *		and row->flags (in addition to what is set already), updates the
+ *		sensor's state, appends transitions.
+ *
+ * A row below fold_position gets FM_FLAG_NOT_FOLDED and changes nothing.
+ * Pure but for the arguments and the state; allocates only for new sensors,
+ * for transitions and to lengthen the undo list.  After an error (that is,
+ * without memory) roll back to a mark.
+ */
+extern void fm_fold_apply(FmFold *fold, FmRow *row, const FmSensor *sensor,
+						  FmTransitionList *transitions);
+
+/* After the last row of a message (or a message without rows). */
+extern void fm_fold_advance(FmFold *fold, int64 next_offset);
+
+/* Undo: everything applied since the mark; commit forgets the undo list. */
+typedef struct FmFoldMark
+{
+	int			undo_length;
+	int64		position;
+} FmFoldMark;
+
+extern FmFoldMark fm_fold_mark(const FmFold *fold);
+extern void fm_fold_rollback(FmFold *fold, FmFoldMark mark);
+extern void fm_fold_commit(FmFold *fold);
+
+/*
+ * Range of ts folded since the last committed snapshot, for the position
+ * row; false if nothing was folded.
+ */
+extern bool fm_fold_pending_range(const FmFold *fold, TimestampTz *min_ts,
+								  TimestampTz *max_ts);
+
+/*
+ * fm_fold_snapshot
+ *		Write the chunks changed since the last snapshot, in the caller's
+ *		transaction (switched to the extension's owner).  The caller sets
+ *		snapshot_position = fm_fold_position() in the position row and, after
+ *		the commit, calls fm_fold_snapshot_done().  Returns chunks written.
+ */
+extern int	fm_fold_snapshot(FmFold *fold);
+extern void fm_fold_snapshot_done(FmFold *fold);
+
+/* Sensors with state, for status. */
+extern int64 fm_fold_sensor_count(const FmFold *fold);
+
+#endif							/* FM_FOLD_H */

@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  Every setting of factorymon, alphabetical, with units and meaning.
+ *
+ * What sizes shared memory is set at server start; everything else may be
+ * changed by a reload and is obeyed within one turn of a worker's loop.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "guc.h"
+
+int			fm_batch_max_bytes = 16 * 1024;
+int			fm_batch_max_delay = 100;
+int			fm_batch_max_messages = 5000;
+bool		fm_enabled = true;
+int			fm_event_retention = 30 * 24 * 60;
+int			fm_lock_timeout = 1000;
+int			fm_max_databases = 8;
+int			fm_max_partitions = 1024;
+int			fm_max_prefetch = 64 * 1024;
+int			fm_max_sensor_versions = 1000;
+int			fm_max_sensors = 1000000;
+int			fm_max_time_partitions = 1000;
+int			fm_max_workers = 32;
+int			fm_proof_interval = 60 * 1000;
+int			fm_reject_limit = 10 * 1024;
+int			fm_restart_delay_max = 60 * 1000;
+int			fm_restart_delay_min = 1000;
+int			fm_snapshot_interval = 10 * 1000;
+
+/* Integers that a reload may change. */
+typedef struct FmIntSetting
+{
+	const char *name;
+	const char *description;
+	int		   *variable;
+	int			min;
+	int			max;
+	int			flags;
+} FmIntSetting;
+
+static const FmIntSetting reloadable[] = {
+	{"factorymon.batch_max_bytes",
+		"Payload bytes after which a batch is committed.",
+	&fm_batch_max_bytes, 64, 1024 * 1024, GUC_UNIT_KB},
+	{"factorymon.batch_max_delay",
+		"Longest time a batch collects messages before it is committed.",
+	&fm_batch_max_delay, 1, 60 * 1000, GUC_UNIT_MS},
+	{"factorymon.batch_max_messages",
+		"Messages after which a batch is committed.",
+	&fm_batch_max_messages, 1, 100000, 0},
+	{"factorymon.event_retention",
+		"Age after which rebalancing events are deleted.",
+	&fm_event_retention, 60, INT_MAX, GUC_UNIT_MIN},
+	{"factorymon.lock_timeout",
+		"Longest wait for a stream's row before saying who holds it.",
+	&fm_lock_timeout, 10, 10 * 60 * 1000, GUC_UNIT_MS},
+	{"factorymon.max_prefetch",
+		"Bytes that the Kafka client of one worker may fetch ahead.",
+	&fm_max_prefetch, 1024, 1024 * 1024, GUC_UNIT_KB},
+	{"factorymon.max_sensor_versions",
+		"Descriptions kept of one sensor; more make its messages rejects.",
+	&fm_max_sensor_versions, 1, INT_MAX, 0},
+	{"factorymon.max_sensors",
+		"Sensors of one pipeline; messages of more are rejects.",
+	&fm_max_sensors, 1, INT_MAX, 0},
+	{"factorymon.max_time_partitions",
+		"Time partitions of one table; messages that need more are rejects.",
+	&fm_max_time_partitions, 1, INT_MAX, 0},
+	{"factorymon.proof_interval",
+		"Time between two proofs that a partition is still the same log.",
+	&fm_proof_interval, 100, INT_MAX, GUC_UNIT_MS},
+	{"factorymon.reject_limit",
+		"Bytes of rejects per pipeline and hour beyond which it pauses.",
+	&fm_reject_limit, 1, INT_MAX, GUC_UNIT_MB},
+	{"factorymon.restart_delay_max",
+		"Longest back-off before a failed process is started again.",
+	&fm_restart_delay_max, 100, 60 * 60 * 1000, GUC_UNIT_MS},
+	{"factorymon.restart_delay_min",
+		"First back-off before a failed process is started again.",
+	&fm_restart_delay_min, 10, 60 * 60 * 1000, GUC_UNIT_MS},
+	{"factorymon.snapshot_interval",
+		"Time between two snapshots of per-sensor state.",
+	&fm_snapshot_interval, 100, 60 * 60 * 1000, GUC_UNIT_MS},
+};
+
+/* Integers that size shared memory. */
+static const FmIntSetting fixed[] = {
+	{"factorymon.max_databases",
+		"Databases of this server that may have pipelines.",
+	&fm_max_databases, 1, 1024, 0},
+	{"factorymon.max_partitions",
+		"Kafka partitions whose status is kept in shared memory.",
+	&fm_max_partitions, 16, 1024 * 1024, 0},
+	{"factorymon.max_workers",
+		"Ingest workers of all databases of this server.",
+	&fm_max_workers, 1, 1024, 0},
+};
+
+static void
+define_integers(const FmIntSetting *settings, int n, GucContext context)
+{
+	for (int i = 0; i < n; i++)
+		DefineCustomIntVariable(settings[i].name, settings[i].description,
+								NULL, settings[i].variable,
+								*settings[i].variable,
+								settings[i].min, settings[i].max,
+								context, settings[i].flags,
+								NULL, NULL, NULL);
+}
+
+/*
+ * Define all settings; those that size shared memory only while the library
+ * is being preloaded, because they mean nothing later.
+ */
+void
+fm_guc_define(bool preloaded)
+{
+	DefineCustomBoolVariable("factorymon.enabled",
+							 "Whether background workers run at all.",
+							 "Off keeps a clone of a server quiet.",
+							 &fm_enabled, true, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	define_integers(reloadable, lengthof(reloadable), PGC_SIGHUP);
+	if (preloaded)
+		define_integers(fixed, lengthof(fixed), PGC_POSTMASTER);
+	MarkGUCPrefixReserved("factorymon");
+}

@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * pipeline.h
+ *	  Pipelines as configured, and the functions that control them.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_PIPELINE_H
+#define FM_PIPELINE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+typedef enum FmStartPolicy
+{
+	FM_START_EARLIEST,
+	FM_START_LATEST,
+	FM_START_TIMESTAMP
+} FmStartPolicy;
+
+/* One pipeline, as its row says. */
+typedef struct FmPipeline
+{
+	int16		id;
+	char	   *name;
+	char	   *server;
+	char	   *topic;
+	char	   *consumer_group;
+	int			workers;
+	FmStartPolicy start_policy;
+	TimestampTz start_at;
+	bool		continue_on_loss;
+	int64		accept_past;	/* microseconds */
+	int64		accept_future;	/* microseconds */
+	int64		retention;		/* microseconds; 0: for ever */
+	int64		partition_interval; /* microseconds */
+	char	   *owner;			/* role name */
+	int64		config_version; /* grows with every alter_pipeline() */
+	bool		runs_here;		/* resumed in this very database */
+	bool		paused;			/* and then paused */
+	char	   *pause_reason;	/* NULL: none given */
+} FmPipeline;
+
+/*
+ * Read from the tables in the caller's transaction (switches to the
+ * extension's owner itself); palloc'ed in the current memory context.
+ * fm_pipeline_load: NULL where there is none of that id.
+ */
+extern FmPipeline *fm_pipeline_load(int16 pipeline_id);
+extern List *fm_pipeline_list(void);	/* of FmPipeline *, by id */
+
+/*
+ * Pause for a reason found by the system, in the caller's transaction;
+ * by_whom is kept as text.  Does nothing if it is paused already.
+ */
+extern void fm_pipeline_pause(int16 pipeline_id, const char *by_whom,
+							  const char *reason);
+
+/*
+ * Record an event (rebalancing_events) in the caller's transaction.
+ * partitions may be NULL.
+ */
+extern void fm_event_record(int16 pipeline_id, const char *consumer,
+							const char *event, const int32 *partitions,
+							int npartitions, const char *reason);
+
+/* Privileges of the session's current user. */
+extern bool fm_has_kind(Oid roleid, const char *kind);	/* reader... */
+
+/*
+ * fm_partition_ensure
+ *		Make the time partitions of kind ("reading", "reject", "transition")
+ *		that hold ts exist, in the caller's transaction, switched to the
+ *		extension's owner.  Returns false if that would exceed
+ *		factorymon.max_time_partitions (kind reading only), or if ts is
+ *		outside the years 1000 to 9990.  Safe against other workers.
+ *
+ * The partition cannot be dropped before the transaction ends.  Rejects and
+ * transitions have partitions of a width of their own.
+ */
+extern bool fm_partition_ensure(int16 pipeline_id, const char *kind,
+								int64 partition_interval, TimestampTz ts);
+
+/*
+ * The range [*from, *to) of the partition that the last fm_partition_ensure()
+ * that returned true found or made.  It may be narrower than
+ * fm_partition_bounds() says, or wider, where partition_interval was altered.
+ */
+extern void fm_partition_ensured_range(TimestampTz *from, TimestampTz *to);
+
+/*
+ * The half-open range [*from, *to) of the time partition that ts falls in,
+ * where nothing stands in its way.
+ */
+extern void fm_partition_bounds(int64 partition_interval, TimestampTz ts,
+								TimestampTz *from, TimestampTz *to);
+
+/* Create / drop the tables of a pipeline (as the extension's owner). */
+extern void fm_pipeline_create_storage(int16 pipeline_id,
+									   const char *owner);
+extern void fm_pipeline_drop_storage(int16 pipeline_id);
+
+/*
+ * Drop time partitions that ended before the cutoff, booking what goes as
+ * expired in the ledger, one transaction each with a short lock_timeout;
+ * called by the supervisor outside any transaction.  Returns how many went.
+ */
+extern int	fm_retention_run(const FmPipeline *pipeline);
+
+#endif							/* FM_PIPELINE_H */

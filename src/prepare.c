@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * prepare.c
+ *	  What must exist before a batch can be stored: sensors and partitions.
+ *
+ * Both are made in a small transaction of their own, before the batch: their
+ * locks are shared between workers, so they must not be held for as long as a
+ * batch takes.  A sensor or partition that exists without a reading does no
+ * harm.  In the common case nothing is missing and no transaction is begun.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "worker.h"
+
+#define ARRIVAL_AHEAD (INT64CONST(3600) * USECS_PER_SEC)
+#define MAX_KNOWN_RANGES 16
+
+/* Time ranges whose reading partition was seen to exist, newest first. */
+static struct
+{
+	TimestampTz from;
+	TimestampTz to;
+}			known[MAX_KNOWN_RANGES];
+static int	nknown = 0;
+
+/* Forget what is known; after an error it may not be true any more. */
+void
+fm_prepare_forget(FmWorker *worker)
+{
+	nknown = 0;
+	worker->ensured_until = 0;
+	if (worker->registering)
+		fm_sensor_cache_reset(worker->sensors);
+	worker->registering = false;
+}
+
+static bool
+is_known(TimestampTz ts)
+{
+	for (int i = 0; i < nknown; i++)
+		if (ts >= known[i].from && ts < known[i].to)
+			return true;
+	return false;
+}
+
+static void
+remember(const FmPipeline *pipeline, TimestampTz ts)
+{
+	memmove(&known[1], &known[0],
+			sizeof(known[0]) * (MAX_KNOWN_RANGES - 1));
+	nknown = Min(nknown + 1, MAX_KNOWN_RANGES);
+	fm_partition_bounds(pipeline->partition_interval, ts,
+						&known[0].from, &known[0].to);
+}
+
+/* The partitions of rows that are stored by time of arrival. */
+static void
+ensure_arrival(FmWorker *worker)
+{
+	FmPipeline *pipeline = worker->pipeline;
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < 2; i++)
+	{
+		TimestampTz at = now + i * ARRIVAL_AHEAD;
+
+		(void) fm_partition_ensure(pipeline->id, "reject",
+								   pipeline->partition_interval, at);
+		(void) fm_partition_ensure(pipeline->id, "transition",
+								   pipeline->partition_interval, at);
+	}
+	worker->ensured_until = now + ARRIVAL_AHEAD / 2;
+}
+
+static void
+ensure_partitions(FmWorker *worker)
+{
+	FmBatch    *batch = &worker->batch;
+	FmPipeline *pipeline = worker->pipeline;
+
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		FmRow	   *row = &batch->rows[i];
+
+		if (is_known(row->reading->ts))
+			continue;
+		if (fm_partition_ensure(pipeline->id, "reading",
+								pipeline->partition_interval,
+								row->reading->ts))
+			remember(pipeline, row->reading->ts);
+		else
+			fm_collect_reject(&batch->messages[row->message],
+							  FM_REJECT_TOO_MANY_PARTITIONS,
+							  "it would need more time partitions than factorymon.max_time_partitions allows");
+	}
+	fm_batch_squeeze(batch);
+}
+
+static void
+register_sensors(FmWorker *worker)
+{
+	FmBatch    *batch = &worker->batch;
+	const FmReading **readings = palloc(sizeof(FmReading *) *
+										Max(batch->nrows, 1));
+	int			n = 0;
+
+	for (int i = 0; i < batch->nrows; i++)
+		if (!fm_sensor_find(worker->sensors, batch->rows[i].reading,
+							worker->limits_generation))
+			readings[n++] = batch->rows[i].reading;
+	fm_sensor_register(worker->sensors, readings, n);
+}
+
+/* Those that could not be registered are beyond a limit. */
+static void
+reject_unregistered(FmWorker *worker)
+{
+	FmBatch    *batch = &worker->batch;
+
+	for (int i = 0; i < batch->nrows; i++)
+		if (!fm_sensor_find(worker->sensors, batch->rows[i].reading,
+							worker->limits_generation))
+			fm_collect_reject(&batch->messages[batch->rows[i].message],
+							  FM_REJECT_TOO_MANY_SENSORS,
+							  "it would need more sensors or descriptions of a sensor than factorymon.max_sensors and factorymon.max_sensor_versions allow");
+	fm_batch_squeeze(batch);
+}
+
+/*
+ * Is anything missing?  The generation of the limits is at least 1 once a
+ * batch was prepared, so that looking up needs no catalog here.
+ */
+static bool
+is_missing(FmWorker *worker)
+{
+	FmBatch    *batch = &worker->batch;
+
+	if (worker->limits_generation == 0 ||
+		GetCurrentTimestamp() >= worker->ensured_until)
+		return true;
+	for (int i = 0; i < batch->nrows; i++)
+		if (!is_known(batch->rows[i].reading->ts) ||
+			!fm_sensor_find(worker->sensors, batch->rows[i].reading,
+							worker->limits_generation))
+			return true;
+	return false;
+}
+
+void
+fm_prepare_batch(FmWorker *worker)
+{
+	FmOwnerScope scope;
+
+	if (!is_missing(worker))
+		return;
+	fm_worker_begin(&scope);
+	worker->registering = true;
+	worker->limits_generation = fm_limits_refresh();
+	ensure_arrival(worker);
+	ensure_partitions(worker);
+	register_sensors(worker);
+	fm_worker_commit(&scope);
+	worker->registering = false;
+	reject_unregistered(worker);
+}
+
+/*
+ * Give every row its ids, inside the batch transaction: limits may have
+ * changed since the last one, and take effect from here on.
+ */
+void
+fm_prepare_rows(FmWorker *worker)
+{
+	FmBatch    *batch = &worker->batch;
+
+	worker->limits_generation = fm_limits_refresh();
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		FmRow	   *row = &batch->rows[i];
+		int			stream = batch->messages[row->message].stream;
+		FmSensor   *sensor = fm_sensor_find(worker->sensors, row->reading,
+											worker->limits_generation);
+
+		Assert(sensor != NULL);
+		row->sensor_id = sensor->sensor_id;
+		row->sensor_version_id = sensor->sensor_version_id;
+		row->stream_id = worker->assigned[stream].row.stream_id;
+		row->suppressed = false;
+	}
+}

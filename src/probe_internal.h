@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * probe_internal.h
+ *	  Between the two halves of the probe: who asks (probe.c) and how each
+ *	  kind of question is answered (probe_ask.c).
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_PROBE_INTERNAL_H
+#define FM_PROBE_INTERNAL_H
+
+#include "client.h"
+
+/* What is told of a broker and of a topic; for fm_probe_describe(). */
+typedef struct FmProbeBroker
+{
+	int32_t		id;
+	char		address[272];	/* host:port, as the cluster advertises it */
+	bool		asked;			/* was called on */
+	bool		reached;
+	char		error[FM_KAFKA_ERROR_LEN];
+} FmProbeBroker;
+
+typedef struct FmProbeTopic
+{
+	char		name[256];
+	int			npartitions;
+	int			replication;	/* the smallest of its partitions */
+	int			leaderless;		/* partitions that nobody leads */
+	char		error[128];		/* "": none */
+} FmProbeTopic;
+
+/*
+ * One client with its thread.  The thread owns the client and, while a
+ * question is open (asked and not answered), the question and the answer;
+ * otherwise the handle owns them.  mutex protects refs, closed, asked,
+ * answered and the use of notify_fd.
+ */
+typedef struct FmProbeCore
+{
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;		/* any change of the flags below */
+	int			refs;			/* the handle, the thread, who waits for it */
+	bool		closed;			/* by the handle: stop, tell nobody */
+	bool		asked;
+	bool		answered;
+	bool		gone;			/* by the thread: the client is destroyed */
+	int			notify_fd;		/* of the handle; not to be used once closed */
+
+	FmProbeKind kind;
+	int64_t		deadline;
+	FmProbeAnswer answer;		/* items: the question's own, filled in */
+
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *main_queue;	/* errors and logs */
+	char	   *topic_name;		/* NULL: all topics */
+	rd_kafka_topic_t *topic;
+	int64_t		policy_at;		/* when compacted was learnt; 0: never */
+	bool		compacted;
+	char		login[320];		/* how we log in, in words */
+
+	/* what went wrong lately, for the text of an answer */
+	FmKafkaCode last_code;
+	char		last_error[FM_KAFKA_ERROR_LEN];
+	bool		all_down;		/* every broker known was down */
+
+	/* of the last METADATA question */
+	FmProbeBroker *brokers;
+	int			nbrokers;
+	FmProbeTopic *topics;
+	int			ntopics;
+} FmProbeCore;
+
+/* True once the question is nobody's any more or its time is up. */
+extern bool fm_probe_stopped(FmProbeCore *core);
+
+/* Fill core->answer for core->kind; by the thread only. */
+extern void fm_probe_answer_question(FmProbeCore *core);
+
+#endif							/* FM_PROBE_INTERNAL_H */

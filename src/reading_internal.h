@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ *
+ * reading_internal.h
+ *	  What the files of the decoder share among themselves.
+ *
+ * reading_json.c knows JSON text: it checks a whole message once and walks
+ * text that has been checked.  reading_scalar.c knows what a single number or
+ * timestamp means.  reading.c knows what a factory message must look like and
+ * is the only one that fills an FmReading.  Nobody else includes this file.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_READING_INTERNAL_H
+#define FM_READING_INTERNAL_H
+
+#include "reading.h"
+
+/*
+ * Most decimal places a number may be written with: what the jsonb type can
+ * store, since jsonb is where exact numbers are kept.
+ */
+#define FM_MAX_DECIMAL_PLACES	16383
+
+#if defined(__GNUC__)
+#define fm_printf_like(f, a)	__attribute__((format(printf, f, a)))
+#else
+#define fm_printf_like(f, a)
+#endif
+
+/* ---- reading.c ---- */
+
+/* Fill in reason and detail; always returns false, for "return fm_reject". */
+extern bool fm_reject(FmDecoded *result, FmRejectReason reason,
+					  const char *format, ...) fm_printf_like(3, 4);
+
+/* ---- reading_json.c ---- */
+
+typedef enum FmJsonType
+{
+	FM_JSON_NULL,
+	FM_JSON_BOOLEAN,
+	FM_JSON_NUMBER,
+	FM_JSON_STRING,
+	FM_JSON_ARRAY,
+	FM_JSON_OBJECT
+} FmJsonType;
+
+/* A member of an object, as written: key with its quotes, value trimmed. */
+typedef struct FmJsonMember
+{
+	FmSlice		key;
+	FmSlice		value;
+} FmJsonMember;
+
+/*
+ * Is this one JSON text that we take?  If not, result says why.  Everything
+ * below works on text that passed this check and relies on it.
+ */
+extern bool fm_json_check(const char *text, int len, FmArena *arena,
+						  FmDecoded *result);
+
+/* Text without the white space around it. */
+extern FmSlice fm_json_trim(const char *text, int len);
+
+extern FmJsonType fm_json_type(FmSlice value);
+
+/* "a string", for messages. */
+extern const char *fm_json_type_name(FmJsonType type);
+
+/*
+ * Walk an object: set *cursor to the data of its slice, then call until it
+ * returns false.
+ */
+extern bool fm_json_next_member(const char **cursor, FmJsonMember *member);
+
+/* Bytes of a string once its escapes are resolved. */
+extern int	fm_json_string_length(FmSlice string);
+
+/*
+ * The string itself: a slice of the text if it has no escapes, else a copy
+ * in the arena (data NULL if there is no memory left).
+ */
+extern FmSlice fm_json_string(FmSlice string, FmArena *arena);
+
+/* Is this string, escapes resolved, the given ASCII text? */
+extern bool fm_json_string_is(FmSlice string, const char *text);
+
+/* Longest prefix, in bytes, of at most max bytes that splits no character. */
+extern int	fm_utf8_clip(const char *text, int len, int max);
+
+/* ---- reading_scalar.c ---- */
+
+/*
+ * A number token taken apart without loss.  Its value is d.ddd * 10^exponent,
+ * where the digits are those from first on, decimal point skipped.
+ */
+typedef struct FmDecimal
+{
+	bool		negative;
+	const char *first;			/* first digit that is not zero */
+	int			ndigits;		/* from there to the last that is not zero;
+								 * 0 if the number is zero */
+	int64_t		exponent;		/* power of ten of the first digit */
+	int64_t		places;			/* decimal places it takes to write all of
+								 * the token's digits without exponent */
+} FmDecimal;
+
+extern void fm_decimal_parse(FmSlice token, FmDecimal *decimal);
+
+/* NULL if we take this number, else the rest of a sentence about it. */
+extern const char *fm_decimal_fault(const FmDecimal *decimal);
+
+/* Nearest double or float, ties to even. */
+extern double fm_decimal_to_double(const FmDecimal *decimal);
+extern float fm_decimal_to_float(const FmDecimal *decimal);
+
+/* Would fm_format_double(), fm_format_float() give this number back? */
+extern bool fm_decimal_is_double(const FmDecimal *decimal, double value);
+extern bool fm_decimal_is_float(const FmDecimal *decimal, float value);
+
+extern bool fm_decimal_is_integer(const FmDecimal *decimal);
+
+/* Is it above 1? */
+extern bool fm_decimal_above_one(const FmDecimal *decimal);
+
+/* As fm_parse_rfc3339(), but NULL or what is wrong ("it has no offset"). */
+extern const char *fm_rfc3339_fault(const char *text, int len, int64_t *ts,
+									int *digits);
+
+#endif							/* FM_READING_INTERNAL_H */

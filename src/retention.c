@@ -1,0 +1,316 @@
+/*-------------------------------------------------------------------------
+ *
+ * retention.c
+ *	  Dropping what is older than a pipeline's retention, and saying so.
+ *
+ * Whole time partitions go, oldest first, one transaction each.  The same
+ * transaction books what went in the ledger, per stream and extent, as
+ * negative counts and hashes of kind "expired": so verify_delivery() can tell
+ * expired from lost.  The range of such a row, from the first to behind the
+ * last offset that went, lies within its extent; that holds while extents are
+ * closed or merged, so no position row needs to be locked here.
+ *
+ * Locks.  First SHARE on the partition: nobody writes to it any more, reading
+ * goes on, and what is counted is what will be dropped.  A worker that brings
+ * a late reading meanwhile waits or retries.  Dropping then wants ACCESS
+ * EXCLUSIVE on the parent, and whoever comes later queues behind that wish,
+ * so it is given up after a short time and tried again on the next run.
+ *
+ * A stream's per-sensor state can be rebuilt after a crash only from its last
+ * snapshot and the readings stored since (partition_offset.fold_min_ts is
+ * their oldest ts), so a partition that may hold such readings waits.
+ *
+ * Messages stay counted in their extents: they were consumed.  Only rows
+ * expire.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "ledger.h"
+#include "pipeline_internal.h"
+
+PG_FUNCTION_INFO_V1(factorymon_drop_expired);
+
+/* How long everybody may queue behind a wish to drop, ms. */
+#define DROP_LOCK_TIMEOUT 200
+
+static const char *const expiring_kinds[] = {"reading", "reject", "transition"};
+
+/* Sum of hashes modulo 2^64, negated, as a signed bigint. */
+#define NEGATIVE_HASH(hash) \
+	"(CASE WHEN " hash " = 0 THEN 0" \
+	" WHEN " hash " <= 9223372036854775808 THEN - " hash \
+	" ELSE 18446744073709551616 - " hash " END)::bigint"
+
+/*
+ * Edges of everything the ledger covers, per stream, and whether an extent
+ * begins there; $1 is the pipeline.
+ */
+#define EDGES \
+	"WITH edge AS (" \
+	" SELECT stream_id, from_offset AS at, kind <> 'gap' AS covered" \
+	" FROM _factorymon.ledger" \
+	" WHERE pipeline_id = $1 AND kind IN ('extent', 'suspect', 'gap')" \
+	" UNION ALL SELECT p.stream_id, p.extent_from, true" \
+	" FROM _factorymon.partition_offset p" \
+	" JOIN _factorymon.stream s USING (stream_id)" \
+	" WHERE s.pipeline_id = $1 AND p.position > p.extent_from" \
+	" UNION ALL SELECT p.stream_id, p.position, false" \
+	" FROM _factorymon.partition_offset p" \
+	" JOIN _factorymon.stream s USING (stream_id)" \
+	" WHERE s.pipeline_id = $1" \
+	"), edges AS (" \
+	" SELECT stream_id, array_agg(at ORDER BY at, covered) AS ats," \
+	" array_agg(covered ORDER BY at, covered) AS covered" \
+	" FROM edge GROUP BY stream_id)"
+
+/* Rows of the partition that lie in extents, by extent. */
+#define EXPIRED_BY_EXTENT \
+	EDGES ", part AS (" \
+	" SELECT r.stream_id, width_bucket(r.kafka_offset, e.ats) AS n," \
+	" min(r.kafka_offset) AS first, max(r.kafka_offset) + 1 AS next," \
+	" count(*) AS rows, mod(18446744073709551616 +" \
+	" mod(sum(_factorymon.offset_hash(r.kafka_offset, %s))," \
+	" 18446744073709551616), 18446744073709551616) AS hash" \
+	" FROM ONLY %s r JOIN edges e USING (stream_id)" \
+	" GROUP BY r.stream_id, n)" \
+	" SELECT p.stream_id, p.first, p.next, p.rows, " NEGATIVE_HASH("p.hash") \
+	" FROM part p JOIN edges e USING (stream_id)" \
+	" WHERE e.covered[p.n] ORDER BY 1, 2"
+
+/* The partition that is being dropped, for messages. */
+static Oid	dropping = InvalidOid;
+
+typedef struct ExpiredExtent
+{
+	int32		stream_id;
+	int64		first;
+	int64		next;
+	FmExtentCounts counts;
+} ExpiredExtent;
+
+/*
+ * Would dropping readings before end take what some stream's state may have
+ * to be rebuilt from?  Streams that were replaced by another log are done.
+ */
+static bool
+needed_by_fold(int16 pipeline_id, TimestampTz end)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline_id);
+	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(end), false);
+	return fm_args_run(&args, "SELECT 1 FROM _factorymon.partition_offset p"
+					   " JOIN _factorymon.stream s USING (stream_id)"
+					   " WHERE s.pipeline_id = $1 AND s.retired_at IS NULL"
+					   " AND p.fold_min_ts < $2", SPI_OK_SELECT) > 0;
+}
+
+/* Book the rows of a reading or reject partition as expired; how many. */
+static int64
+book_expired(int16 pipeline_id, bool readings, const char *partition)
+{
+	FmArgs		args = {0};
+	uint64		n;
+	ExpiredExtent *extents;
+	int64		total = 0;
+	char	   *reason = psprintf("retention dropped %s", partition);
+
+	fm_args_int2(&args, pipeline_id);
+	n = fm_args_run(&args, psprintf(EXPIRED_BY_EXTENT,
+									readings ? "r.reading_index" : "-1",
+									partition),
+					SPI_OK_SELECT);
+	extents = palloc0(sizeof(ExpiredExtent) * (n + 1));
+	for (uint64 i = 0; i < n; i++)
+	{
+		FmExtentCounts *counts = &extents[i].counts;
+
+		extents[i].stream_id = fm_spi_int4(i, 1);
+		extents[i].first = fm_spi_int8(i, 2);
+		extents[i].next = fm_spi_int8(i, 3);
+		*(readings ? &counts->readings : &counts->rejected) =
+			-fm_spi_int8(i, 4);
+		*(readings ? &counts->reading_hash : &counts->reject_hash) =
+			(uint64) fm_spi_int8(i, 5);
+		total += fm_spi_int8(i, 4);
+	}
+	for (uint64 i = 0; i < n; i++)
+		fm_ledger_add(pipeline_id, extents[i].stream_id, extents[i].first,
+					  extents[i].next, "expired", &extents[i].counts, reason);
+	return total;
+}
+
+/*
+ * Drop the oldest expired partition of a kind, in the caller's transaction.
+ * False where there is none, or where it has to wait for a snapshot.
+ */
+static bool
+drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
+{
+	Oid			parent = fm_storage_relid(pipeline_id, kind);
+	bool		readings = strcmp(kind, "reading") == 0;
+	Oid			partition;
+	TimestampTz to;
+	FmArgs		none = {0};
+	char	   *name;
+	char	   *reason;
+	int64		rows = -1;
+
+	if (!OidIsValid(parent) ||
+		!fm_partition_oldest(parent, cutoff, &partition, &to))
+		return false;
+	dropping = partition;
+	LockRelationOid(partition, ShareLock);
+	if (!get_rel_relispartition(partition) ||	/* gone or detached */
+		(readings && needed_by_fold(pipeline_id, to)))
+		return false;
+	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(partition)),
+									  get_rel_name(partition));
+
+	if (readings || strcmp(kind, "reject") == 0)
+		rows = book_expired(pipeline_id, readings, name);
+	reason = rows < 0 ? psprintf("retention dropped %s", name) :
+		psprintf("retention dropped %s with " INT64_FORMAT " rows",
+				 name, rows);
+	fm_event_record(pipeline_id, NULL, "expired", NULL, 0, reason);
+	fm_args_run(&none, psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
+	ereport(DEBUG1, (errmsg_internal("%s", reason)));
+	return true;
+}
+
+static bool
+drop_oldest_as_owner(int16 pipeline_id, const char *kind, TimestampTz cutoff)
+{
+	FmOwnerScope scope;
+	bool		dropped;
+
+	fm_owner_begin(&scope);
+	fm_lock_timeout_limit(DROP_LOCK_TIMEOUT);
+	SPI_connect();
+	dropped = drop_oldest(pipeline_id, kind, cutoff);
+	SPI_finish();
+	fm_owner_end(&scope);
+	return dropped;
+}
+
+/*
+ * Take an error that means "not now" as such; say once a partition what only
+ * a person can change.  False for any other error.
+ */
+static bool
+is_try_later(const ErrorData *error)
+{
+	static Oid	complained = InvalidOid;
+
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+		return true;
+	if (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
+		return false;
+	if (complained != dropping)
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not drop an expired partition: %s",
+						error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0));
+	complained = dropping;
+	return true;
+}
+
+/*
+ * One partition in a transaction of its own, a real block, so that statements
+ * sent to other nodes commit with it.
+ */
+static bool
+drop_oldest_in_transaction(int16 pipeline_id, const char *kind,
+						   TimestampTz cutoff)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool dropped = false;
+
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		BeginTransactionBlock();
+		CommitTransactionCommand();
+
+		StartTransactionCommand();
+		dropped = drop_oldest_as_owner(pipeline_id, kind, cutoff);
+		(void) EndTransactionBlock(false);
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(caller);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(caller);
+		if (!is_try_later(error))
+			ReThrowError(error);
+		FreeErrorData(error);
+		dropped = false;
+	}
+	PG_END_TRY();
+	return dropped;
+}
+
+int
+fm_retention_run(const FmPipeline *pipeline)
+{
+	TimestampTz cutoff = GetCurrentTimestamp() - pipeline->retention;
+	int			dropped = 0;
+
+	Assert(!IsTransactionState());
+	if (pipeline->retention <= 0)
+		return 0;
+	for (int i = 0; i < lengthof(expiring_kinds); i++)
+		while (drop_oldest_in_transaction(pipeline->id, expiring_kinds[i],
+										  cutoff))
+		{
+			CHECK_FOR_INTERRUPTS();
+			dropped++;
+		}
+	return dropped;
+}
+
+/*
+ * _factorymon.drop_expired(pipeline text) RETURNS integer
+ *		The same at once, in the caller's transaction, for people; here a
+ *		lock that cannot be had is an error.
+ */
+Datum
+factorymon_drop_expired(PG_FUNCTION_ARGS)
+{
+	Oid			user = GetUserId();
+	FmPipeline *pipeline;
+	TimestampTz cutoff;
+	int			dropped = 0;
+
+	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
+	fm_pipeline_check_control(pipeline, user, "admin");
+	if (pipeline->retention <= 0)
+		PG_RETURN_INT32(0);
+	cutoff = GetCurrentTimestamp() - pipeline->retention;
+	for (int i = 0; i < lengthof(expiring_kinds); i++)
+		while (drop_oldest_as_owner(pipeline->id, expiring_kinds[i], cutoff))
+			dropped++;
+	PG_RETURN_INT32(dropped);
+}

@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * sensor.h
+ *	  From the names in a reading to small numbers, and their registration.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_SENSOR_H
+#define FM_SENSOR_H
+
+#include "postgres.h"
+
+#include "batch.h"
+#include "classify.h"
+
+/* A sensor as it describes itself at one time: one row of sensor_version. */
+typedef struct FmSensor
+{
+	int32		sensor_id;
+	int32		sensor_version_id;
+	uint64		limits_generation;	/* of limits; 0: not looked up yet */
+	FmLimits	limits;
+	/* the rest is private to sensor.c */
+} FmSensor;
+
+typedef struct FmSensorCache FmSensorCache;
+
+/*
+ * A cache of one pipeline's sensors in a memory context of its own below
+ * parent.  After an aborted transaction in which fm_sensor_register() ran,
+ * fm_sensor_cache_reset() must be called.
+ */
+extern FmSensorCache *fm_sensor_cache_create(MemoryContext parent,
+											 int16 pipeline_id,
+											 const char *pipeline_name);
+extern void fm_sensor_cache_reset(FmSensorCache *cache);
+
+/* The entry of a reading's sensor, with limits of the given generation
+ * (see fm_limits_refresh); NULL if it is not cached.  No catalog access
+ * unless the generation is new. */
+extern FmSensor *fm_sensor_find(FmSensorCache *cache,
+								const FmReading *reading,
+								uint64 limits_generation);
+
+/*
+ * fm_sensor_register
+ *		Look up, or register, the sensors of n readings that are not cached.
+ *
+ * Runs in the caller's transaction, switched to the extension's owner by the
+ * caller, at READ COMMITTED, safe against other workers doing the same (rows
+ * are inserted in sorted order with ON CONFLICT DO NOTHING).  Afterwards
+ * fm_sensor_find() finds each of them, except those beyond
+ * factorymon.max_sensors or factorymon.max_sensor_versions, which the caller
+ * rejects (FM_REJECT_TOO_MANY_SENSORS).  Registers unknown sensor types too.
+ */
+extern void fm_sensor_register(FmSensorCache *cache,
+							   const FmReading **readings, int n);
+
+#endif							/* FM_SENSOR_H */

@@ -1,0 +1,461 @@
+/*-------------------------------------------------------------------------
+ *
+ * supervisor.c
+ *	  One process a database with pipelines: keeps their workers running,
+ *	  makes time partitions ahead, and drops what retention says.
+ *
+ * It leaves at once where there is no extension or no pipeline that runs
+ * here; the launcher starts it again when one is created or resumed.  It is
+ * connected as superuser, but works on our tables as the extension's owner.
+ *
+ * Workers notice changes of their pipeline by themselves; the supervisor only
+ * starts what is missing and ends what is too many.  Watermarks of partitions
+ * that no worker fetches (paused, stopped, unassigned) are refreshed here, by
+ * asking the brokers on a client of its own.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "child.h"
+#include "compat.h"
+#include "factorymon.h"
+#include "guc.h"
+#include "ledger.h"
+#include "pipeline.h"
+#include "shmem.h"
+#include "supervisor.h"
+#include "watermark.h"
+#include "worker.h"
+
+#define MAX_NAP_MS 10000
+#define HOUSEKEEPING_INTERVAL (60 * USECS_PER_SEC)
+
+/* One worker of one pipeline, running or to be started. */
+typedef struct FmStaff
+{
+	int16		pipeline_id;
+	int16		worker_number;
+	int			slot;			/* in shared memory; -1: none */
+	uint64		generation;
+	bool		wanted;
+	FmChild		child;
+	bool		owner_logged;	/* its owner cannot log in: said once */
+} FmStaff;
+
+static List *staff = NIL;		/* of FmStaff *, in TopMemoryContext */
+static uint64 seen_generation = 0;
+static bool leaving_without_work = false;
+
+/* ----------------------------------------------------------------------
+ * Workers
+ * ------------------------------------------------------------------- */
+
+static FmStaff *
+find_staff(int16 pipeline_id, int16 worker_number)
+{
+	ListCell   *cell;
+	FmStaff    *member;
+	MemoryContext old;
+
+	foreach(cell, staff)
+	{
+		member = lfirst(cell);
+		if (member->pipeline_id == pipeline_id &&
+			member->worker_number == worker_number)
+			return member;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	member = palloc0(sizeof(FmStaff));
+	member->pipeline_id = pipeline_id;
+	member->worker_number = worker_number;
+	member->slot = -1;
+	staff = lappend(staff, member);
+	MemoryContextSwitchTo(old);
+	return member;
+}
+
+/*
+ * The role a worker connects as.  Background workers refuse roles that may
+ * not log in, so say it here, once, instead of failing again and again.
+ */
+static Oid
+usable_owner(const FmPipeline *pipeline, FmStaff *member)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHNAME,
+										CStringGetDatum(pipeline->owner));
+	Oid			result = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_authid role = (Form_pg_authid) GETSTRUCT(tuple);
+
+		if (role->rolcanlogin)
+			result = role->oid;
+		ReleaseSysCache(tuple);
+	}
+	if (!OidIsValid(result) && !member->owner_logged)
+		ereport(LOG,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("pipeline \"%s\" cannot run: its owner \"%s\" does not exist or is not permitted to log in",
+						pipeline->name, pipeline->owner),
+				 errhint("Use ALTER ROLE ... LOGIN, or give the pipeline another owner with factorymon.alter_pipeline().")));
+	member->owner_logged = !OidIsValid(result);
+	return result;
+}
+
+static void
+release_slot(FmStaff *member)
+{
+	if (member->slot >= 0)
+		fm_shmem_worker_release(member->slot, member->generation);
+	member->slot = -1;
+}
+
+static void
+start_worker(const FmPipeline *pipeline, FmStaff *member, Oid owner)
+{
+	FmWorkerParams params;
+	char		name[BGW_MAXLEN];
+
+	member->slot = fm_shmem_worker_claim(MyDatabaseId, pipeline->id,
+										 member->worker_number,
+										 &member->generation);
+	if (member->slot < 0)
+	{
+		if (!member->child.shortage_logged)
+			ereport(LOG,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("no slot is free for worker %d of pipeline \"%s\"",
+							member->worker_number, pipeline->name),
+					 errhint("Increase factorymon.max_workers and restart the server.")));
+		member->child.shortage_logged = true;
+		member->child.retry_at = GetCurrentTimestamp() +
+			(int64) fm_restart_delay_max * 1000;
+		return;
+	}
+	memset(&params, 0, sizeof(params));
+	params.database = MyDatabaseId;
+	params.owner = owner;
+	params.pipeline_id = pipeline->id;
+	params.worker_number = member->worker_number;
+	params.slot = member->slot;
+	params.generation = member->generation;
+	snprintf(name, sizeof(name), "factorymon worker %d of %s",
+			 member->worker_number, pipeline->name);
+	if (!fm_child_start(&member->child, "factorymon_worker_main", name,
+						"factorymon worker", (Datum) 0, &params,
+						sizeof(params)))
+		release_slot(member);
+}
+
+/* Bring the workers of one pipeline to the wanted number. */
+static void
+staff_pipeline(const FmPipeline *pipeline)
+{
+	for (int i = 1; i <= pipeline->workers; i++)
+	{
+		FmStaff    *member = find_staff(pipeline->id, i);
+		Oid			owner;
+
+		member->wanted = true;
+		if (fm_child_is_running(&member->child))
+			continue;
+		release_slot(member);
+		if (!fm_child_may_start(&member->child))
+			continue;
+		owner = usable_owner(pipeline, member);
+		if (OidIsValid(owner))
+			start_worker(pipeline, member, owner);
+	}
+}
+
+/* Those not wanted any more are told to end, and forgotten once they did. */
+static void
+dismiss(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, staff)
+	{
+		FmStaff    *member = lfirst(cell);
+
+		if (member->wanted)
+			continue;
+		if (fm_child_is_running(&member->child))
+		{
+			fm_child_terminate(&member->child);
+			continue;
+		}
+		release_slot(member);
+		staff = foreach_delete_current(staff, cell);
+		pfree(member);
+	}
+}
+
+/* ----------------------------------------------------------------------
+ * Configuration and housekeeping
+ * ------------------------------------------------------------------- */
+
+/* Pipelines that run here, in the current context; sets *extension. */
+static List *
+read_pipelines(bool *extension)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *all = NIL;
+	List	   *result = NIL;
+	ListCell   *cell;
+	char	   *version;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	version = fm_extension_version();
+	*extension = version != NULL;
+	if (version && strcmp(version, FM_EXTENSION_VERSION) == 0)
+	{
+		SPI_connect();
+		MemoryContextSwitchTo(context);
+		all = fm_pipeline_list();
+		SPI_finish();
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	foreach(cell, all)
+	{
+		FmPipeline *pipeline = lfirst(cell);
+
+		if (pipeline->runs_here)
+			result = lappend(result, pipeline);
+	}
+	return result;
+}
+
+static void
+delete_old_events(void)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(fm_event_retention)};
+
+	fm_spi_run("DELETE FROM _factorymon.event"
+			   " WHERE at < now() - make_interval(mins => $1)",
+			   1, types, values, NULL, SPI_OK_DELETE);
+}
+
+/* Time partitions for now and for the next interval. */
+static void
+make_partitions_ahead(const FmPipeline *pipeline)
+{
+	static const char *const kinds[] = {"reading", "reject", "transition"};
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		(void) fm_partition_ensure(pipeline->id, kinds[i],
+								   pipeline->partition_interval, now);
+		(void) fm_partition_ensure(pipeline->id, kinds[i],
+								   pipeline->partition_interval,
+								   now + pipeline->partition_interval);
+	}
+}
+
+static void
+keep_house(List *pipelines)
+{
+	FmOwnerScope scope;
+	ListCell   *cell;
+
+	fm_worker_begin(&scope);
+	delete_old_events();
+	fm_worker_commit(&scope);
+	foreach(cell, pipelines)
+	{
+		fm_worker_begin(&scope);
+		make_partitions_ahead(lfirst(cell));
+		fm_worker_commit(&scope);
+		(void) fm_retention_run(lfirst(cell));
+	}
+}
+
+/* An error in housekeeping must not disturb the workers. */
+static void
+keep_house_safely(List *pipelines)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		keep_house(pipelines);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* ----------------------------------------------------------------------
+ * The process
+ * ------------------------------------------------------------------- */
+
+static long
+nap_time(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		nap = MAX_NAP_MS;
+	ListCell   *cell;
+
+	foreach(cell, staff)
+	{
+		FmStaff    *member = lfirst(cell);
+
+		if (member->child.handle == NULL && member->wanted)
+			nap = Min(nap, TimestampDifferenceMilliseconds(now,
+														   member->child.retry_at));
+	}
+	return Max(nap, 10);
+}
+
+static void
+leave(bool no_work)
+{
+	ListCell   *cell;
+
+	leaving_without_work = no_work;
+	foreach(cell, staff)
+	{
+		FmStaff    *member = lfirst(cell);
+
+		fm_child_terminate(&member->child);
+	}
+	proc_exit(0);
+}
+
+static void
+service_signals(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	if (!fm_enabled || fm_shmem_database_is_held(MyDatabaseId))
+		leave(false);
+}
+
+/* Read the configuration again if it changed or may have. */
+static List *
+refresh(List *pipelines, MemoryContext context, bool force)
+{
+	uint64		generation = fm_shmem_database_generation(MyDatabaseId);
+	bool		extension;
+	ListCell   *cell;
+
+	if (generation == seen_generation && !force)
+		return pipelines;
+	seen_generation = generation;
+	MemoryContextReset(context);
+	MemoryContextSwitchTo(context);
+	pipelines = read_pipelines(&extension);
+	if (pipelines == NIL)
+		leave(true);
+	foreach(cell, staff)
+		((FmStaff *) lfirst(cell))->wanted = false;
+	return pipelines;
+}
+
+static void
+run(void)
+{
+	MemoryContext configuration = AllocSetContextCreate(TopMemoryContext,
+														"factorymon pipelines",
+														ALLOCSET_DEFAULT_SIZES);
+	MemoryContext turn = AllocSetContextCreate(TopMemoryContext,
+											   "factorymon supervisor turn",
+											   ALLOCSET_DEFAULT_SIZES);
+	List	   *pipelines = NIL;
+	TimestampTz housekeeping_at = 0;
+
+	for (;;)
+	{
+		ListCell   *cell;
+		bool		due = GetCurrentTimestamp() >= housekeeping_at;
+
+		service_signals();
+		pipelines = refresh(pipelines, configuration, due);
+		MemoryContextSwitchTo(turn);
+		MemoryContextReset(turn);
+
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		foreach(cell, pipelines)
+			staff_pipeline(lfirst(cell));
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(turn);
+		dismiss();
+		if (due)
+		{
+			keep_house_safely(pipelines);
+			housekeeping_at = GetCurrentTimestamp() + HOUSEKEEPING_INTERVAL;
+		}
+		fm_watermark_step(pipelines);
+		fm_watermark_wait(nap_time());
+	}
+}
+
+static void
+supervisor_gone(int code, Datum arg)
+{
+	fm_watermark_close();
+	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
+							   seen_generation);
+}
+
+void
+factorymon_supervisor_main(Datum arg)
+{
+	Oid			database = DatumGetObjectId(arg);
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	if (!fm_shmem_supervisor_attach(database, &seen_generation))
+		proc_exit(0);
+	before_shmem_exit(supervisor_gone, ObjectIdGetDatum(database));
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET,
+					PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET,
+					PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed",
+					PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	run();
+}

@@ -1,0 +1,680 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  One ingest worker: the process, its connection and its loop.
+ *
+ * A worker connects as the pipeline's owner, joins the consumer group and
+ * stores what it is assigned.  It waits nowhere but on its latch and the two
+ * descriptors that become readable when Kafka's client or the probe has
+ * something.  Pause, resume, seek and limits act in place; a changed
+ * connection, topic, group, owner or number of workers makes it exit, and the
+ * supervisor starts what is needed then.
+ *
+ * An unexpected error ends the process; the supervisor restarts it with
+ * back-off.  Whatever ends it, the client is closed in before_shmem_exit,
+ * bounded in time, because library threads that outlive exit() could crash
+ * the process, and with it the server.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "options.h"
+#include "worker.h"
+
+#define CLOSE_TIMEOUT_MS 3000
+#define MAX_NAP_MS 5000
+#define MAX_EVENTS_A_TURN 20000
+#define PUBLISH_INTERVAL (100 * INT64CONST(1000))
+#define USAGE_INTERVAL (2 * USECS_PER_SEC)
+
+static FmWorker *the_worker = NULL;	/* for before_shmem_exit only */
+
+/* ----------------------------------------------------------------------
+ * Small transactions and status
+ * ------------------------------------------------------------------- */
+
+/*
+ * A transaction block, as the extension's owner, with SPI and a snapshot.
+ * It is a block so that statements which a distributed table sends to other
+ * nodes commit with it and not one by one.
+ */
+void
+fm_worker_begin(FmOwnerScope *scope)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	BeginTransactionBlock();
+	CommitTransactionCommand();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	fm_owner_begin(scope);
+}
+
+void
+fm_worker_commit(FmOwnerScope *scope)
+{
+	fm_owner_end(scope);
+	PopActiveSnapshot();
+	SPI_finish();
+	EndTransactionBlock(false);
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+/* Record an event in a transaction of its own. */
+void
+fm_worker_event(FmWorker *worker, const char *event,
+				const int32 *partitions, int npartitions, const char *reason)
+{
+	MemoryContext context = CurrentMemoryContext;
+	FmOwnerScope scope;
+
+	fm_worker_begin(&scope);
+	fm_event_record(worker->pipeline->id, worker->info.consumer, event,
+					partitions, npartitions, reason);
+	fm_worker_commit(&scope);
+	MemoryContextSwitchTo(context);
+}
+
+/* Remember an error of the worker; the log hears of a new one only. */
+void
+fm_worker_error(FmWorker *worker, const char *text)
+{
+	FmWorkerInfo *info = &worker->info;
+
+	if (strncmp(info->last_error, text, sizeof(info->last_error) - 1) != 0)
+		ereport(LOG,
+				(errmsg("pipeline \"%s\": %s",
+						worker->pipeline ? worker->pipeline->name : "?",
+						text)));
+	strlcpy(info->last_error, text, sizeof(info->last_error));
+	info->last_error_at = GetCurrentTimestamp();
+}
+
+void
+fm_worker_state(FmWorker *worker, FmWorkerState state)
+{
+	if (worker->info.state == state)
+		return;
+	worker->info.state = state;
+	worker->info.state_since = GetCurrentTimestamp();
+	fm_shmem_worker_publish(worker->slot, &worker->info);
+}
+
+/* CPU time and resident memory of the process, library threads included. */
+static void
+read_usage(FmWorkerInfo *info)
+{
+	struct rusage usage;
+	FILE	   *file;
+	long		total;
+	long		resident;
+
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		info->cpu_seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
+			(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	file = fopen("/proc/self/statm", "r");
+	if (!file)
+		return;
+	if (fscanf(file, "%ld %ld", &total, &resident) == 2)
+		info->memory_bytes = (int64) resident * sysconf(_SC_PAGESIZE);
+	fclose(file);
+}
+
+static void
+publish_partition(FmWorker *worker, FmAssigned *assigned, TimestampTz now)
+{
+	FmPartitionInfo *info = &assigned->info;
+	int64		low = -1;
+	int64		high = -1;
+	double		elapsed = (now - assigned->rate_since) / 1e6;
+
+	fm_consumer_watermarks(worker->consumer, assigned->partition, &low,
+						   &high);
+	if (low >= 0)
+		info->low_watermark = low;
+	if (high >= 0 && assigned->phase == FM_PHASE_RUNNING)
+	{
+		info->high_watermark = high;
+		info->watermarks_at = now;
+	}
+	if (elapsed >= 1)
+	{
+		info->messages_per_second = assigned->rate_messages / elapsed;
+		assigned->rate_messages = 0;
+		assigned->rate_since = now;
+	}
+	fm_assign_publish(worker, assigned);
+}
+
+static void
+publish(FmWorker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	FmWorkerInfo *info = &worker->info;
+
+	if (now - worker->published_at < PUBLISH_INTERVAL)
+		return;
+	worker->published_at = now;
+	if (now - worker->usage_at > USAGE_INTERVAL)
+	{
+		worker->usage_at = now;
+		read_usage(info);
+	}
+	info->heartbeat_at = now;
+	info->sensors = 0;
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		FmAssigned *assigned = &worker->assigned[i];
+
+		publish_partition(worker, assigned, now);
+		if (assigned->fold)
+			info->sensors += fm_fold_sensor_count(assigned->fold);
+	}
+	fm_shmem_worker_publish(worker->slot, info);
+}
+
+/* ----------------------------------------------------------------------
+ * Events of the client
+ * ------------------------------------------------------------------- */
+
+/* End of a partition: control records and gaps before it are read too. */
+static void
+handle_eof(FmWorker *worker, const FmEvent *event)
+{
+	FmAssigned *assigned = fm_assign_find(worker, event->partition);
+
+	if (!assigned)
+		return;
+	if (assigned->phase == FM_PHASE_PROVING)
+		fm_assign_doubt(worker, assigned, "the last message is not there");
+	else if (assigned->phase == FM_PHASE_RUNNING &&
+			 event->offset > assigned->next_offset)
+		assigned->next_offset = event->offset;
+}
+
+/* An error that hints at a changed log: look before storing more. */
+static void
+handle_partition_error(FmWorker *worker, const FmEvent *event)
+{
+	FmAssigned *assigned = fm_assign_find(worker, event->partition);
+
+	if (!assigned)
+		return;
+	fm_assign_error(worker, assigned, event->text);
+	if (event->code != FM_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
+		event->code != FM_KAFKA_OFFSET_OUT_OF_RANGE)
+		return;
+	if (assigned->phase != FM_PHASE_RUNNING &&
+		assigned->phase != FM_PHASE_PROVING)
+		return;
+	fm_assign_drop_pending(worker, assigned);
+	fm_assign_set_phase(worker, assigned, FM_PHASE_CHECK);
+}
+
+static void
+handle_committed(FmWorker *worker, const FmEvent *event)
+{
+	for (int i = 0; i < event->npartitions; i++)
+	{
+		FmAssigned *assigned = fm_assign_find(worker,
+											  event->partitions[i].partition);
+
+		if (assigned && event->code == FM_KAFKA_OK)
+			assigned->info.committed_offset = event->partitions[i].offset;
+	}
+}
+
+static void
+handle_event(FmWorker *worker, FmEvent *event)
+{
+	switch (event->kind)
+	{
+		case FM_EVENT_MESSAGE:
+			fm_collect_message(worker, &event->message);
+			break;
+		case FM_EVENT_EOF:
+			handle_eof(worker, event);
+			break;
+		case FM_EVENT_ASSIGN:
+			fm_assign_partitions(worker, event);
+			break;
+		case FM_EVENT_REVOKE:
+			fm_assign_revoke(worker, event);
+			break;
+		case FM_EVENT_PARTITION_ERROR:
+			handle_partition_error(worker, event);
+			break;
+		case FM_EVENT_COMMITTED:
+			handle_committed(worker, event);
+			break;
+		case FM_EVENT_ERROR:
+			fm_worker_error(worker, event->text);
+			if (event->code == FM_KAFKA_FATAL)
+				ereport(ERROR,
+						(errcode(FM_ERRCODE_KAFKA),
+						 errmsg("Kafka client failed: %s", event->text)));
+			break;
+		case FM_EVENT_LOG:
+			ereport(event->log_level <= 4 ? LOG : DEBUG1,
+					(errmsg_internal("librdkafka: %s", event->text)));
+			break;
+		case FM_EVENT_NONE:
+			break;
+	}
+}
+
+/*
+ * Take events until the batch is full or the queue is empty; true if it was
+ * emptied.
+ */
+static bool
+drain(FmWorker *worker)
+{
+	FmEvent		event;
+
+	fm_consumer_clear_fd(worker->consumer);
+	for (int i = 0; i < MAX_EVENTS_A_TURN; i++)
+	{
+		if (fm_batch_full(&worker->batch))
+			return false;
+		if (!fm_consumer_poll(worker->consumer, &event))
+			return true;
+		handle_event(worker, &event);
+	}
+	return false;
+}
+
+/* ----------------------------------------------------------------------
+ * The loop
+ * ------------------------------------------------------------------- */
+
+/* Store now: the queue is empty, the batch full or old, or a retry is due. */
+static void
+store_if_due(FmWorker *worker, bool drained)
+{
+	FmBatch    *batch = &worker->batch;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (worker->retrying)
+	{
+		if (now >= worker->retry_at)
+			fm_commit_batch(worker, false);
+		return;
+	}
+	if (batch->nmessages == 0 ? fm_commit_pending(worker) :
+		drained || fm_batch_full(batch) ||
+		now - batch->started_at >= (int64) fm_batch_max_delay * 1000)
+		fm_commit_batch(worker, false);
+}
+
+/* Leave because the configuration says so; what is collected is stored. */
+static void
+leave(FmWorker *worker, const char *why)
+{
+	if (why)
+		ereport(LOG,
+				(errmsg("ingest worker %d of pipeline \"%s\" exits: %s",
+						worker->info.worker_number, worker->pipeline->name,
+						why)));
+	fm_worker_state(worker, FM_WORKER_STOPPING);
+	if (!worker->retrying)
+		fm_commit_batch(worker, true);
+	proc_exit(0);
+}
+
+/* What of a new configuration cannot be adopted in place? */
+static const char *
+must_restart(const FmPipeline *old, const FmPipeline *now,
+			 int worker_number)
+{
+	if (!now)
+		return "the pipeline was dropped";
+	if (!now->runs_here)
+		return "the pipeline does not run here any more";
+	if (strcmp(old->server, now->server) != 0)
+		return "its server changed";
+	if (strcmp(old->topic, now->topic) != 0)
+		return "its topic changed";
+	if (strcmp(old->consumer_group, now->consumer_group) != 0)
+		return "its consumer group changed";
+	if (strcmp(old->owner, now->owner) != 0)
+		return "its owner changed";
+	if (strcmp(old->name, now->name) != 0)
+		return "its name changed";
+	if (worker_number > now->workers)
+		return "fewer workers are wanted";
+	return NULL;
+}
+
+/* Read pipeline and options; both outlive the transaction. */
+static FmPipeline *
+read_configuration(FmWorker *worker, int16 pipeline_id,
+				   FmServerOptions **options)
+{
+	MemoryContext old;
+	FmPipeline *pipeline;
+	FmOwnerScope scope;
+	bool		extension;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	extension = OidIsValid(fm_extension_oid());
+	CommitTransactionCommand();
+	if (!extension)
+		proc_exit(0);			/* dropped: nothing to say */
+
+	fm_worker_begin(&scope);
+	old = MemoryContextSwitchTo(worker->context);
+	pipeline = fm_pipeline_load(pipeline_id);
+	*options = pipeline ?
+		fm_options_load(pipeline->server, GetSessionUserId()) : NULL;
+	MemoryContextSwitchTo(old);
+	fm_worker_commit(&scope);
+	return pipeline;
+}
+
+/* Notice what was changed from SQL. */
+static void
+apply_configuration(FmWorker *worker)
+{
+	uint64		generation = fm_shmem_database_generation(MyDatabaseId);
+	FmPipeline *now;
+	FmServerOptions *options;
+	const char *why;
+
+	if (fm_shmem_database_is_held(MyDatabaseId) || !fm_enabled)
+		leave(worker, NULL);
+	if (generation == worker->seen_generation)
+		return;
+	worker->seen_generation = generation;
+	now = read_configuration(worker, worker->pipeline->id, &options);
+	why = must_restart(worker->pipeline, now, worker->info.worker_number);
+	if (why)
+		leave(worker, why);
+	if (options->fingerprint != worker->options_fingerprint)
+		leave(worker, "the options of its connection changed");
+	if (!worker->retrying && worker->batch.nmessages > 0)
+		fm_commit_batch(worker, false);
+	worker->pipeline = now;
+	fm_assign_reread(worker);
+	if (worker->info.state == FM_WORKER_RUNNING ||
+		worker->info.state == FM_WORKER_PAUSED)
+		fm_worker_state(worker, now->paused ? FM_WORKER_PAUSED :
+						FM_WORKER_RUNNING);
+}
+
+/* Milliseconds to sleep: at most MAX_NAP_MS, only ever lowered. */
+static long
+nap_time(FmWorker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due = fm_assign_next_deadline(worker);
+	long		nap = MAX_NAP_MS;
+
+	if (worker->retrying)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now,
+													   worker->retry_at));
+	if (due != 0 && worker->question == FM_ASK_NOTHING)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
+	return Max(nap, 0);
+}
+
+/* Wait for the latch, the client, the probe, or the next deadline. */
+static void
+wait_for_work(FmWorker *worker)
+{
+	WaitEventSet *set = CreateWaitEventSet(CurrentMemoryContext, 4);
+	WaitEvent	event;
+
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(set, WL_SOCKET_READABLE, fm_consumer_fd(worker->consumer),
+					  NULL, NULL);
+	if (worker->question != FM_ASK_NOTHING)
+		AddWaitEventToSet(set, WL_SOCKET_READABLE,
+						  fm_probe_fd(worker->probe), NULL, NULL);
+	(void) WaitEventSetWait(set, nap_time(worker), &event, 1, FM_WAIT_EVENT);
+	FreeWaitEventSet(set);
+	ResetLatch(MyLatch);
+}
+
+static void
+service_signals(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+static void
+run(FmWorker *worker)
+{
+	MemoryContext turn = AllocSetContextCreate(worker->context,
+											   "factorymon turn",
+											   ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		bool		drained;
+
+		MemoryContextSwitchTo(turn);
+		MemoryContextReset(turn);
+		service_signals();
+		apply_configuration(worker);
+		drained = drain(worker);
+		fm_assign_advance(worker);
+		fm_question_answer(worker);
+		fm_question_ask(worker);
+		store_if_due(worker, drained);
+		fm_assign_update_fetch(worker);
+		publish(worker);
+		if (drained)
+			wait_for_work(worker);
+	}
+}
+
+/* ----------------------------------------------------------------------
+ * Start and end
+ * ------------------------------------------------------------------- */
+
+/* Let go of the client, bounded in time, whatever ends the process. */
+static void
+close_client(int code, Datum arg)
+{
+	FmWorker   *worker = the_worker;
+
+	if (!worker)
+		return;
+	the_worker = NULL;
+	for (int i = 0; i < worker->batch.nmessages; i++)
+		fm_message_release(&worker->batch.messages[i].message);
+	worker->batch.nmessages = 0;
+	if (worker->probe)
+		fm_probe_close(worker->probe);
+	if (worker->consumer)
+		(void) fm_consumer_close(worker->consumer, CLOSE_TIMEOUT_MS);
+	if (worker->pipeline)
+		fm_shmem_partitions_disown(MyDatabaseId, worker->pipeline->id,
+								   MyProcPid);
+	fm_shmem_worker_release(worker->slot, worker->slot_generation);
+}
+
+/*
+ * Override what ALTER ROLE or ALTER DATABASE may have put in our way.  Only
+ * durability (synchronous_commit) is left to the server's configuration.
+ */
+static void
+override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"row_security", "off"},
+		{"session_replication_role", "origin"},
+		{"jit", "off"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
+						PGC_S_OVERRIDE);
+}
+
+/* Wait, visibly, while library and SQL version differ. */
+static void
+wait_for_version(FmWorker *worker)
+{
+	for (;;)
+	{
+		char	   *version;
+		bool		same;
+
+		service_signals();
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		version = fm_extension_version();
+		if (!version)
+			proc_exit(0);
+		same = strcmp(version, FM_EXTENSION_VERSION) == 0;
+		if (!same)
+			fm_worker_error(worker, "the library is of another version than the extension: run ALTER EXTENSION factorymon UPDATE or install the matching library");
+		CommitTransactionCommand();
+		if (same)
+			return;
+		fm_worker_state(worker, FM_WORKER_WRONG_VERSION);
+		if (fm_shmem_database_is_held(MyDatabaseId))
+			proc_exit(0);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT |
+						 WL_EXIT_ON_PM_DEATH, MAX_NAP_MS, FM_WAIT_EVENT);
+		ResetLatch(MyLatch);
+	}
+}
+
+static void
+open_client(FmWorker *worker, FmServerOptions *options)
+{
+	FmPipeline *pipeline = worker->pipeline;
+	FmConsumerConfig *config = &worker->config;
+	char		error[FM_KAFKA_ERROR_LEN];
+
+	worker->options_fingerprint = options->fingerprint;
+	config->properties = options->properties;
+	config->nproperties = options->nproperties;
+	config->topic = pipeline->topic;
+	config->group = pipeline->consumer_group;
+	config->client_id = MemoryContextStrdup(worker->context,
+											psprintf("factorymon-%s-%d", pipeline->name,
+													 worker->info.worker_number));
+	config->group_instance_id = NULL;
+	config->max_queued_bytes = (int64) fm_max_prefetch * 1024;
+	worker->consumer = fm_consumer_open(config, error, sizeof(error));
+	if (!worker->consumer)
+		ereport(ERROR,
+				(errcode(FM_ERRCODE_KAFKA),
+				 errmsg("could not create a Kafka client for pipeline \"%s\": %s",
+						pipeline->name, error)));
+	fm_worker_state(worker, FM_WORKER_CONNECTING);
+}
+
+static FmWorker *
+create_worker(const FmWorkerParams *params)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "factorymon worker",
+												  ALLOCSET_DEFAULT_SIZES);
+	FmWorker   *worker = MemoryContextAllocZero(context, sizeof(FmWorker));
+
+	worker->context = context;
+	worker->slot = params->slot;
+	worker->slot_generation = params->generation;
+	worker->suspect = -1;
+	worker->info.database = params->database;
+	worker->info.pipeline_id = params->pipeline_id;
+	worker->info.worker_number = params->worker_number;
+	worker->info.pid = MyProcPid;
+	worker->info.started_at = GetCurrentTimestamp();
+	worker->info.heartbeat_at = worker->info.started_at;
+	worker->info.state_since = worker->info.started_at;
+	fm_batch_init(&worker->batch, context);
+	return worker;
+}
+
+/* An error here ends the process; its text is what people will look for. */
+static void
+check_encoding(void)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("factorymon needs a database with encoding UTF8")));
+}
+
+void
+factorymon_worker_main(Datum arg)
+{
+	FmWorkerParams params;
+	FmWorker   *worker;
+	FmPipeline *pipeline;
+	FmServerOptions *options;
+
+	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	if (!fm_shmem_worker_attach(params.slot, params.generation))
+		proc_exit(0);			/* given up by the supervisor meanwhile */
+	worker = create_worker(&params);
+	the_worker = worker;
+	before_shmem_exit(close_client, (Datum) 0);
+	fm_shmem_worker_publish(worker->slot, &worker->info);
+
+	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
+											  0);
+	override_settings();
+	check_encoding();
+	wait_for_version(worker);
+	worker->seen_generation = fm_shmem_database_generation(MyDatabaseId);
+	pipeline = read_configuration(worker, params.pipeline_id, &options);
+	if (!pipeline || !pipeline->runs_here)
+		proc_exit(0);
+	worker->pipeline = pipeline;
+	worker->sensors = fm_sensor_cache_create(worker->context, pipeline->id,
+											 pipeline->name);
+	open_client(worker, options);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	run(worker);
+}

@@ -1,0 +1,304 @@
+/*-------------------------------------------------------------------------
+ *
+ * fuzz_reading.c
+ *	  Any bytes at all: the decoder must survive them and agree with the
+ *	  oracle about them.
+ *
+ * Built with clang's -fsanitize=fuzzer this is a libFuzzer target.  Built
+ * with FM_STANDALONE it has a main() of its own, which needs nothing but a C
+ * compiler (and so runs under valgrind too):
+ *
+ *		fuzz_reading [--seconds N] [--seed N]	mutates messages
+ *		fuzz_reading FILE...					tries these payloads
+ *		fuzz_reading --corpus DIRECTORY			writes the messages it starts
+ *												from, for libFuzzer
+ *
+ * Either way each input goes through the decoder twice, in memory of exactly
+ * its size; a disagreement is printed, written to ./fuzz-failure, and ends
+ * the program with abort().
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "messages.h"
+#include "oracle.h"
+
+/* Longest input the mutations make. */
+#define MAX_INPUT		4096
+
+static unsigned long outcomes[FM_REJECT_DATABASE + 1];
+
+extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+fail(const char *payload, size_t len, const char *complaint)
+{
+	FILE	   *file = fopen("fuzz-failure", "wb");
+
+	if (file != NULL)
+	{
+		fwrite(payload, 1, len, file);
+		fclose(file);
+	}
+	fprintf(stderr, "%s\n%.*s\n", complaint, (int) len, payload);
+	abort();
+}
+
+/* Decoding again, after other messages, must give the same. */
+static void
+check_repeatable(const char *payload, size_t len, FmArena *arena)
+{
+	FmDecoded	first;
+	FmDecoded	second;
+
+	fm_decode_factory(payload, len, arena, &first);
+	fm_decode_factory(payload, len, arena, &second);
+	if (first.reason != second.reason ||
+		strcmp(first.detail, second.detail) != 0)
+		fail(payload, len, "the outcome is not repeatable");
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static FmArena arena;		/* all zero: initialised, and reused */
+	char	   *payload = xmalloc(size > 0 ? size : 1);
+	char		complaint[512];
+	FmRejectReason reason;
+
+	memcpy(payload, data, size);
+	if (!oracle_agrees(payload, size, &arena, &reason, complaint,
+					   sizeof(complaint)))
+		fail(payload, size, complaint);
+	outcomes[reason]++;
+	check_repeatable(payload, size, &arena);
+	fm_arena_reset(&arena);
+	free(payload);
+	return 0;
+}
+
+#ifdef FM_STANDALONE
+
+static const char *const seeds[] = {
+	CANONICAL,
+	"{\"timestamp\":\"2000-01-01T05:30:00+05:30\",\"sensor_id\":\"s\","
+	"\"sensor_type\":\"t\",\"location\":{\"factory_section\":\"\","
+	"\"machine_id\":\"\",\"zone\":\"\"},\"value\":0,\"unit\":\"\"}",
+	"{ \"timestamp\" : \"2024-02-29T23:59:59.5Z\", \"sensor_id\" : \"\\u00e9\""
+	", \"sensor_type\" : \"\\uD83D\\uDE00\", \"location\" : {\"zone\":\"\\n\","
+	"\"floor\":[1,2,{}], \"machine_id\":\"m\", \"factory_section\":\"f\"},"
+	"\"value\":9007199254740993, \"unit\":\"K\", \"alert_level\":\"odd\","
+	"\"quality\":0.123456789, \"metadata\":{}, \"x\":{\"y\":[null,true]}}",
+	"{\"value\":-1.5e-10,\"metadata\":{\"reading_count\":99999999999,"
+	"\"note\":\"\",\"warning_threshold\":1e308},\"unit\":\"%\","
+	"\"quality\":0,\"location\":{\"factory_section\":\"a\",\"machine_id\":"
+	"\"b\",\"zone\":\"c\"},\"sensor_type\":\"x\",\"sensor_id\":\"y\","
+	"\"timestamp\":\"2016-12-31T23:59:60Z\",\"alert_level\":\"normal\"}",
+	"[]", "[[[[{\"a\":{\"a\":1,\"\\u0062\":2}}]]]]", "null", "1e5", "{}"
+};
+
+#define NUM_SEEDS	((int) (sizeof(seeds) / sizeof(seeds[0])))
+
+/* Pieces that mutations put in. */
+static const char *const pieces[] = {
+	"\"", "\\", "{", "}", "[", "]", ",", ":", " ", "\n", "null", "true",
+	"false", "0", "-0", "1", "1.5", "-1", "1e308", "1e309", "1e-400", "0.1",
+	"9007199254740993", "2147483648", "1e16383", "1e-16384", ".", "e", "-",
+	"\\u0000", "\\u0041", "\\uD800", "\\uDC00", "\\n", "\\/", "\"a\":1",
+	"\"timestamp\":", "\"sensor_id\":", "\"sensor_type\":", "\"location\":",
+	"\"factory_section\":", "\"machine_id\":", "\"zone\":", "\"value\":",
+	"\"unit\":", "\"alert_level\":", "\"quality\":", "\"metadata\":",
+	"\"reading_count\":", "\"warning_threshold\":", "\"critical_threshold\":",
+	"\"x\":{\"y\":1}", "\"\"", "{}", "[]", "\"critical\"", "\"warning\"",
+	"\xC2\xB0", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82",
+	"\xEF\xBB\xBF", "\"2025-09-16T21:41:41Z\"", "\"2025-02-30T00:00:00Z\"",
+	"+05:30", "Z", "T", "60", "99", "[[[[[[[[", "]]]]]]]]", "\x01", "\x7F"
+};
+
+#define NUM_PIECES	((int) (sizeof(pieces) / sizeof(pieces[0])))
+
+typedef struct Input
+{
+	char		bytes[MAX_INPUT];
+	int			len;
+} Input;
+
+static uint64_t state;
+
+static int
+below(int n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return n > 0 ? (int) (state % (uint64_t) n) : 0;
+}
+
+/* Replace old_len bytes at a place by len others, if there is room. */
+static void
+replace(Input *input, int at, int old_len, const char *bytes, int len)
+{
+	char		copy[MAX_INPUT];
+
+	if (at + old_len > input->len || input->len - old_len + len > MAX_INPUT)
+		return;
+	memcpy(copy, bytes, (size_t) len);	/* may be a part of the input */
+	memmove(input->bytes + at + len, input->bytes + at + old_len,
+			(size_t) (input->len - at - old_len));
+	memcpy(input->bytes + at, copy, (size_t) len);
+	input->len += len - old_len;
+}
+
+static void
+mutate(Input *input)
+{
+	int			at = below(input->len + 1);
+	int			len = below(below(4) == 0 ? 40 : 4);
+	const char *piece = pieces[below(NUM_PIECES)];
+	char		byte = (char) below(256);
+
+	if (len > input->len - at)
+		len = input->len - at;
+	switch (below(7))
+	{
+		case 0:					/* change a byte */
+			replace(input, at, len > 0, &byte, len > 0);
+			break;
+		case 1:					/* leave some out */
+			replace(input, at, len, "", 0);
+			break;
+		case 2:					/* put a piece in */
+			replace(input, at, 0, piece, (int) strlen(piece));
+			break;
+		case 3:					/* put a piece in place of something */
+			replace(input, at, len, piece, (int) strlen(piece));
+			break;
+		case 4:					/* say something twice, elsewhere */
+			replace(input, below(input->len + 1), 0, input->bytes + at, len);
+			break;
+		case 5:					/* change a digit, the most fragile thing */
+			for (; at < input->len; at++)
+			{
+				if (input->bytes[at] >= '0' && input->bytes[at] <= '9')
+				{
+					input->bytes[at] = (char) ('0' + below(10));
+					break;
+				}
+			}
+			break;
+		default:				/* end early */
+			if (below(20) == 0)
+				input->len = at;
+			break;
+	}
+}
+
+static void
+run_mutations(long seconds, uint64_t seed)
+{
+	time_t		end = time(NULL) + seconds;
+	unsigned long runs = 0;
+	int			i;
+
+	state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+	while (time(NULL) < end)
+	{
+		for (i = 0; i < 200; i++, runs++)
+		{
+			const char *start = seeds[below(NUM_SEEDS)];
+			Input		input;
+			int			n = 1 + below(below(3) == 0 ? 30 : 3);
+
+			input.len = (int) strlen(start);
+			memcpy(input.bytes, start, (size_t) input.len);
+			while (n-- > 0)
+				mutate(&input);
+			LLVMFuzzerTestOneInput((const uint8_t *) input.bytes,
+								   (size_t) input.len);
+		}
+	}
+	printf("# %lu inputs, seed %llu:", runs, (unsigned long long) seed);
+	for (i = 0; i <= FM_REJECT_DATABASE; i++)
+	{
+		if (outcomes[i] > 0)
+			printf(" %s %lu", fm_reject_reason_name((FmRejectReason) i),
+				   outcomes[i]);
+	}
+	printf("\nok 1 - the decoder and the oracle agree on mutated messages\n"
+		   "1..1\n");
+}
+
+static void
+run_file(const char *name)
+{
+	FILE	   *file = fopen(name, "rb");
+	char	   *bytes = xmalloc(FM_MAX_PAYLOAD + 2);
+	size_t		len;
+
+	if (file == NULL)
+	{
+		perror(name);
+		exit(2);
+	}
+	len = fread(bytes, 1, FM_MAX_PAYLOAD + 2, file);
+	fclose(file);
+	LLVMFuzzerTestOneInput((const uint8_t *) bytes, len);
+	free(bytes);
+}
+
+static void
+write_corpus(const char *directory)
+{
+	int			i;
+
+	for (i = 0; i < NUM_SEEDS; i++)
+	{
+		char		name[1024];
+		FILE	   *file;
+
+		snprintf(name, sizeof(name), "%s/seed-%d", directory, i);
+		file = fopen(name, "wb");
+		if (file == NULL || fputs(seeds[i], file) < 0 || fclose(file) != 0)
+		{
+			perror(name);
+			exit(2);
+		}
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	long		seconds = 10;
+	uint64_t	seed = (uint64_t) time(NULL);
+	bool		mutations = true;
+	int			i;
+
+	for (i = 1; i < argc; i++)
+	{
+		if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+			seconds = atol(argv[++i]);
+		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+			seed = strtoull(argv[++i], NULL, 10);
+		else
+		{
+			mutations = false;
+			if (strcmp(argv[i], "--corpus") == 0 && i + 1 < argc)
+				write_corpus(argv[++i]);
+			else
+				run_file(argv[i]);
+		}
+	}
+	if (mutations)
+		run_mutations(seconds, seed);
+	return 0;
+}
+
+#endif							/* FM_STANDALONE */
