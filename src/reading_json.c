@@ -221,24 +221,14 @@ escaped_character(const char **p)
 	return 0x10000 + ((high - 0xD800) << 10) + (hex_quad(s + 8) - 0xDC00);
 }
 
-/*
- * The next character of a string in checked text, escapes resolved, or
- * END_OF_STRING at its closing quote.
- */
+/* The character at *p, which is an escape or not ASCII, in checked text. */
 static uint32_t
-next_character(const char **p)
+long_character(const char **p)
 {
 	const unsigned char *s = (const unsigned char *) *p;
 
-	if (s[0] == '"')
-		return END_OF_STRING;
 	if (s[0] == '\\')
 		return escaped_character(p);
-	if (s[0] < 0x80)
-	{
-		*p += 1;
-		return s[0];
-	}
 	if (s[0] < 0xE0)
 	{
 		*p += 2;
@@ -252,6 +242,23 @@ next_character(const char **p)
 	*p += 4;
 	return (s[0] & 0x07u) << 18 | (s[1] & 0x3Fu) << 12 |
 		(s[2] & 0x3Fu) << 6 | (s[3] & 0x3Fu);
+}
+
+/*
+ * The next character of a string in checked text, escapes resolved, or
+ * END_OF_STRING at its closing quote.
+ */
+static inline uint32_t
+next_character(const char **p)
+{
+	unsigned char c = (unsigned char) **p;
+
+	if (c == '"')
+		return END_OF_STRING;
+	if (c >= 0x80 || c == '\\')
+		return long_character(p);
+	*p += 1;
+	return c;
 }
 
 /* Write a character as UTF-8 where out is not NULL; returns its length. */
@@ -986,6 +993,8 @@ fm_json_string_is(FmSlice string, const char *text)
 {
 	const char *p = string.data + 1;
 
+	if (*p != *text && *p != '\\')
+		return false;			/* most end here */
 	for (; *text != '\0'; text++)
 	{
 		if (next_character(&p) != (unsigned char) *text)
