@@ -133,12 +133,15 @@ static const char *const secrets[] = {
  * First layer: speed.  A full fetch queue is looked at again only after a
  * second, so it has to be deep: many messages, bounded in bytes.  The
  * checksum costs a few hundredths of a microsecond per message and is the
- * only thing that tells a damaged log segment from an odd message.
+ * only thing that tells a damaged log segment from an odd message.  New
+ * partitions are noticed within the refresh interval, and a topic that does
+ * not exist is reported after the propagation time, not half a minute.
  */
 static const FmProperty common_defaults[] = {
 	{"socket.nagle.disable", "true"},
 	{"socket.keepalive.enable", "true"},
 	{"topic.metadata.refresh.interval.ms", "10000"},
+	{"topic.metadata.propagation.max.ms", "5000"},
 	{"check.crcs", "true"},
 };
 static const FmProperty consumer_defaults[] = {

@@ -26,8 +26,13 @@
  * two kinds of event carry no version and may still be seen after a newer
  * assignment: an offset out of range and errors of the whole client.  The
  * former also stops whatever is being fetched from that partition, old or
- * new, so it must always be answered by assigning again.  A commit that has
- * no answer yet delays an assignment, therefore only one is ever under way.
+ * new, so it must always be answered by assigning again.
+ *
+ * Commits are copies for tools that show lag, nothing more, but the library
+ * takes them seriously: until one is answered it neither carries out an
+ * assignment nor ends, and one that finds no coordinator waits for it as long
+ * as session.timeout.ms.  So one at most is under way, and none is started
+ * soon after a connection broke, or while no broker is there.
  *
  * Damaged data.  Where a record batch fails its checksum or cannot be
  * unpacked, the library reports it and goes on *behind* it.  We do not: the
@@ -54,6 +59,10 @@
 /* Longest topic name Kafka allows. */
 #define MAX_TOPIC_NAME 249
 
+/* How long no commit is started after a broken connection, in ms. */
+#define COMMIT_HOLD_MS			5000
+#define COMMIT_HOLD_ALL_DOWN_MS 35000	/* errors are repeated every 30 s */
+
 struct FmConsumer
 {
 	rd_kafka_t *rk;
@@ -72,6 +81,8 @@ struct FmConsumer
 	/* at most one commit is under way; what came meanwhile waits here */
 	bool		committing;
 	rd_kafka_topic_partition_list_t *commit_next;
+	int64_t		commit_hold;	/* none before that time */
+	bool		all_down;		/* no sign of a broker since they all went */
 
 	/* see wake_fetchers() */
 	bool		self_waking;
@@ -324,6 +335,7 @@ translate_rebalance(FmConsumer *consumer, rd_kafka_event_t *rkev,
 	{
 		event->kind = FM_EVENT_ASSIGN;
 		consumer->revoking = false;
+		consumer->all_down = false;
 		if (!remember_group(consumer, event))
 			report_no_memory(event);
 		return;
@@ -351,8 +363,10 @@ commit_waiting(FmConsumer *consumer)
 {
 	rd_kafka_resp_err_t err;
 
-	if (consumer->committing || consumer->commit_next->cnt == 0)
+	if (consumer->committing || consumer->commit_next->cnt == 0 ||
+		(consumer->commit_hold > 0 && fm_client_now() < consumer->commit_hold))
 		return FM_KAFKA_OK;
+	consumer->commit_hold = 0;
 	err = rd_kafka_commit_queue(consumer->rk, consumer->commit_next,
 								consumer->queue, NULL, NULL);
 	rd_kafka_topic_partition_list_destroy(consumer->commit_next);
@@ -413,6 +427,18 @@ partition_error(FmConsumer *consumer, int32_t partition, int64_t offset,
 		halt_partition(consumer, partition);
 }
 
+/* A connection has failed: leave the coordinator alone for a while. */
+static void
+hold_commits(FmConsumer *consumer, FmKafkaCode code)
+{
+	if (code == FM_KAFKA_ALL_BROKERS_DOWN)
+		consumer->all_down = true;
+	else if (code != FM_KAFKA_TRANSPORT)
+		return;
+	consumer->commit_hold = fm_client_now() +
+		(consumer->all_down ? COMMIT_HOLD_ALL_DOWN_MS : COMMIT_HOLD_MS);
+}
+
 static void
 translate_error(FmConsumer *consumer, rd_kafka_event_t *rkev, FmEvent *event)
 {
@@ -428,6 +454,7 @@ translate_error(FmConsumer *consumer, rd_kafka_event_t *rkev, FmEvent *event)
 	}
 	else if (where != NULL && err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
+		consumer->all_down = false;
 		event->kind = FM_EVENT_EOF;
 		event->partition = where->partition;
 		event->offset = where->offset;
@@ -441,6 +468,7 @@ translate_error(FmConsumer *consumer, rd_kafka_event_t *rkev, FmEvent *event)
 		event->kind = FM_EVENT_ERROR;
 		event->code = fm_client_code(err);
 		fm_client_format(event->text, sizeof(event->text), "%s", text);
+		hold_commits(consumer, event->code);
 	}
 	if (where != NULL)
 		rd_kafka_topic_partition_destroy(where);
@@ -522,7 +550,10 @@ fm_consumer_poll(FmConsumer *consumer, FmEvent *event)
 
 		event->kind = FM_EVENT_NONE;
 		if (rkev == NULL)
+		{
+			commit_waiting(consumer);	/* the one that was held back */
 			return false;
+		}
 		switch (rd_kafka_event_type(rkev))
 		{
 			case RD_KAFKA_EVENT_FETCH:
@@ -728,11 +759,18 @@ fm_consumer_member_id(FmConsumer *consumer, char *buf, size_t len)
  * Closing
  * ------------------------------------------------------------------- */
 
-/* How long to go on if the group's coordinator does not answer. */
-static int64_t
-leave_deadline(int timeout_ms)
+/* Answer whatever rebalance comes while leaving; drop everything else. */
+static bool
+serve_leaving(FmConsumer *consumer, rd_kafka_queue_t *queue, int timeout_ms)
 {
-	return fm_client_now() + timeout_ms * 2 / 3;
+	rd_kafka_event_t *rkev = rd_kafka_queue_poll(queue, timeout_ms);
+
+	if (rkev == NULL)
+		return false;
+	if (rd_kafka_event_type(rkev) == RD_KAFKA_EVENT_REBALANCE)
+		rd_kafka_assign(consumer->rk, NULL);
+	rd_kafka_event_destroy(rkev);
+	return true;
 }
 
 /*
@@ -745,7 +783,6 @@ leave_group(FmConsumer *consumer, int64_t deadline)
 {
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->rk);
 	rd_kafka_error_t *error;
-	bool		closed;
 
 	error = rd_kafka_consumer_close_queue(consumer->rk, queue);
 	if (error != NULL)
@@ -755,43 +792,44 @@ leave_group(FmConsumer *consumer, int64_t deadline)
 		rd_kafka_queue_destroy(queue);
 		return false;
 	}
-	while (!(closed = rd_kafka_consumer_closed(consumer->rk)))
+	if (consumer->revoking)
+		rd_kafka_assign(consumer->rk, NULL);	/* nobody else will answer */
+	while (!rd_kafka_consumer_closed(consumer->rk) &&
+		   fm_client_remaining(deadline) > 0)
 	{
 		int			left = fm_client_remaining(deadline);
-		rd_kafka_event_t *rkev;
 
-		if (left == 0)
-			break;
-		rkev = rd_kafka_queue_poll(queue, left < 100 ? left : 100);
-		if (rkev != NULL &&
-			rd_kafka_event_type(rkev) == RD_KAFKA_EVENT_REBALANCE)
-			rd_kafka_assign(consumer->rk, NULL);
-		if (rkev != NULL)
-			rd_kafka_event_destroy(rkev);
+		serve_leaving(consumer, queue, left < 100 ? left : 100);
 	}
+	while (serve_leaving(consumer, queue, 0))
+		;
 	rd_kafka_queue_destroy(queue);
-	return closed;
+	return rd_kafka_consumer_closed(consumer->rk) != 0;
 }
 
+/*
+ * Two thirds of the time are for leaving, the rest for destroying.  A last
+ * commit goes out with us only if the coordinator is believed to be there:
+ * otherwise it would keep the library from ending.
+ */
 bool
 fm_consumer_close(FmConsumer *consumer, int timeout_ms)
 {
-	int64_t		deadline = fm_client_now() + timeout_ms;
+	int64_t		begin = fm_client_now();
 	bool		left;
 	bool		destroyed;
 
-	/* the last positions go out before we leave, even behind an open commit */
-	consumer->committing = false;
-	commit_waiting(consumer);
-
 	if (consumer->queue != NULL)
+	{
+		commit_waiting(consumer);
 		rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
-	left = leave_group(consumer, leave_deadline(timeout_ms));
+	}
+	left = leave_group(consumer, begin + timeout_ms * 2 / 3);
 	if (consumer->queue != NULL)
 		rd_kafka_queue_destroy(consumer->queue);
 	destroyed = fm_client_destroy(consumer->rk,
 								  left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE,
-								  fm_client_remaining(deadline));
+								  fm_client_remaining(begin + timeout_ms));
 	free_consumer(consumer);
 	return destroyed;
 }
