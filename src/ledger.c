@@ -29,6 +29,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "batch.h"
@@ -38,6 +39,7 @@
 
 PG_FUNCTION_INFO_V1(factorymon_offset_hash);
 PG_FUNCTION_INFO_V1(factorymon_hash_add);
+PG_FUNCTION_INFO_V1(factorymon_merge_ledger);
 
 #define COUNT_COLUMNS \
 	"messages, rejected, other, suppressed, readings, reading_hash, " \
@@ -216,4 +218,26 @@ factorymon_hash_add(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64((int64) ((uint64) PG_GETARG_INT64(0) +
 							 (uint64) PG_GETARG_INT64(1)));
+}
+
+/*
+ * _factorymon.merge_ledger(pipeline text) RETURNS bigint
+ *		What the supervisor does now and then, for people, at once.
+ */
+Datum
+factorymon_merge_ledger(PG_FUNCTION_ARGS)
+{
+	Oid			user = GetUserId();
+	FmOwnerScope scope;
+	FmPipeline *pipeline;
+	int64		gone;
+
+	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
+	fm_pipeline_check_control(pipeline, user, "admin");
+	fm_owner_begin(&scope);
+	SPI_connect();
+	gone = fm_ledger_merge(pipeline->id);
+	SPI_finish();
+	fm_owner_end(&scope);
+	PG_RETURN_INT64(gone);
 }

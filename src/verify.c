@@ -76,6 +76,7 @@ enum
 
 /* What covers offsets comes first, in order; then the adjustments. */
 static const char extents_sql[] =
+"SELECT * FROM ("
 "SELECT stream_id, kind, false AS open, from_offset, to_offset, messages,"
 " rejected, other, suppressed, readings, reading_hash, reject_hash, reason,"
 " opened_at, closed_at"
@@ -86,7 +87,8 @@ static const char extents_sql[] =
 " extent_readings, extent_reading_hash, extent_reject_hash, NULL,"
 " extent_opened_at, 'infinity'"
 " FROM _factorymon.partition_offset p"
-" JOIN _factorymon.stream s USING (stream_id) WHERE s.pipeline_id = %d"
+" JOIN _factorymon.stream s USING (stream_id)"
+" WHERE s.pipeline_id = %d) AS l"
 " ORDER BY kind IN ('adjust', 'expired'), from_offset, to_offset, open";
 
 static const char streams_sql[] =
@@ -495,6 +497,7 @@ factorymon_verify_delivery(PG_FUNCTION_ARGS)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
+	verify.context = CurrentMemoryContext;
 	run(&verify);
 	SPI_finish();
 	PopActiveSnapshot();

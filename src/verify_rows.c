@@ -16,9 +16,9 @@
  * The second pass sorts the rows of doubtful extents by extent, offset and
  * index (a reject has index -1), on disk if need be, and walks over them.
  * What is missing has no row to be found, but the difference of the sums is
- * the sum over the missing ones: if the offsets without a row that follow
- * each other have that sum, they are the missing ones, for all that 64 bits
- * can prove.
+ * the sum over the missing ones: if some of the offsets without a row, side
+ * by side or a few in any combination, have that sum, they are the missing
+ * ones, for all that 64 bits can prove.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -32,6 +32,7 @@
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "tcop/dest.h"
 #include "utils/tuplesort.h"
 
@@ -41,8 +42,10 @@
 /* Ranges kept per set; twice as many as are reported, to be joined. */
 #define MAX_RANGES (4 * FM_VERIFY_MAX_ROWS)
 
-/* Most offsets without a row that are tried as the missing ones. */
+/* Most offsets without a row that are tried as the missing ones: side by
+ * side, and in any combination. */
 #define MAX_PROOF_STEPS INT64CONST(20000000)
+#define MAX_COMBINED 20
 
 /* Ranges written out in a detail. */
 #define MAX_LISTED 10
@@ -221,12 +224,15 @@ static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext executor;
 
 	slot_getsomeattrs(slot, 3);
+	executor = MemoryContextSwitchTo(receiver->verify->context);
 	receiver->look(receiver,
 				   DatumGetInt32(slot->tts_values[0]),
 				   DatumGetInt64(slot->tts_values[1]),
 				   DatumGetInt16(slot->tts_values[2]));
+	MemoryContextSwitchTo(executor);
 	return true;
 }
 
@@ -246,7 +252,8 @@ read_rows(RowReceiver *receiver, const char *table, const char *index)
 	receiver->pub.rStartup = startup;
 	receiver->pub.rShutdown = shutdown_or_destroy;
 	receiver->pub.rDestroy = shutdown_or_destroy;
-	receiver->pub.mydest = DestNone;
+	/* SPI takes none for "result not wanted"; no other kind matters to it */
+	receiver->pub.mydest = DestTuplestore;
 	options.read_only = true;
 	options.dest = &receiver->pub;
 	snprintf(sql, sizeof(sql),
@@ -377,12 +384,12 @@ cursor_next(Cursor *cursor)
 }
 
 /*
- * Find n absent offsets in a row whose hashes add up to difference: a window
- * that slides over all of them.  True: they run from *first to *last.
+ * Find n absent offsets side by side whose hashes add up to difference: a
+ * window that slides over all of them.
  */
 static bool
-prove_missing(const FmOffsetSet *absent, int64 n, uint64 difference,
-			  int reading_index, int64 *first, int64 *last)
+prove_window(const FmOffsetSet *absent, int64 n, uint64 difference,
+			 int reading_index, FmOffsetSet *missing)
 {
 	Cursor		head = cursor_begin(absent);
 	Cursor		tail = head;
@@ -402,8 +409,9 @@ prove_missing(const FmOffsetSet *absent, int64 n, uint64 difference,
 		}
 		if (steps >= n && sum == difference)
 		{
-			*first = tail.offset;
-			*last = head.offset;
+			for (; !cursor_done(&tail) && tail.offset <= head.offset;
+				 cursor_next(&tail))
+				offset_set_add(missing, tail.offset, tail.offset + 1, 1);
 			return true;
 		}
 		cursor_next(&head);
@@ -411,31 +419,63 @@ prove_missing(const FmOffsetSet *absent, int64 n, uint64 difference,
 	return false;
 }
 
-/* "105, 200-203 and more" : the part of a set within [first, last]. */
+/*
+ * Find absent offsets whose hashes add up to difference among all
+ * combinations of a few: in the order of a Gray code, in which one offset
+ * comes or goes with each step.
+ */
+static bool
+prove_combination(const FmOffsetSet *absent, uint64 difference,
+				  int reading_index, FmOffsetSet *missing)
+{
+	int64		offsets[MAX_COMBINED];
+	int			n = 0;
+	uint32		chosen = 0;
+	uint64		sum = 0;
+
+	for (Cursor c = cursor_begin(absent); !cursor_done(&c); cursor_next(&c))
+	{
+		if (n == MAX_COMBINED)
+			return false;
+		offsets[n++] = c.offset;
+	}
+	for (uint32 step = 1; step < (uint32) 1 << n; step++)
+	{
+		int			bit = pg_rightmost_one_pos32(step);
+		uint64		hash = fm_offset_hash(offsets[bit], reading_index);
+
+		chosen ^= (uint32) 1 << bit;
+		sum += (chosen >> bit & 1) ? hash : -hash;
+		if (sum != difference)
+			continue;
+		for (int i = 0; i < n; i++)
+			if (chosen >> i & 1)
+				offset_set_add(missing, offsets[i], offsets[i] + 1, 1);
+		return true;
+	}
+	return false;
+}
+
+/* "105, 200-203 and more" */
 static char *
-list_offsets(const FmOffsetSet *set, int64 first, int64 last)
+list_offsets(const FmOffsetSet *set)
 {
 	StringInfoData text;
-	int			listed = 0;
 
 	initStringInfo(&text);
 	for (int i = 0; i < set->n; i++)
 	{
-		int64		from = Max(set->ranges[i].from, first);
-		int64		to = Min(set->ranges[i].to - 1, last);
+		const FmOffsetRange *range = &set->ranges[i];
 
-		if (from > to)
-			continue;
-		if (listed++ == MAX_LISTED)
-		{
-			appendStringInfoString(&text, " and more");
+		if (i == MAX_LISTED)
 			break;
-		}
-		appendStringInfo(&text, "%s" INT64_FORMAT, listed > 1 ? ", " : "",
-						 from);
-		if (to > from)
-			appendStringInfo(&text, "-" INT64_FORMAT, to);
+		appendStringInfo(&text, "%s" INT64_FORMAT, i > 0 ? ", " : "",
+						 range->from);
+		if (range->to - 1 > range->from)
+			appendStringInfo(&text, "-" INT64_FORMAT, range->to - 1);
 	}
+	if (set->n > MAX_LISTED || set->dropped > 0)
+		appendStringInfoString(&text, " and more");
 	return text.data;
 }
 
@@ -445,25 +485,25 @@ report_missing(Examination *exam, const char *what, int64 expected,
 {
 	FmVerifyExtent *extent = exam->extent;
 	FmOffsetSet *absent = &exam->absent;
+	FmOffsetSet missing = {0};
 	const char *finding;
-	int64		first = PG_INT64_MIN;
-	int64		last = PG_INT64_MAX;
 
 	if (absent->n == 0)
-		finding = "though every offset has a row; other readings of theirs are gone";
+		finding = "every offset of the extent has a row";
 	else if (absent->dropped == 0 &&
-			 prove_missing(absent, expected - found, difference,
-						   reading_index, &first, &last))
+			 (prove_window(absent, expected - found, difference,
+						   reading_index, &missing) ||
+			  prove_combination(absent, difference, reading_index,
+								&missing)))
 		finding = psprintf("the sums prove which: %s",
-						   list_offsets(absent, first, last));
+						   list_offsets(&missing));
 	else
-		finding = psprintf("no row has offset %s%s; control records, compacted ones and messages without readings are among these too",
-						   list_offsets(absent, first, last),
-						   absent->dropped > 0 ? " (too many to list)" : "");
+		finding = psprintf("no row has offset %s; control records, compacted ones and messages without readings are among these too",
+						   list_offsets(absent));
 	fm_verify_report(exam->verify, exam->stream, "missing", extent->from,
-					 extent->to, expected, found,
-					 INT64_FORMAT " %s missing; %s", expected - found, what,
-					 finding);
+					 extent->to, expected, found, INT64_FORMAT " of "
+					 INT64_FORMAT " %s missing; %s", expected - found,
+					 expected, what, finding);
 }
 
 /* Compare what an extent should hold with what it holds but for copies. */
