@@ -293,7 +293,10 @@ insert_plan_entry(int16 pipeline_id)
 	return entry;
 }
 
-/* The statement; its first parameter is the pipeline, the rest are arrays. */
+/*
+ * The statement; its first parameter is the pipeline, the rest are arrays.
+ * (Only plain "unnest", without a schema, takes more than one of them.)
+ */
 static char *
 insert_query(int16 pipeline_id)
 {
@@ -311,7 +314,7 @@ insert_query(int16 pipeline_id)
 	return psprintf("INSERT INTO _factorymon.%s"
 					" (recorded_at, pipeline_id, condition, cause%s)"
 					" SELECT pg_catalog.now(), $1, 'limit', 'data'%s"
-					" FROM pg_catalog.unnest(%s) AS u(%s)",
+					" FROM unnest(%s) AS u(%s)",
 					quote_identifier(table), names.data, names.data,
 					parameters.data, names.data + 2);
 }

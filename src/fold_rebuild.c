@@ -90,7 +90,8 @@ for_each_row(FmFold *fold, RowFunction function, const char *query,
 	receiver.pub.rStartup = receive_startup;
 	receiver.pub.rShutdown = receive_nothing;
 	receiver.pub.rDestroy = receive_nothing;
-	receiver.pub.mydest = DestNone;
+	/* any kind that SPI neither discards nor keeps */
+	receiver.pub.mydest = DestTuplestore;
 	receiver.fold = fold;
 	receiver.function = function;
 	options.params = params;

@@ -29,7 +29,8 @@
  * workers can wait for each other only in one direction.  The statements use
  * LIMIT within LATERAL to make the planner probe an index per description,
  * whatever it believes about the tables, and are planned each time, since a
- * plan made while the tables were empty would scan them for ever.
+ * plan made while the tables were empty would scan them for ever.  (Only plain
+ * "unnest", without a schema, takes several arrays.)
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -378,7 +379,7 @@ static const char lookup_query[] =
 "       CASE WHEN v.sensor_version_id IS NULL THEN"
 "         (SELECT count(*) FROM _factorymon.sensor_version AS c"
 "           WHERE c.sensor_id = s.sensor_id) END"
-"  FROM pg_catalog.unnest($2, $3, $4, $5, $6, $7, $8, $9)"
+"  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)"
 "       WITH ORDINALITY AS r(" CANDIDATE_COLUMNS ", n)"
 " CROSS JOIN LATERAL"
 "       (SELECT x.sensor_id FROM _factorymon.sensor AS x"
@@ -402,14 +403,14 @@ static const char insert_sensors_query[] =
 "INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)"
 " SELECT pg_catalog.nextval('_factorymon.sensor_id_seq'), $1, n.name"
 "   FROM (SELECT DISTINCT u.name COLLATE \"C\" AS name"
-"           FROM pg_catalog.unnest($2) AS u(name)"
+"           FROM unnest($2) AS u(name)"
 "          ORDER BY 1 LIMIT $3) AS n"
 " ON CONFLICT (pipeline_id, name) DO NOTHING";
 
 static const char insert_types_query[] =
 "INSERT INTO _factorymon.sensor_type (sensor_type)"
 " SELECT DISTINCT u.sensor_type COLLATE \"C\" AS sensor_type"
-"   FROM pg_catalog.unnest($1) AS u(sensor_type)"
+"   FROM unnest($1) AS u(sensor_type)"
 "  WHERE NOT EXISTS (SELECT FROM _factorymon.sensor_type AS t"
 "                     WHERE t.sensor_type = u.sensor_type)"
 "  ORDER BY 1"
@@ -422,7 +423,7 @@ static const char insert_versions_query[] =
 " SELECT pg_catalog.nextval('_factorymon.sensor_version_id_seq'),"
 "        u.sensor_id, u.sensor_type, u.factory_section, u.machine_id,"
 "        u.zone, u.unit, u.warning_threshold, u.critical_threshold"
-"   FROM (SELECT * FROM pg_catalog.unnest($1, $2, $3, $4, $5, $6, $7, $8)"
+"   FROM (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
 "           AS r(sensor_id, sensor_type, factory_section, machine_id, zone,"
 "                unit, warning_threshold, critical_threshold)"
 "          ORDER BY sensor_id, sensor_type COLLATE \"C\","
