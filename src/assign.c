@@ -579,6 +579,37 @@ fm_assign_update_fetch(FmWorker *worker)
 	pfree(set);
 }
 
+/* When one partition wants to be looked at again; 0: when it is told. */
+static TimestampTz
+next_deadline(const FmWorker *worker, const FmAssigned *assigned)
+{
+	TimestampTz min_ts;
+	TimestampTz max_ts;
+	TimestampTz due;
+
+	switch (assigned->phase)
+	{
+		case FM_PHASE_NEW:
+		case FM_PHASE_TAKE:
+			return Max(assigned->retry_at, 1);
+		case FM_PHASE_RESOLVING:
+		case FM_PHASE_CHECK:
+		case FM_PHASE_DOUBT:
+		case FM_PHASE_RESTART:
+			return worker->question != FM_ASK_NOTHING ? 0 :
+				Max(assigned->retry_at, 1);
+		case FM_PHASE_RUNNING:
+			due = worker->question != FM_ASK_NOTHING ? 0 :
+				assigned->next_proof_at;
+			if (fm_fold_pending_range(assigned->fold, &min_ts, &max_ts) &&
+				(due == 0 || assigned->next_snapshot_at < due))
+				due = assigned->next_snapshot_at;
+			return due;
+		default:
+			return 0;
+	}
+}
+
 /* When the next thing is due that no event announces; 0: nothing. */
 TimestampTz
 fm_assign_next_deadline(FmWorker *worker)
@@ -587,17 +618,8 @@ fm_assign_next_deadline(FmWorker *worker)
 
 	for (int i = 0; i < worker->nassigned; i++)
 	{
-		FmAssigned *assigned = &worker->assigned[i];
-		TimestampTz due = assigned->retry_at;
-		TimestampTz min_ts;
-		TimestampTz max_ts;
+		TimestampTz due = next_deadline(worker, &worker->assigned[i]);
 
-		if (assigned->phase == FM_PHASE_RUNNING)
-		{
-			due = assigned->next_proof_at;
-			if (fm_fold_pending_range(assigned->fold, &min_ts, &max_ts))
-				due = Min(due, assigned->next_snapshot_at);
-		}
 		if (due != 0 && (result == 0 || due < result))
 			result = due;
 	}

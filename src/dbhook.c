@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
+#include "pgstat.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"

@@ -440,7 +440,7 @@ nap_time(FmWorker *worker)
 	if (worker->retrying)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now,
 													   worker->retry_at));
-	if (due != 0 && worker->question == FM_ASK_NOTHING)
+	if (due != 0)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
 	return Max(nap, 0);
 }
@@ -491,8 +491,8 @@ run(FmWorker *worker)
 		service_signals();
 		apply_configuration(worker);
 		drained = drain(worker);
-		fm_assign_advance(worker);
 		fm_question_answer(worker);
+		fm_assign_advance(worker);
 		fm_question_ask(worker);
 		store_if_due(worker, drained);
 		fm_assign_update_fetch(worker);
