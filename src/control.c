@@ -11,10 +11,9 @@
  * workers refuse other roles.
  *
  * Dropping: the position rows come first, which waits for batches in flight
- * and keeps further ones out; then the pipeline's row, which keeps out new
- * streams, then once more the position rows of streams that slipped in
- * between.  From then on no worker holds or gets anything that we need; a
- * worker that finds its pipeline gone after our commit leaves without a word.
+ * and keeps further ones out; then the tables, then the pipeline's row with
+ * all that refers to it.  See pipeline.c for why in this order.  A worker
+ * that finds its pipeline gone after our commit leaves without a word.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -641,6 +640,7 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
  * drop_pipeline
  * ------------------------------------------------------------------- */
 
+/* Wait for batches in flight, and keep others out until we are done. */
 static void
 lock_positions(int16 pipeline_id)
 {
@@ -651,19 +651,6 @@ lock_positions(int16 pipeline_id)
 				" WHERE stream_id IN (SELECT stream_id"
 				"  FROM _factorymon.stream WHERE pipeline_id = $1)"
 				" ORDER BY stream_id FOR UPDATE", SPI_OK_SELECT);
-}
-
-/* Everything that a worker may hold or want, in the order of the header. */
-static void
-lock_for_drop(int16 pipeline_id)
-{
-	FmArgs		args = {0};
-
-	lock_positions(pipeline_id);
-	fm_args_int2(&args, pipeline_id);
-	fm_args_run(&args, "SELECT 1 FROM _factorymon.pipeline"
-				" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT);
-	lock_positions(pipeline_id);
 }
 
 /* factorymon.drop_pipeline(pipeline): with everything it stored. */
@@ -682,7 +669,7 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	fm_lock_timeout_limit(fm_lock_timeout);
 	SPI_connect();
 	fm_access_lock();
-	lock_for_drop(pipeline->id);
+	lock_positions(pipeline->id);
 	fm_access_revoke_owner(pipeline->id, pipeline->owner);
 	fm_pipeline_drop_storage(pipeline->id);
 	fm_args_int2(&args, pipeline->id);

@@ -22,9 +22,9 @@
  * parent, which disturbs neither readers nor writers, where CREATE TABLE ...
  * PARTITION OF would lock everybody out.
  *
- * fm_partition_ensure() takes ROW EXCLUSIVE on the parent and keeps it, so
+ * fm_partition_ensure() takes ROW EXCLUSIVE on the table and keeps it, so
  * what it found or made cannot be dropped before the caller's transaction
- * ends: dropping a partition wants ACCESS EXCLUSIVE on the parent.  An answer
+ * ends: dropping a partition wants ACCESS EXCLUSIVE on the table.  An answer
  * from an earlier transaction is only a hint.  Makers of partitions of one
  * table take turns by an object lock on it, which conflicts with nothing else.
  *
@@ -45,6 +45,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "storage/lmgr.h"
@@ -129,18 +130,19 @@ fm_storage_relid(int16 pipeline_id, const char *kind)
 	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
-static Oid
-storage_relid_required(int16 pipeline_id, const char *kind)
+/*
+ * The root first: PostgreSQL locks it below the table when it looks at the
+ * table's partition constraint, and above it when it drops the table.
+ */
+Oid
+fm_storage_lock(int16 pipeline_id, const char *kind, LOCKMODE mode)
 {
-	Oid			relid = fm_storage_relid(pipeline_id, kind);
+	RangeVar   *root = makeRangeVar("_factorymon", pstrdup(kind), -1);
+	RangeVar   *table = makeRangeVar("_factorymon",
+									 psprintf("%s_%d", kind, pipeline_id), -1);
 
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"_factorymon.%s_%d\" does not exist",
-						kind, pipeline_id),
-				 errdetail("It belongs to a pipeline, which may have been dropped.")));
-	return relid;
+	(void) RangeVarGetRelid(root, AccessShareLock, true);
+	return RangeVarGetRelid(table, mode, true);
 }
 
 int64
@@ -520,8 +522,13 @@ fm_partition_ensure(int16 pipeline_id, const char *kind_name,
 
 	fm_owner_begin(&scope);
 	fm_lock_timeout_limit(fm_lock_timeout);
-	parent = storage_relid_required(pipeline_id, kind_name);
-	LockRelationOid(parent, RowExclusiveLock);
+	parent = fm_storage_lock(pipeline_id, kind_name, RowExclusiveLock);
+	if (!OidIsValid(parent))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"_factorymon.%s_%d\" does not exist",
+						kind_name, pipeline_id),
+				 errdetail("It belongs to a pipeline, which may have been dropped.")));
 	known = find_known(pipeline_id, kind, ts);
 	found = known && known->parent == parent;
 	if (found)

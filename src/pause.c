@@ -12,7 +12,8 @@
  * accept_loss for the worker to act on when it takes the stream next, and
  * raises the epoch, so that an owner with older ideas is fenced.
  *
- * Position rows are locked before pipeline_run is touched; see pipeline.c.
+ * Position rows are locked before pipeline_run is touched, which may lock the
+ * pipeline's row; see pipeline.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *

@@ -13,10 +13,12 @@
  * oids differ.
  *
  * Order of locks, for everything that controls a pipeline: the access lock
- * (access.c) if rights change, position rows in stream order, then the
- * pipeline's row, then its tables.  That is the order in which a worker's batch comes by them (an event or a sensor
- * locks the pipeline's row through its foreign key), so none of them can
- * deadlock with a batch.  Every wait is bounded by factorymon.lock_timeout.
+ * (access.c) if rights change, position rows in stream order, the pipeline's
+ * tables, its own row.  That is the order in which workers come by them: a
+ * batch locks positions and then inserts, and whatever refers to the pipeline
+ * (an event, a new sensor) locks its row through a foreign key, last.  So none
+ * of them deadlocks with a worker.  Every wait is bounded by
+ * factorymon.lock_timeout.
  *
  * Nothing here talks to a worker.  What changed is in the tables; after the
  * commit the database's generation in shared memory grows and whoever is
@@ -79,7 +81,8 @@ fm_interval_usecs(const Interval *interval, const char *what)
 
 	if (pg_mul_s64_overflow(days, USECS_PER_DAY, &result) ||
 		pg_add_s64_overflow(result, interval->time, &result) ||
-		result > INT64CONST(1000) * 366 * USECS_PER_DAY)
+		result > INT64CONST(1000) * MONTHS_PER_YEAR * DAYS_PER_MONTH *
+		USECS_PER_DAY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is out of range", what),

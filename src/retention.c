@@ -160,7 +160,7 @@ book_expired(int16 pipeline_id, bool readings, const char *partition)
 static bool
 drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 {
-	Oid			parent = fm_storage_relid(pipeline_id, kind);
+	Oid			parent = fm_storage_lock(pipeline_id, kind, AccessShareLock);
 	bool		readings = strcmp(kind, "reading") == 0;
 	Oid			partition;
 	TimestampTz to;
@@ -173,6 +173,7 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 		!fm_partition_oldest(parent, cutoff, &partition, &to))
 		return false;
 	dropping = partition;
+	(void) fm_storage_lock(pipeline_id, "ledger", RowExclusiveLock);
 	LockRelationOid(partition, ShareLock);
 	if (!get_rel_relispartition(partition) ||	/* gone or detached */
 		(readings && needed_by_fold(pipeline_id, to)))

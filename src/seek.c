@@ -40,6 +40,7 @@
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "consumer.h"
@@ -82,7 +83,6 @@ typedef struct Seek
 	bool		paused;
 	char	   *stopped_reason;
 	bool		unsaved;		/* readings that no snapshot covers */
-	int64		fold_position;
 } Seek;
 
 /* ----------------------------------------------------------------------
@@ -273,11 +273,11 @@ read_position(Seek *seek, bool lock)
 	fm_args_int4(&args, stream_id);
 	if (fm_args_run(&args, lock ?
 					"SELECT position, paused_at IS NOT NULL, stopped_reason,"
-					" fold_min_ts IS NOT NULL, fold_position"
+					" fold_min_ts IS NOT NULL"
 					" FROM _factorymon.partition_offset WHERE stream_id = $1"
 					" FOR UPDATE" :
 					"SELECT position, paused_at IS NOT NULL, stopped_reason,"
-					" fold_min_ts IS NOT NULL, fold_position"
+					" fold_min_ts IS NOT NULL"
 					" FROM _factorymon.partition_offset WHERE stream_id = $1",
 					SPI_OK_SELECT) != 1)
 		ereport(ERROR,
@@ -293,7 +293,6 @@ read_position(Seek *seek, bool lock)
 	if (reason)
 		strcpy(seek->stopped_reason, reason);
 	seek->unsaved = fm_spi_bool(0, 4);
-	seek->fold_position = fm_spi_int8(0, 5);
 
 	/* a lock may have waited for what replaced the stream */
 	if (lock && fm_pipeline_stream(seek->pipeline, seek->partition) != stream_id)
@@ -320,8 +319,7 @@ peek_position(Seek *seek)
 static bool
 lacks_snapshot(const Seek *seek)
 {
-	return seek->target < seek->position && seek->unsaved &&
-		seek->target < seek->fold_position;
+	return seek->target < seek->position && seek->unsaved;
 }
 
 /*

@@ -119,7 +119,12 @@ END
 
 	if (defined $main_pid && $$ == $main_pid)
 	{
-		$_->end foreach reverse @running;
+		my @all = reverse @running;    # a copy: each takes itself out
+
+		foreach my $thing (@all)
+		{
+			eval { $thing->end; 1 } or diag "at the end: $@";
+		}
 	}
 	$? = $exit_code;
 }
@@ -622,8 +627,9 @@ use Test::More;
 
 # Options: name; env; stdin (text, or "pipe": $self->{stdin} is the handle to
 # write to); grace, the seconds that end() leaves it between SIGTERM and SIGKILL
-# (none, unless it has children of its own to end).  In a process group of its own, so that a Ctrl-C in the terminal
-# reaches it by us, in order.
+# (none, unless it has children of its own to end).  In a process group of its
+# own, so that a Ctrl-C in the terminal reaches it by us, in order; the kernel
+# sends it SIGTERM if we are gone without a word.
 sub start
 {
 	my ($class, $command, %opt) = @_;
@@ -651,7 +657,7 @@ sub start
 		(defined $stdin ? open(STDIN, '<&', $read) : open(STDIN, '<', '/dev/null'))
 		  && open(STDOUT, '>', $self->{out})
 		  && open(STDERR, '>', $self->{err})
-		  && exec { $command->[0] } @$command;
+		  && exec 'setpriv', '--pdeathsig', 'TERM', '--', @$command;
 		print STDERR "could not run $command->[0]: $!\n";
 		POSIX::_exit(127);
 	}

@@ -207,7 +207,12 @@ make_config(Cluster *cluster, const char *topic, const char *group)
 	config.max_queued_bytes = 64 * 1024 * 1024;
 	config_set(&config, "bootstrap.servers", cluster->bootstrap);
 	if (cluster->mock != NULL)
+	{
+		/* the mock ends a rebalance a second before the session times out */
+		config_set(&config, "session.timeout.ms", "4000");
+		config_set(&config, "heartbeat.interval.ms", "500");
 		config_set(&config, "fetch.wait.max.ms", "20");
+	}
 	return &config;
 }
 

@@ -240,6 +240,39 @@ test_commits(void)
 	fm_consumer_close(member.consumer, 5000);
 }
 
+/* Answer whatever comes until partition 0 has been read to its end. */
+static int64_t
+survive(Member *member, int64_t from, int timeout_ms)
+{
+	int64_t		deadline = now_ms() + timeout_ms;
+	int64_t		next = from;
+
+	while (now_ms() < deadline)
+	{
+		FmEvent    *event = &member->event;
+
+		if (!next_event(member, 100))
+			continue;
+		if (event->kind == FM_EVENT_REVOKE)
+		{
+			note("thrown out meanwhile, lost: %d", event->assignment_lost);
+			answer_revoke(member);
+		}
+		else if (event->kind == FM_EVENT_ASSIGN)
+			assign_one(member, 0, next);
+		else if (event->kind == FM_EVENT_EOF && event->offset >= 150)
+			return next;
+		else if (event->kind == FM_EVENT_MESSAGE)
+		{
+			if (event->message.offset != next)
+				return -1;
+			next++;
+			fm_message_release(&event->message);
+		}
+	}
+	return -2;
+}
+
 static void
 test_broker_down(void)
 {
@@ -248,26 +281,21 @@ test_broker_down(void)
 
 	member_open(&member, make_config(&cluster, "group", "down"));
 	await_assign(&member, JOIN_MS);
-	assign_all(&member, PARTITIONS, 0);
+	assign_one(&member, 0, 20);
 	await(&member, FM_EVENT_MESSAGE, 5000);
 	fm_message_release(&member.event.message);
 	for (int broker = 1; broker <= 3; broker++)
 		rd_kafka_mock_broker_set_down(cluster.mock, broker);
 	sleep_ms(300);
-	settle(&member, 1500);
+	end = survive(&member, 21, 1500);
 	check(member.nerrors > 0, "brokers that are gone are reported: %s",
 		  member.last_error);
 	for (int broker = 1; broker <= 3; broker++)
 		rd_kafka_mock_broker_set_up(cluster.mock, broker);
 	produce_numbers(&cluster, "group", 0, 100, 50);
-	if (assign_one(&member, 0, 20) != FM_KAFKA_OK)
-	{
-		/* the group has thrown us out meanwhile */
-		await_assign(&member, JOIN_MS);
-		assign_one(&member, 0, 20);
-	}
-	end = read_to_end(&member, 0, 20, 20000);
-	check(end == 150, "when they are back everything is read: %lld",
+	end = assign_one(&member, 0, 30) == FM_KAFKA_OK ? 30 : 21;
+	end = survive(&member, end, 30000);
+	check(end == 150, "when they are back everything is read, once: %lld",
 		  (long long) end);
 	fm_consumer_close(member.consumer, 5000);
 }
@@ -277,11 +305,51 @@ test_missing_topic(void)
 {
 	Member		member;
 
+	/* the mock makes every topic that it is asked for, unless told not to */
+	rd_kafka_mock_topic_set_error(cluster.mock, "nowhere",
+								  RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
 	member_open(&member, make_config(&cluster, "nowhere", "missing"));
-	next_event(&member, 3000);
+	for (int i = 0; i < 15 && member.nerrors == 0; i++)
+		next_event(&member, 1000);
 	check(member.last_code == FM_KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
 		  "a missing topic is reported: %s", member.last_error);
 	check(fm_consumer_close(member.consumer, 5000), "and can be left");
+}
+
+/* A member that stopped listening at any point can still be closed. */
+static void
+test_close_in_any_state(void)
+{
+	static const char *const states[] = {
+		"at once", "while joining", "with an assignment queued",
+		"with an assignment unanswered", "with a revocation unanswered"
+	};
+
+	for (int i = 0; i < 5; i++)
+	{
+		Member		member;
+		Member		other;
+		int64_t		begin;
+		bool		gone;
+
+		member_open(&member, make_config(&cluster, "group", "states"));
+		if (i == 1 || i == 2)
+			sleep_ms(i * 2000);
+		if (i >= 3)
+			await_assign(&member, JOIN_MS);
+		if (i == 4)
+		{
+			take(&member, 0);
+			member_open(&other, make_config(&cluster, "group", "states"));
+			await(&member, FM_EVENT_REVOKE, JOIN_MS);
+		}
+		begin = now_ms();
+		gone = fm_consumer_close(member.consumer, 5000);
+		check(gone && now_ms() - begin < 1500, "closed %s: %lld ms",
+			  states[i], (long long) (now_ms() - begin));
+		if (i == 4)
+			fm_consumer_close(other.consumer, 5000);
+	}
 }
 
 /* Last: leaves the cluster broken. */
@@ -290,33 +358,50 @@ test_close_without_brokers(void)
 {
 	FmPartitionOffset offset = {0, 5};
 	Member		member;
+	Member		second;
 	Member		stranger;
 	Cluster		nowhere = {"127.0.0.1:1", NULL, NULL};
 	int64_t		begin;
 	bool		gone;
 
 	member_open(&member, make_config(&cluster, "group", "closing"));
+	member_open(&second, make_config(&cluster, "group", "closing2"));
 	await_assign(&member, JOIN_MS);
 	assign_all(&member, PARTITIONS, 0);
 	await(&member, FM_EVENT_MESSAGE, 5000);
 	fm_message_release(&member.event.message);
+	await_assign(&second, JOIN_MS);
+	assign_all(&second, PARTITIONS, 0);
 	for (int broker = 1; broker <= 3; broker++)
 		rd_kafka_mock_broker_set_down(cluster.mock, broker);
+
+	/* has not noticed that the brokers are gone */
 	fm_consumer_commit_async(member.consumer, &offset, 1);
 	begin = now_ms();
 	gone = fm_consumer_close(member.consumer, 2000);
 	note("closed: %d after %lld ms", gone, (long long) (now_ms() - begin));
 	check(now_ms() - begin < 2300,
-		  "close is bounded with a commit open and no broker left");
+		  "close is bounded with a commit under way and no broker left");
+
+	/* has */
+	settle(&second, 500);
+	fm_consumer_commit_async(second.consumer, &offset, 1);
+	begin = now_ms();
+	gone = fm_consumer_close(second.consumer, 2000);
+	check(gone && now_ms() - begin < 500,
+		  "who knows that they are gone starts no commit: %lld ms",
+		  (long long) (now_ms() - begin));
 
 	member_open(&stranger, make_config(&nowhere, "group", "stranger"));
 	next_event(&stranger, 300);
 	begin = now_ms();
 	gone = fm_consumer_close(stranger.consumer, 2000);
-	note("closed: %d after %lld ms", gone, (long long) (now_ms() - begin));
-	check(gone && now_ms() - begin < 2300,
-		  "one that never found a broker is closed at once");
-	check(fm_kafka_wait_threads(10000), "no thread is left behind");
+	check(gone && now_ms() - begin < 500,
+		  "one that never found a broker is closed at once: %lld ms",
+		  (long long) (now_ms() - begin));
+	begin = now_ms();
+	check(fm_kafka_wait_threads(10000), "no thread is left behind: %lld ms",
+		  (long long) (now_ms() - begin));
 }
 
 int
@@ -332,6 +417,7 @@ main(void)
 	test_commits();
 	test_broker_down();
 	test_missing_topic();
+	test_close_in_any_state();
 	test_close_without_brokers();
 	cluster_stop(&cluster);
 	return finish();

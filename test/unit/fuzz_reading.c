@@ -156,6 +156,80 @@ replace(Input *input, int at, int old_len, const char *bytes, int len)
 	input->len += len - old_len;
 }
 
+/* Some JSON value that a member of a message might have; returns its length */
+static int
+random_value(char *out)
+{
+	static const char *const fragments[] = {
+		"x", "\xC2\xB0", "\\n", "\\u00e9", "\\uD83D\\uDE00", "\xE2\x82\xAC"
+	};
+	char	   *p = out;
+	int			i;
+
+	switch (below(6))
+	{
+		case 0:					/* a number of any length and size */
+			p += sprintf(p, "%s%d", below(4) == 0 ? "-" : "",
+						 below(3) == 0 ? below(1000000000) : below(100));
+			if (below(2) == 0)
+			{
+				*p++ = '.';
+				for (i = below(22); i >= 0; i--)
+					*p++ = (char) ('0' + below(below(3) == 0 ? 1 : 10));
+			}
+			if (below(4) == 0)
+				p += sprintf(p, "e%d", below(2) == 0 ? below(330) - 340 :
+							 below(20) - 10);
+			break;
+		case 1:					/* a number that may be a quality */
+			p += sprintf(p, "%.*f", 1 + below(12), below(1000001) / 1e6);
+			break;
+		case 2:					/* a string of any length */
+			*p++ = '"';
+			for (i = below(below(2) == 0 ? 300 : 5); i > 0; i--)
+				p += sprintf(p, "%s", below(4) > 0 ? "y" : fragments[below(6)]);
+			*p++ = '"';
+			break;
+		case 3:					/* something like a timestamp */
+			p += sprintf(p, "\"%04d-%02d-%02dT%02d:%02d:%02d",
+						 below(4) == 0 ? below(10000) : 2025, 1 + below(12),
+						 1 + below(31), below(24), below(60),
+						 below(10) == 0 ? 60 : below(60));
+			if (below(2) == 0)
+				p += sprintf(p, ".%0*d", 1 + below(8), below(10));
+			if (below(3) == 0)
+				p += sprintf(p, "%c%02d:%02d\"", below(2) == 0 ? '+' : '-',
+							 below(25), below(61));
+			else
+				p += sprintf(p, "%s\"", below(20) == 0 ? "" : "Z");
+			break;
+		default:
+			p += sprintf(p, "%s", pieces[below(NUM_PIECES)]);
+			break;
+	}
+	return (int) (p - out);
+}
+
+/* Give some member another value. */
+static void
+change_value(Input *input)
+{
+	char		value[MAX_INPUT];
+	int			at = below(input->len + 1);
+	int			end;
+
+	while (at < input->len && input->bytes[at] != ':')
+		at++;
+	if (at == input->len)
+		return;
+	for (end = ++at; end < input->len; end++)
+	{
+		if (strchr(",}]", input->bytes[end]) != NULL)
+			break;
+	}
+	replace(input, at, end - at, value, random_value(value));
+}
+
 static void
 mutate(Input *input)
 {
@@ -213,13 +287,19 @@ run_mutations(long seconds, uint64_t seed)
 		for (i = 0; i < 200; i++, runs++)
 		{
 			const char *start = seeds[below(NUM_SEEDS)];
+			bool		by_value = below(2) == 0;
 			Input		input;
 			int			n = 1 + below(below(3) == 0 ? 30 : 3);
 
 			input.len = (int) strlen(start);
 			memcpy(input.bytes, start, (size_t) input.len);
 			while (n-- > 0)
-				mutate(&input);
+			{
+				if (by_value)
+					change_value(&input);
+				else
+					mutate(&input);
+			}
 			LLVMFuzzerTestOneInput((const uint8_t *) input.bytes,
 								   (size_t) input.len);
 		}

@@ -656,6 +656,23 @@ parse_tree(const char *text, size_t len)
 	return tree;
 }
 
+static bool trees_equal(json_object *a, json_object *b);
+
+/* Are all members of a in b, with equal values? */
+static bool
+members_equal(json_object *a, json_object *b)
+{
+	json_object_object_foreach(a, key, value)
+	{
+		json_object *other;
+
+		if (!json_object_object_get_ex(b, key, &other) ||
+			!trees_equal(value, other))
+			return false;
+	}
+	return true;
+}
+
 static bool
 trees_equal(json_object *a, json_object *b)
 {
@@ -667,19 +684,8 @@ trees_equal(json_object *a, json_object *b)
 	if (json_object_get_type(a) != json_object_get_type(b))
 		return false;
 	if (json_object_is_type(a, json_type_object))
-	{
-		if (json_object_object_length(a) != json_object_object_length(b))
-			return false;
-		json_object_object_foreach(a, key, value)
-		{
-			json_object *other;
-
-			if (!json_object_object_get_ex(b, key, &other) ||
-				!trees_equal(value, other))
-				return false;
-		}
-		return true;
-	}
+		return json_object_object_length(a) == json_object_object_length(b) &&
+			members_equal(a, b);
 	if (json_object_is_type(a, json_type_array))
 	{
 		if (json_object_array_length(a) != json_object_array_length(b))

@@ -1,0 +1,440 @@
+/*-------------------------------------------------------------------------
+ *
+ * crash_test.c
+ *	  A fold that crashes against one that does not.
+ *
+ * A random stream (late, future, equal and untrusted readings, numbers
+ * skipped, repeated and begun anew, limits that change) goes batch by batch
+ * through two folds.  One, the worker's, suffers what workers suffer:
+ * messages undone within a batch, batches undone and tried again, snapshots
+ * that commit or do not, crashes after which it is rebuilt from the tables.
+ * The other is only ever given what was committed.  After every batch both
+ * must have decided the same, and after every crash what was rebuilt must be
+ * what was lost, byte by byte (but for message_at).
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "fold_test.h"
+
+PG_FUNCTION_INFO_V1(fold_crash);
+
+#define MAX_MESSAGES	40
+#define MAX_ROWS		(MAX_MESSAGES * 3)
+
+/* One message: its rows, and whether the database will refuse it. */
+typedef struct TestMessage
+{
+	int64		offset;
+	int			first_row;
+	int			nrows;
+	bool		poison;
+} TestMessage;
+
+typedef struct TestRun
+{
+	pg_prng_state prng;
+	int			nsensors;
+	FmFoldStream stream;
+	FmFold	   *worker;
+	FmFold	   *steady;
+	FmTransitionList worker_list;
+	FmTransitionList steady_list;
+	FmLimits	limits;
+	int32	   *counts;			/* reading_count of each sensor */
+	int64		clock;			/* of the plant */
+	int64		offset;			/* next one of the log */
+
+	/* the batch */
+	int			nmessages;
+	int			nrows;
+	TestMessage messages[MAX_MESSAGES];
+	FmRow		rows[MAX_ROWS];
+	FmReading	readings[MAX_ROWS];
+	FmSensor	sensors[MAX_ROWS];
+
+	/* the position row */
+	int64		fold_position;
+	int64		snapshot_position;
+	TimestampTz min_ts;
+	TimestampTz max_ts;
+
+	SPIPlanPtr	insert;			/* into the pipeline's readings */
+
+	/* how often what happened */
+	int64		nreadings;
+	int64		ntransitions;
+	int64		nretries;
+	int64		npoison;
+	int64		nsnapshots;
+	int64		ncrashes;
+} TestRun;
+
+static bool
+chance(TestRun *run, double probability)
+{
+	return pg_prng_double(&run->prng) < probability;
+}
+
+static int
+below(TestRun *run, int bound)
+{
+	return (int) pg_prng_uint64_range(&run->prng, 0, bound - 1);
+}
+
+static void
+choose_limits(TestRun *run)
+{
+	memset(&run->limits, 0, sizeof(run->limits));
+	run->limits.critical_low = chance(run, 0.3) ? NAN : 5 + below(run, 4);
+	run->limits.warning_low = 10 + below(run, 4);
+	run->limits.warning_high = chance(run, 0.2) ? NAN : 30 + below(run, 4);
+	run->limits.critical_high = 40 - below(run, 4);
+	run->limits.threshold_id = below(run, 3);
+}
+
+static void
+choose_row(TestRun *run, TestMessage *message)
+{
+	int			n = run->nrows++;
+	int			sensor = below(run, run->nsensors);
+	FmReading  *reading = &run->readings[n];
+	FmRow	   *row = &run->rows[n];
+
+	memset(reading, 0, sizeof(*reading));
+	memset(row, 0, sizeof(*row));
+	memset(&run->sensors[n], 0, sizeof(FmSensor));
+
+	if (!chance(run, 0.1))
+		run->clock += below(run, 2000000);
+	reading->ts = run->clock;
+	row->message_at = run->clock + below(run, 1000);
+	if (chance(run, 0.05))
+		reading->ts -= below(run, 100) * USECS_PER_SEC;
+	else if (chance(run, 0.03))
+		reading->ts += below(run, 200) * USECS_PER_SEC;
+	else if (chance(run, 0.005))
+		run->clock += 3600 * USECS_PER_SEC;
+	reading->value = chance(run, 0.5) ? 20 + below(run, 8) :
+		below(run, 100) / 2.0;
+	reading->has_quality = !chance(run, 0.3);
+	reading->quality = reading->has_quality ? below(run, 11) / 10.0 : 0;
+	reading->reported = chance(run, 0.5) ? FM_REPORTED_NONE :
+		FM_REPORTED_WARNING;
+	reading->has_reading_count = !chance(run, 0.1);
+	if (chance(run, 0.02))
+		run->counts[sensor] = below(run, 10);
+	else if (chance(run, 0.05))
+		run->counts[sensor] += below(run, 100);
+	else if (!chance(run, 0.05))
+		run->counts[sensor]++;
+	reading->reading_count = reading->has_reading_count ?
+		Max(run->counts[sensor] - (chance(run, 0.05) ? below(run, 70) : 0), 0)
+		: 0;
+
+	row->reading = reading;
+	row->stream_id = run->stream.stream_id;
+	row->kafka_offset = message->offset;
+	row->reading_index = message->nrows++;
+	run->sensors[n].sensor_id = sensor + 1;
+	run->sensors[n].sensor_version_id = 10 * (sensor + 1) + below(run, 3);
+	run->sensors[n].limits = run->limits;
+}
+
+static void
+choose_batch(TestRun *run)
+{
+	run->nrows = 0;
+	run->nmessages = 1 + below(run, MAX_MESSAGES);
+	if (chance(run, 0.05))
+		choose_limits(run);
+	/* sensors come up over time, so that chunks are written unfilled */
+	if (chance(run, 0.3))
+		run->nsensors++;
+	for (int i = 0; i < run->nmessages; i++)
+	{
+		TestMessage *message = &run->messages[i];
+		int			nrows = chance(run, 0.1) ? 0 : 1 + below(run, 3);
+
+		if (chance(run, 0.05))
+			run->offset += below(run, 10);
+		message->offset = run->offset++;
+		message->first_row = run->nrows;
+		message->nrows = 0;
+		message->poison = chance(run, 0.05);
+		for (int row = 0; row < nrows; row++)
+			choose_row(run, message);
+	}
+}
+
+/* Apply the batch; messages that are poison are undone, or left out. */
+static void
+apply_batch(TestRun *run, FmFold *fold, FmTransitionList *list, bool undo)
+{
+	for (int i = 0; i < run->nmessages; i++)
+	{
+		TestMessage *message = &run->messages[i];
+		FmFoldMark	mark = fm_fold_mark(fold);
+		int			length = list->length;
+
+		if (undo || !message->poison)
+		{
+			for (int j = 0; j < message->nrows; j++)
+				fm_fold_apply(fold, &run->rows[message->first_row + j],
+							  &run->sensors[message->first_row + j], list);
+		}
+		if (undo && message->poison)
+		{
+			fm_fold_rollback(fold, mark);
+			fm_transitions_truncate(list, length);
+			run->npoison++;
+		}
+		fm_fold_advance(fold, message->offset + 1);
+	}
+}
+
+static void
+store_row(TestRun *run, int n)
+{
+	Oid			types[] = {TIMESTAMPTZOID, INT8OID, FLOAT8OID, INT4OID,
+		INT4OID, INT4OID, INT4OID, FLOAT4OID, INT2OID, INT2OID, INT2OID,
+	INT2OID};
+	Datum		values[lengthof(types)];
+	char		nulls[lengthof(types)];
+	const FmRow *row = &run->rows[n];
+
+	if (run->insert == NULL)
+		run->insert =
+			SPI_prepare(psprintf("INSERT INTO _factorymon.reading_%d (ts,"
+									" kafka_offset, value, sensor_id,"
+									" stream_id, sensor_version_id,"
+									" reading_count, quality, pipeline_id,"
+									" reading_index, level, flags) VALUES"
+									" ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+									" $10, $11, $12)",
+									run->stream.pipeline_id),
+						lengthof(types), types);
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = TimestampTzGetDatum(row->reading->ts);
+	values[1] = Int64GetDatum(row->kafka_offset);
+	values[2] = Float8GetDatum(row->reading->value);
+	values[3] = Int32GetDatum(run->sensors[n].sensor_id);
+	values[4] = Int32GetDatum(row->stream_id);
+	values[5] = Int32GetDatum(run->sensors[n].sensor_version_id);
+	values[6] = Int32GetDatum(row->reading->reading_count);
+	nulls[6] = row->reading->has_reading_count ? ' ' : 'n';
+	values[7] = Float4GetDatum(row->reading->quality);
+	nulls[7] = row->reading->has_quality ? ' ' : 'n';
+	values[8] = Int16GetDatum(run->stream.pipeline_id);
+	values[9] = Int16GetDatum(row->reading_index);
+	values[10] = Int16GetDatum(row->level);
+	values[11] = Int16GetDatum(row->flags);
+	if (SPI_execute_plan(run->insert, values, nulls, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not store a reading");
+	run->nreadings++;
+}
+
+static void
+store_batch(TestRun *run)
+{
+	/* backwards, to show that the order of rows means nothing */
+	for (int i = run->nmessages - 1; i >= 0; i--)
+	{
+		if (run->messages[i].poison)
+			continue;
+		for (int j = run->messages[i].nrows - 1; j >= 0; j--)
+			store_row(run, run->messages[i].first_row + j);
+	}
+	fm_transitions_insert(run->stream.pipeline_id, &run->worker_list,
+						  run->worker_list.length);
+	run->ntransitions += run->worker_list.length;
+}
+
+/* Both folds must have come to the same of the batch. */
+static void
+compare_outcomes(TestRun *run, const FmRow *before)
+{
+	const FmTransitionList *a = &run->worker_list;
+	const FmTransitionList *b = &run->steady_list;
+
+	for (int i = 0; i < run->nmessages; i++)
+	{
+		if (run->messages[i].poison)
+			continue;
+		for (int j = 0; j < run->messages[i].nrows; j++)
+		{
+			int			n = run->messages[i].first_row + j;
+
+			if (before[n].level != run->rows[n].level ||
+				before[n].flags != run->rows[n].flags)
+				elog(ERROR, "offset %lld: level %d flags %d against level %d flags %d",
+					 (long long) before[n].kafka_offset,
+					 before[n].level, before[n].flags,
+					 run->rows[n].level, run->rows[n].flags);
+		}
+	}
+	if (a->length != b->length)
+		elog(ERROR, "%d transitions against %d", a->length, b->length);
+	for (int i = 0; i < a->length; i++)
+	{
+		FmTransition x = a->items[i];
+		FmTransition y = b->items[i];
+
+		if (isnan(x.limit_value) && isnan(y.limit_value))
+			x.limit_value = y.limit_value = 0;
+		if (memcmp(&x, &y, sizeof(x)) != 0)
+			elog(ERROR, "offset %lld: transition %d differs",
+				 (long long) x.kafka_offset, i);
+	}
+}
+
+static void
+compare_folds(const FmFold *a, const FmFold *b, const char *what)
+{
+	if (a->nsensors != b->nsensors || a->position != b->position)
+		elog(ERROR, "%s: %d sensors at %lld against %d at %lld", what,
+			 a->nsensors, (long long) a->position,
+			 b->nsensors, (long long) b->position);
+	for (int i = 0; i < a->nsensors; i++)
+	{
+		FmFoldSensor x = *fm_fold_state(a, i);
+		FmFoldSensor y = *fm_fold_state(b, i);
+
+		x.message_at = y.message_at = 0;
+		if (memcmp(&x, &y, sizeof(x)) != 0)
+		{
+			for (int at = 0; at < sizeof(x); at++)
+				if (((char *) &x)[at] != ((char *) &y)[at])
+					elog(ERROR, "%s: sensor %d differs at byte %d", what,
+						 x.sensor_id, at);
+		}
+	}
+}
+
+/* Write a snapshot that is then not committed. */
+static void
+fail_snapshot(TestRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	(void) fm_fold_snapshot(run->worker);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+static void
+run_batch(TestRun *run)
+{
+	FmFoldMark	mark = fm_fold_mark(run->worker);
+	FmRow		before[MAX_ROWS];
+
+	choose_batch(run);
+	fm_transitions_truncate(&run->worker_list, 0);
+	fm_transitions_truncate(&run->steady_list, 0);
+	apply_batch(run, run->worker, &run->worker_list, true);
+	while (chance(run, 0.15))
+	{
+		/* try again; what the database refuses may be something else now */
+		fm_fold_rollback(run->worker, mark);
+		fm_transitions_truncate(&run->worker_list, 0);
+		if (chance(run, 0.5))
+			run->messages[below(run, run->nmessages)].poison = chance(run, 0.5);
+		apply_batch(run, run->worker, &run->worker_list, true);
+		run->nretries++;
+	}
+	memcpy(before, run->rows, sizeof(before));
+	store_batch(run);
+	if (chance(run, 0.05))
+		fail_snapshot(run);
+	run->fold_position = fm_fold_position(run->worker);
+	if (chance(run, 0.1))
+	{
+		run->nsnapshots += fm_fold_snapshot(run->worker) > 0;
+		run->snapshot_position = run->fold_position;
+		fm_fold_snapshot_done(run->worker);
+	}
+	(void) fm_fold_pending_range(run->worker, &run->min_ts, &run->max_ts);
+	fm_fold_commit(run->worker);
+
+	apply_batch(run, run->steady, &run->steady_list, false);
+	fm_fold_commit(run->steady);
+	compare_outcomes(run, before);
+	compare_folds(run->worker, run->steady, "after a batch");
+}
+
+static void
+run_crash(TestRun *run, MemoryContext context)
+{
+	FmFold	   *rebuilt = fm_fold_open(context, &run->stream,
+									   run->snapshot_position,
+									   run->fold_position,
+									   run->min_ts, run->max_ts);
+
+	compare_folds(rebuilt, run->worker, "after a crash");
+	fm_fold_close(run->worker);
+	run->worker = rebuilt;
+	run->ncrashes++;
+}
+
+/*
+ * fold_crash(seed, batches, stream_id, pipeline_id, sensors): true if all
+ * that is to be shown came up.  The number of sensors grows as it goes.
+ */
+Datum
+fold_crash(PG_FUNCTION_ARGS)
+{
+	TestRun    *run = palloc0(sizeof(TestRun));
+	MemoryContext context = CurrentMemoryContext;
+	int			nbatches = PG_GETARG_INT32(1);
+
+	pg_prng_seed(&run->prng, PG_GETARG_INT32(0));
+	run->nsensors = PG_GETARG_INT32(4);
+	run->counts = palloc0((run->nsensors + nbatches) * sizeof(int32));
+	run->stream = test_stream(PG_GETARG_INT32(2), PG_GETARG_INT16(3));
+	run->clock = INT64CONST(800000000) * USECS_PER_SEC;
+	run->min_ts = DT_NOEND;
+	run->max_ts = DT_NOBEGIN;
+	choose_limits(run);
+	fm_transitions_init(&run->worker_list, context);
+	fm_transitions_init(&run->steady_list, context);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	run->worker = fm_fold_open(context, &run->stream, 0, 0,
+							   DT_NOEND, DT_NOBEGIN);
+	run->steady = fm_fold_create(context, &run->stream, 0);
+	for (int i = 0; i < nbatches; i++)
+	{
+		run_batch(run);
+		if (chance(run, 0.1))
+			run_crash(run, context);
+	}
+	run_crash(run, context);
+	SPI_finish();
+	elog(DEBUG1, "%lld readings, %lld transitions, %lld retries, %lld poison, %lld snapshots, %lld crashes, %d sensors",
+		 (long long) run->nreadings, (long long) run->ntransitions,
+		 (long long) run->nretries, (long long) run->npoison,
+		 (long long) run->nsnapshots, (long long) run->ncrashes,
+		 run->worker->nsensors);
+	PG_RETURN_BOOL(run->nreadings > 0 && run->ntransitions > 0 &&
+				   run->nretries > 0 && run->npoison > 0 &&
+				   run->nsnapshots > 0 && run->ncrashes > 1);
+}

@@ -1,0 +1,350 @@
+/*-------------------------------------------------------------------------
+ *
+ * fold_test.c
+ *	  A fold driven by hand from SQL, one call a function.
+ *
+ * The session has one fold, with a list of its transitions.  Functions return
+ * text, so that scenarios read as tables of input and outcome.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "port/pg_crc32c.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fold_test.h"
+
+PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(fold_open);
+PG_FUNCTION_INFO_V1(fold_apply);
+PG_FUNCTION_INFO_V1(fold_advance);
+PG_FUNCTION_INFO_V1(fold_mark);
+PG_FUNCTION_INFO_V1(fold_rollback);
+PG_FUNCTION_INFO_V1(fold_commit);
+PG_FUNCTION_INFO_V1(fold_snapshot);
+PG_FUNCTION_INFO_V1(fold_snapshot_done);
+PG_FUNCTION_INFO_V1(fold_range);
+PG_FUNCTION_INFO_V1(fold_store_transitions);
+PG_FUNCTION_INFO_V1(fold_sensor);
+PG_FUNCTION_INFO_V1(fold_bench);
+
+static FmFold *fold = NULL;
+static FmTransitionList transitions;
+static FmFoldMark mark;
+static int	marked_transitions;
+
+FmSlice
+test_slice(const char *string)
+{
+	FmSlice		slice = {string, strlen(string)};
+
+	return slice;
+}
+
+FmFoldStream
+test_stream(int32 stream_id, int16 pipeline_id)
+{
+	FmFoldStream stream = {
+		.stream_id = stream_id,
+		.pipeline_id = pipeline_id,
+		.pipeline = "test",
+		.topic = "sensor-data",
+		.kafka_partition = 2,
+		.incarnation = 1
+	};
+
+	return stream;
+}
+
+/* fold_open(stream, pipeline, snapshot_position, fold_position, min, max) */
+Datum
+fold_open(PG_FUNCTION_ARGS)
+{
+	FmFoldStream stream = test_stream(PG_GETARG_INT32(0), PG_GETARG_INT16(1));
+
+	if (fold != NULL)
+		fm_fold_close(fold);
+	fold = NULL;
+	if (transitions.context == NULL)
+		fm_transitions_init(&transitions, TopMemoryContext);
+	fm_transitions_truncate(&transitions, 0);
+	fold = fm_fold_open(TopMemoryContext, &stream, PG_GETARG_INT64(2),
+						PG_GETARG_INT64(3), PG_GETARG_TIMESTAMPTZ(4),
+						PG_GETARG_TIMESTAMPTZ(5));
+	PG_RETURN_INT64(fm_fold_sensor_count(fold));
+}
+
+static void
+read_limits(ArrayType *array, FmLimits *limits)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	double	   *members[] = {&limits->critical_low, &limits->warning_low,
+	&limits->warning_high, &limits->critical_high};
+
+	deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &elements, &nulls, &n);
+	if (n != lengthof(members))
+		elog(ERROR, "four limits are wanted");
+	memset(limits, 0, sizeof(*limits));
+	for (int i = 0; i < n; i++)
+		*members[i] = nulls[i] ? NAN : DatumGetFloat8(elements[i]);
+}
+
+static void
+append_transition(StringInfo buf, const FmTransition *t)
+{
+	static const char *const kinds[] = {
+		"raised", "escalated", "deescalated", "returned"
+	};
+
+	appendStringInfo(buf, "; %d %s%s %s:%s%s -> %s:%s%s seq %d sev %d",
+					 t->ordinal, kinds[t->kind],
+					 t->announced ? "!" : "",
+					 fm_alarm_state_name(t->previous_state),
+					 fm_level_name(t->previous_level),
+					 t->previous_side == FM_SIDE_LOW ? "-" :
+					 t->previous_side == FM_SIDE_HIGH ? "+" : "",
+					 fm_alarm_state_name(t->state),
+					 fm_level_name(t->level),
+					 t->side == FM_SIDE_LOW ? "-" :
+					 t->side == FM_SIDE_HIGH ? "+" : "",
+					 t->seq, t->severity);
+	if (!isnan(t->limit_value))
+		appendStringInfo(buf, " limit %g", t->limit_value);
+}
+
+static char *
+describe_outcome(const FmRow *row, int first_transition)
+{
+	StringInfoData buf;
+	FmSide		side = FM_CODE_SIDE(row->level);
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, fm_level_name(FM_CODE_LEVEL(row->level)));
+	if (side != FM_SIDE_NONE)
+		appendStringInfo(&buf, " %s", fm_side_name(side));
+	if (row->flags & FM_FLAG_LATE)
+		appendStringInfoString(&buf, ", late");
+	if (row->flags & FM_FLAG_FUTURE)
+		appendStringInfoString(&buf, ", future");
+	if (row->flags & FM_FLAG_LOW_QUALITY)
+		appendStringInfoString(&buf, ", low quality");
+	if (row->flags & FM_FLAG_NOT_FOLDED)
+		appendStringInfoString(&buf, ", not folded");
+	for (int i = first_transition; i < transitions.length; i++)
+		append_transition(&buf, &transitions.items[i]);
+	return buf.data;
+}
+
+/*
+ * fold_apply(offset, index, sensor_id, ts, value, quality, reading_count,
+ *			  message_at, limits)
+ */
+Datum
+fold_apply(PG_FUNCTION_ARGS)
+{
+	FmReading	reading = {0};
+	FmRow		row = {0};
+	FmSensor	sensor = {0};
+	int			before = transitions.length;
+
+	reading.ts = PG_GETARG_TIMESTAMPTZ(3);
+	reading.value = PG_GETARG_FLOAT8(4);
+	reading.has_quality = !PG_ARGISNULL(5);
+	if (reading.has_quality)
+		reading.quality = PG_GETARG_FLOAT4(5);
+	reading.has_reading_count = !PG_ARGISNULL(6);
+	if (reading.has_reading_count)
+		reading.reading_count = PG_GETARG_INT32(6);
+	row.reading = &reading;
+	row.kafka_offset = PG_GETARG_INT64(0);
+	row.reading_index = PG_GETARG_INT16(1);
+	row.message_at = PG_ARGISNULL(7) ? reading.ts : PG_GETARG_TIMESTAMPTZ(7);
+	sensor.sensor_id = PG_GETARG_INT32(2);
+	sensor.sensor_version_id = sensor.sensor_id * 10;
+	read_limits(PG_GETARG_ARRAYTYPE_P(8), &sensor.limits);
+
+	fm_fold_apply(fold, &row, &sensor, &transitions);
+	PG_RETURN_TEXT_P(cstring_to_text(describe_outcome(&row, before)));
+}
+
+Datum
+fold_advance(PG_FUNCTION_ARGS)
+{
+	fm_fold_advance(fold, PG_GETARG_INT64(0));
+	PG_RETURN_INT64(fm_fold_position(fold));
+}
+
+Datum
+fold_mark(PG_FUNCTION_ARGS)
+{
+	mark = fm_fold_mark(fold);
+	marked_transitions = transitions.length;
+	PG_RETURN_INT32(mark.undo_length);
+}
+
+Datum
+fold_rollback(PG_FUNCTION_ARGS)
+{
+	fm_fold_rollback(fold, mark);
+	fm_transitions_truncate(&transitions, marked_transitions);
+	PG_RETURN_INT64(fm_fold_position(fold));
+}
+
+Datum
+fold_commit(PG_FUNCTION_ARGS)
+{
+	fm_fold_commit(fold);
+	PG_RETURN_VOID();
+}
+
+Datum
+fold_snapshot(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(fm_fold_snapshot(fold));
+}
+
+Datum
+fold_snapshot_done(PG_FUNCTION_ARGS)
+{
+	fm_fold_snapshot_done(fold);
+	PG_RETURN_VOID();
+}
+
+/* fold_range(): "from to", or NULL if nothing is pending */
+Datum
+fold_range(PG_FUNCTION_ARGS)
+{
+	TimestampTz min_ts;
+	TimestampTz max_ts;
+	char	   *from;
+
+	if (!fm_fold_pending_range(fold, &min_ts, &max_ts))
+		PG_RETURN_NULL();
+	from = pstrdup(timestamptz_to_str(min_ts));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s to %s", from,
+											  timestamptz_to_str(max_ts))));
+}
+
+/* fold_store_transitions(): insert all of them; returns how many */
+Datum
+fold_store_transitions(PG_FUNCTION_ARGS)
+{
+	int			n = transitions.length;
+
+	fm_transitions_insert(fold->stream.pipeline_id, &transitions, n);
+	fm_transitions_truncate(&transitions, 0);
+	PG_RETURN_INT32(n);
+}
+
+/*
+ * fold_sensor(number): one sensor's state, as a chunk for
+ * _factorymon.fold_sensors(); NULL if there is none of that number.
+ */
+Datum
+fold_sensor(PG_FUNCTION_ARGS)
+{
+	int			number = PG_GETARG_INT32(0);
+	Size		len = sizeof(FmFoldSensor);
+	bytea	   *chunk;
+	struct
+	{
+		uint32		magic;
+		uint16		version;
+		uint16		size;
+		uint32		count;
+		pg_crc32c	checksum;
+	}			header = {0x43464D46, FM_FOLD_VERSION, len, 1, 0};
+
+	if (fold == NULL || number >= fm_fold_sensor_count(fold))
+		PG_RETURN_NULL();
+	INIT_CRC32C(header.checksum);
+	COMP_CRC32C(header.checksum, fm_fold_state(fold, number), len);
+	FIN_CRC32C(header.checksum);
+	chunk = palloc(VARHDRSZ + sizeof(header) + len);
+	SET_VARSIZE(chunk, VARHDRSZ + sizeof(header) + len);
+	memcpy(VARDATA(chunk), &header, sizeof(header));
+	memcpy(VARDATA(chunk) + sizeof(header), fm_fold_state(fold, number), len);
+	PG_RETURN_BYTEA_P(chunk);
+}
+
+/*
+ * fold_bench(sensors, readings, batch, share): nanoseconds per reading of
+ * apply and commit, with that share of readings out of their limits.
+ */
+Datum
+fold_bench(PG_FUNCTION_ARGS)
+{
+	int			nsensors = PG_GETARG_INT32(0);
+	int64		nreadings = PG_GETARG_INT64(1);
+	int			batch = PG_GETARG_INT32(2);
+	double		share = PG_GETARG_FLOAT8(3);
+	FmFoldStream stream = test_stream(1, 1);
+	FmFold	   *bench = fm_fold_create(CurrentMemoryContext, &stream, 0);
+	FmReading  *readings = palloc0(batch * sizeof(FmReading));
+	FmRow	   *rows = palloc0(batch * sizeof(FmRow));
+	FmSensor   *sensors = palloc0(batch * sizeof(FmSensor));
+	FmTransitionList list;
+	pg_prng_state prng;
+	double		nanoseconds = 0;
+
+	pg_prng_seed(&prng, 1);
+	fm_transitions_init(&list, CurrentMemoryContext);
+	for (int64 done = 0; done < nreadings; done += batch)
+	{
+		instr_time	start;
+		instr_time	duration;
+
+		for (int i = 0; i < batch; i++)
+		{
+			int			n = (done + i) % nsensors;
+
+			readings[i].ts = (done + i) / nsensors * 3000000 + n;
+			readings[i].value = pg_prng_double(&prng) < share ? 36 : 25;
+			readings[i].has_reading_count = true;
+			readings[i].reading_count = (done + i) / nsensors;
+			readings[i].has_quality = true;
+			readings[i].quality = 1;
+			rows[i].reading = &readings[i];
+			rows[i].kafka_offset = done + i;
+			rows[i].flags = 0;
+			rows[i].message_at = readings[i].ts;
+			sensors[i].sensor_id = n + 1;
+			sensors[i].limits.critical_low = 5;
+			sensors[i].limits.warning_low = 10;
+			sensors[i].limits.warning_high = 35;
+			sensors[i].limits.critical_high = 40;
+		}
+		INSTR_TIME_SET_CURRENT(start);
+		for (int i = 0; i < batch; i++)
+		{
+			fm_fold_apply(bench, &rows[i], &sensors[i], &list);
+			fm_fold_advance(bench, rows[i].kafka_offset + 1);
+		}
+		fm_fold_commit(bench);
+		INSTR_TIME_SET_CURRENT(duration);
+		INSTR_TIME_SUBTRACT(duration, start);
+		nanoseconds += INSTR_TIME_GET_DOUBLE(duration) * 1e9;
+		fm_transitions_truncate(&list, 0);
+	}
+	elog(NOTICE, "%lld bytes for %d sensors",
+		 (long long) MemoryContextMemAllocated(bench->context, true),
+		 bench->nsensors);
+	fm_fold_close(bench);
+	PG_RETURN_FLOAT8(nanoseconds / nreadings);
+}
