@@ -123,9 +123,33 @@ count_all(FmTransactions *txn, uint64_t *by_kind)
 	forget(txn, txn->in_transaction);
 }
 
+/* Errors that a record, or its topic, brings upon itself. */
+static bool
+is_refusal(rd_kafka_resp_err_t err)
+{
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+		case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+		case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+		case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /*
- * Take out the records that the broker refused for what they are, time after
- * time: without them the others can be committed.
+ * Take out the records that were refused time after time: without them the
+ * others can be committed.
  */
 static void
 drop_refused(FmTransactions *txn)
@@ -136,9 +160,7 @@ drop_refused(FmTransactions *txn)
 	{
 		FmTxnRecord *r = &txn->records[i];
 
-		if (i < txn->in_transaction && r->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
-			r->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
-			r->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT &&
+		if (i < txn->in_transaction && is_refusal(r->err) &&
 			++r->refused >= MAX_REFUSED)
 		{
 			fm_link_complain(txn->client.link, r->err, "not delivered", NULL);
@@ -158,7 +180,7 @@ repeat(FmTransactions *txn)
 	drop_refused(txn);
 	txn->in_transaction = 0;
 	txn->stats->repeated_transactions++;
-	txn->not_before = fm_clock_mono() + BACK_OFF;
+	txn->not_before = fm_clock_mono() + BACK_OFF / 5;
 	txn->state = txn->client.rk ? FM_TXN_IDLE : FM_TXN_CLOSED;
 }
 
@@ -169,13 +191,11 @@ close_client(FmTransactions *txn)
 	fm_client_close(&txn->client);
 	txn->stats->rebuilt++;
 	txn->state = FM_TXN_CLOSED;
-	txn->not_before = fm_clock_mono() + BACK_OFF;
-	if (txn->in_transaction == 0)
-		return;
-	if (txn->commit_asked)
+	if (txn->in_transaction > 0 && txn->commit_asked)
 		count_all(txn, txn->stats->unknown);
-	else
+	else if (txn->in_transaction > 0)
 		repeat(txn);
+	txn->not_before = fm_clock_mono() + BACK_OFF;
 }
 
 /*
@@ -309,6 +329,12 @@ step_produce(FmTransactions *txn)
 		{
 			r->err = err;		/* too large, say: it alone is at fault */
 			r->refused = MAX_REFUSED;
+			if (!is_refusal(err))
+			{
+				txn->state = FM_TXN_FLUSH;	/* no idea: abort, try again */
+				r->refused = 0;
+				return true;
+			}
 		}
 		txn->produced++;
 	}

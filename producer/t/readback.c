@@ -3,14 +3,15 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * readback SERVERS TOPIC: reads every partition from its low to its high
+ * readback SERVERS TOPIC [-p]: reads every partition from its low to its high
  * watermark as they are now, without a group, and prints for each record
  *
  *	partition offset header key payload-digest canonical-digest
  *
  * header is the value of "factorymon-type", key is in hexadecimal, and all
  * four are "-" where there is none (canonical-digest also where the payload
- * is not JSON with a canonical form).  Fails when a partition cannot be read
+ * is not JSON with a canonical form).  With -p two more: the record's timestamp
+ * and the payload in hexadecimal.  Fails when a partition cannot be read
  * to its end within the time allowed, so that a test never compares half.
  */
 #include "canon.h"
@@ -45,6 +46,7 @@ make_consumer(const char *servers)
 		{"enable.auto.commit", "false"},
 		{"auto.offset.reset", "error"},
 		{"fetch.wait.max.ms", "10"},
+		{"enable.partition.eof", "true"},	/* the end may be a control record */
 		{"isolation.level", "read_uncommitted"},
 	};
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -79,6 +81,8 @@ count_partitions(rd_kafka_t *rk, const char *topic)
 	return n;
 }
 
+static bool with_payload = false;
+
 static void
 print_message(const rd_kafka_message_t *msg)
 {
@@ -112,6 +116,15 @@ print_message(const rd_kafka_message_t *msg)
 		fm_digest_put(&line, canon.data, canon.len);
 	else
 		fm_buf_putc(&line, '-');
+	if (with_payload)
+	{
+		const unsigned char *bytes = msg->payload;
+
+		fm_buf_printf(&line, " %lld ",
+					  (long long) rd_kafka_message_timestamp(msg, NULL));
+		for (size_t i = 0; bytes && i < msg->len; i++)
+			fm_buf_printf(&line, "%02x", bytes[i]);
+	}
 	fm_buf_putc(&line, '\n');
 	fwrite(line.data, 1, line.len, stdout);
 }
@@ -138,7 +151,12 @@ read_partition(rd_kafka_t *rk, const char *topic, int partition)
 
 		if (msg == NULL)
 			fail(topic, "timed out");
-		if (msg->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		if (msg->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		{
+			if (msg->partition == partition)
+				next = msg->offset;
+		}
+		else if (msg->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 			fprintf(stderr, "readback: %s\n", rd_kafka_message_errstr(msg));
 		else if (msg->partition == partition)
 		{
@@ -155,8 +173,9 @@ main(int argc, char **argv)
 	rd_kafka_t *rk;
 	int			n;
 
-	if (argc != 3)
-		fail("usage", "readback SERVERS TOPIC");
+	with_payload = argc == 4 && strcmp(argv[3], "-p") == 0;
+	if (argc != 3 && !with_payload)
+		fail("usage", "readback SERVERS TOPIC [-p]");
 	rk = make_consumer(argv[1]);
 	n = count_partitions(rk, argv[2]);
 	for (int i = 0; i < n; i++)
