@@ -134,14 +134,12 @@ static const char *const secrets[] = {
  * second, so it has to be deep: many messages, bounded in bytes.  The
  * checksum costs a few hundredths of a microsecond per message and is the
  * only thing that tells a damaged log segment from an odd message.  New
- * partitions are noticed within the refresh interval, and a topic that does
- * not exist is reported after the propagation time, not half a minute.
+ * partitions are noticed within the refresh interval.
  */
 static const FmProperty common_defaults[] = {
 	{"socket.nagle.disable", "true"},
 	{"socket.keepalive.enable", "true"},
 	{"topic.metadata.refresh.interval.ms", "10000"},
-	{"topic.metadata.propagation.max.ms", "5000"},
 	{"check.crcs", "true"},
 };
 static const FmProperty consumer_defaults[] = {
