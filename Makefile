@@ -24,6 +24,9 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# Headers are few and shared: a change of one rebuilds everything.
+$(OBJS): $(wildcard src/*.h)
+
 .PHONY: help producer demo test test-long deps
 
 ##@ Build

@@ -29,10 +29,17 @@
 #define MAX_LINE 65536
 #define MAX_TOPICS 100
 
+typedef struct TopicOption
+{
+	const char *name;
+	int			partitions;
+	int			replication;
+} TopicOption;
+
 typedef struct Options
 {
 	int			brokers;
-	char	   *topics[MAX_TOPICS];
+	TopicOption topics[MAX_TOPICS];
 	int			n_topics;
 	const char *bootstrap_file;
 	const char *control;
@@ -282,38 +289,19 @@ serve(Server *server, const Options *opt)
 	}
 }
 
-/* "name:partitions[:replication]"; modifies it. */
-static bool
-create_topic(FmCluster *cluster, char *text)
-{
-	char	   *partitions = strchr(text, ':');
-	char	   *replication = partitions ? strchr(partitions + 1, ':') : NULL;
-	const char *why = "expected name:partitions[:replication]";
-
-	if (partitions)
-	{
-		*partitions++ = '\0';
-		if (replication)
-			*replication++ = '\0';
-		why = fm_cluster_create_topic(cluster, text, atoi(partitions),
-									  replication ? atoi(replication)
-									  : cluster->brokers < 2 ? 1 : 2);
-	}
-	return why == NULL || complain(text, why);
-}
-
 static bool
 create_topics(FmCluster *cluster, const Options *opt)
 {
-	char		sensors[] = "sensor-data:3";
-	char		alerts[] = "alerts:2";
-
-	if (opt->n_topics == 0)
-		return create_topic(cluster, sensors) &&
-			create_topic(cluster, alerts);
 	for (int i = 0; i < opt->n_topics; i++)
-		if (!create_topic(cluster, opt->topics[i]))
-			return false;
+	{
+		const TopicOption *t = &opt->topics[i];
+		const char *why = fm_cluster_create_topic(cluster, t->name,
+												  t->partitions,
+												  t->replication);
+
+		if (why)
+			return complain(t->name, why);
+	}
 	return true;
 }
 
@@ -373,11 +361,10 @@ run_server(const Options *opt)
 						 sizeof(why)))
 		return complain("cannot start", why), 1;
 	servers = rd_kafka_mock_cluster_bootstraps(server.cluster.mock);
-	if (!create_topics(&server.cluster, opt))
-		code = 2;
-	else if ((opt->control == NULL || open_control(&server, opt->control)) &&
-			 (opt->bootstrap_file == NULL ||
-			  write_bootstrap_file(opt->bootstrap_file, servers)))
+	if (create_topics(&server.cluster, opt) &&
+		(opt->control == NULL || open_control(&server, opt->control)) &&
+		(opt->bootstrap_file == NULL ||
+		 write_bootstrap_file(opt->bootstrap_file, servers)))
 	{
 		printf("bootstrap.servers=%s\n", servers);
 		fflush(stdout);
@@ -449,6 +436,54 @@ send_command(const char *path, char **words, int n)
 	return code;
 }
 
+/* "name:partitions[:replication]"; keeps the name in the text. */
+static bool
+add_topic(Options *opt, char *text)
+{
+	TopicOption *t = &opt->topics[opt->n_topics];
+	char	   *colon = strchr(text, ':');
+	char	   *end;
+
+	if (opt->n_topics == MAX_TOPICS)
+		return complain(text, "too many topics");
+	if (colon == NULL)
+		return complain(text, "expected name:partitions[:replication]");
+	*colon = '\0';
+	t->name = text;
+	t->partitions = (int) strtol(colon + 1, &end, 10);
+	t->replication = 0;			/* as many as usual */
+	if (*end == ':')
+		t->replication = (int) strtol(end + 1, &end, 10);
+	if (*end != '\0')
+		return complain(text, "expected name:partitions[:replication]");
+	opt->n_topics++;
+	return true;
+}
+
+/* What needs the number of brokers: defaults, and the check of topics. */
+static bool
+finish_topics(Options *opt)
+{
+	if (opt->n_topics == 0)
+	{
+		opt->topics[opt->n_topics++] = (TopicOption) {"sensor-data", 3, 0};
+		opt->topics[opt->n_topics++] = (TopicOption) {"alerts", 2, 0};
+	}
+	for (int i = 0; i < opt->n_topics; i++)
+	{
+		TopicOption *t = &opt->topics[i];
+		const char *why;
+
+		if (t->replication == 0)
+			t->replication = opt->brokers < 2 ? 1 : 2;
+		why = fm_topic_check(t->name, t->partitions, t->replication,
+							 opt->brokers);
+		if (why)
+			return complain(t->name, why);
+	}
+	return true;
+}
+
 /* -1: go on, else the exit code. */
 static int
 read_options(Options *opt, int argc, char **argv)
@@ -476,9 +511,8 @@ read_options(Options *opt, int argc, char **argv)
 					return complain(optarg, "brokers must be 1 to 100"), 2;
 				break;
 			case 't':
-				if (opt->n_topics == MAX_TOPICS)
-					return complain(optarg, "too many topics"), 2;
-				opt->topics[opt->n_topics++] = optarg;
+				if (!add_topic(opt, optarg))
+					return 2;
 				break;
 			case 'f':
 				opt->bootstrap_file = optarg;
@@ -506,7 +540,7 @@ read_options(Options *opt, int argc, char **argv)
 		return complain(opt->send ? "--send needs a command"
 						: argv[optind], opt->send ? NULL
 						: "not an option"), 2;
-	return -1;
+	return opt->send || finish_topics(opt) ? -1 : 2;
 }
 
 int

@@ -102,10 +102,8 @@ find_topic(FmCluster *cluster, const char *name)
 }
 
 const char *
-fm_cluster_create_topic(FmCluster *cluster, const char *name, int partitions,
-						int replication)
+fm_topic_check(const char *name, int partitions, int replication, int brokers)
 {
-	rd_kafka_resp_err_t err;
 	size_t		len = strlen(name);
 
 	if (len == 0 || len > 249 || strspn(name, "abcdefghijklmnopqrstuvwxyz"
@@ -114,8 +112,21 @@ fm_cluster_create_topic(FmCluster *cluster, const char *name, int partitions,
 		return "not a topic name";
 	if (partitions < 1 || partitions > 10000)
 		return "partitions must be 1 to 10000";
-	if (replication < 1 || replication > cluster->brokers)
+	if (replication < 1 || replication > brokers)
 		return "replication must be 1 to the number of brokers";
+	return NULL;
+}
+
+const char *
+fm_cluster_create_topic(FmCluster *cluster, const char *name, int partitions,
+						int replication)
+{
+	rd_kafka_resp_err_t err;
+	const char *why = fm_topic_check(name, partitions, replication,
+									 cluster->brokers);
+
+	if (why)
+		return why;
 	err = rd_kafka_mock_topic_create(cluster->mock, name, partitions,
 									 replication);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)

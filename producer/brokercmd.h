@@ -38,6 +38,10 @@ extern bool fm_cluster_open(FmCluster *cluster, int brokers, bool verbose,
 							char *why, size_t size);
 extern void fm_cluster_close(FmCluster *cluster);
 
+/* NULL, or what is wrong with such a topic. */
+extern const char *fm_topic_check(const char *name, int partitions,
+								  int replication, int brokers);
+
 /* Create a topic; returns NULL or what is wrong. */
 extern const char *fm_cluster_create_topic(FmCluster *cluster,
 										   const char *name, int partitions,

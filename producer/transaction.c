@@ -20,7 +20,7 @@
 #include <stdlib.h>
 
 #define STEP_MS 50				/* longest a library call may block */
-#define BACK_OFF FM_SECOND		/* after an error */
+#define BACK_OFF (FM_SECOND / 2)	/* after a fatal error */
 #define MAX_WAIT FM_SECOND		/* for a transaction to fill up */
 #define MAX_REFUSED 3			/* then a record is at fault by itself */
 
@@ -180,7 +180,7 @@ repeat(FmTransactions *txn)
 	drop_refused(txn);
 	txn->in_transaction = 0;
 	txn->stats->repeated_transactions++;
-	txn->not_before = fm_clock_mono() + BACK_OFF / 5;
+	txn->not_before = fm_clock_mono() + BACK_OFF / 2;
 	txn->state = txn->client.rk ? FM_TXN_IDLE : FM_TXN_CLOSED;
 }
 
@@ -220,7 +220,7 @@ handle_error(FmTransactions *txn, rd_kafka_error_t *error, const char *what)
 	if (again)
 	{
 		if (err != RD_KAFKA_RESP_ERR__TIMED_OUT)	/* came at once */
-			txn->not_before = fm_clock_mono() + BACK_OFF / 10;
+			txn->not_before = fm_clock_mono() + BACK_OFF / 5;
 		return;
 	}
 	if (abort && txn->state != FM_TXN_ABORT)

@@ -311,6 +311,7 @@ fm_access_grant_owner(int16 pipeline_id, const char *owner)
 	FmArgs		none = {0};
 	const char *role = quote_identifier(owner);
 
+	fm_storage_lock_shape(fm_storage_relid(pipeline_id, "reading"));
 	fm_args_run(&none, psprintf("GRANT INSERT ON _factorymon.reading_%d TO %s",
 								pipeline_id, role), SPI_OK_UTILITY);
 	fm_args_run(&none, psprintf("GRANT USAGE ON SCHEMA _factorymon TO %s",
@@ -325,13 +326,17 @@ fm_access_revoke_owner(int16 pipeline_id, const char *owner)
 	FmArgs		none = {0};
 	FmArgs		others = {0};
 	const char *role = quote_identifier(owner);
+	Oid			reading = fm_storage_relid(pipeline_id, "reading");
 
 	if (!OidIsValid(get_role_oid(owner, true)))
 		return;
-	if (OidIsValid(fm_storage_relid(pipeline_id, "reading")))
+	if (OidIsValid(reading))
+	{
+		fm_storage_lock_shape(reading);
 		fm_args_run(&none, psprintf("REVOKE INSERT ON _factorymon.reading_%d"
 									" FROM %s", pipeline_id, role),
 					SPI_OK_UTILITY);
+	}
 	fm_args_int2(&others, pipeline_id);
 	fm_args_text(&others, owner);
 	if (fm_args_run(&others, "SELECT 1 FROM _factorymon.pipeline"

@@ -24,6 +24,9 @@
 
 #include "client.h"
 
+/* Longest topic name Kafka allows. */
+#define MAX_TOPIC_NAME 249
+
 static pthread_mutex_t live_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t live_cond;
 static pthread_once_t live_once = PTHREAD_ONCE_INIT;
@@ -69,6 +72,21 @@ fm_client_format(char *buf, size_t len, const char *format,...)
 	va_start(args, format);
 	vsnprintf(buf, len, format, args);
 	va_end(args);
+}
+
+/* A name that the library would take for a pattern must not get through. */
+bool
+fm_client_check_topic(const char *topic, char *error, size_t errlen)
+{
+	size_t		len = topic == NULL ? 0 : strlen(topic);
+
+	if (len > 0 && len <= MAX_TOPIC_NAME &&
+		strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			   "0123456789._-") == len)
+		return true;
+	fm_client_format(error, errlen, "\"%.249s\" is not the name of a topic",
+					 topic == NULL ? "" : topic);
+	return false;
 }
 
 rd_kafka_t *
@@ -139,6 +157,8 @@ fm_client_code(rd_kafka_resp_err_t err)
 		case RD_KAFKA_RESP_ERR__RESOLVE:
 		case RD_KAFKA_RESP_ERR__SSL:
 		case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
+		case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+		case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
 			return FM_KAFKA_TRANSPORT;
 		case RD_KAFKA_RESP_ERR__AUTHENTICATION:
 		case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:

@@ -61,6 +61,10 @@ extern void fm_client_wake(rd_kafka_t *rk, const char *username,
 extern const char *fm_client_property(const FmConsumerConfig *config,
 									  const char *name);
 
+/* Is it a name that Kafka allows?  If not, false and a text. */
+extern bool fm_client_check_topic(const char *topic,
+								  char *error, size_t errlen);
+
 /* Why a version of the library cannot be used; NULL: it can. */
 extern const char *fm_client_version_refusal(int version);
 

@@ -28,6 +28,11 @@
  * former also stops whatever is being fetched from that partition, old or
  * new, so it must always be answered by assigning again.
  *
+ * Stopping a fetch takes the library a moment, and it must not be told to
+ * stop twice: if an assignment reaches it while stops of the one before are
+ * still under way, an assertion in it aborts the process.  Hence an
+ * assignment returns only when its stops are done; see finish_stops().
+ *
  * Commits are copies for tools that show lag, nothing more, but the library
  * takes them seriously: until one is answered it neither carries out an
  * assignment nor ends, and one that finds no coordinator waits for it as long
@@ -55,9 +60,6 @@
 	(RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | \
 	 RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | \
 	 RD_KAFKA_EVENT_LOG)
-
-/* Longest topic name Kafka allows. */
-#define MAX_TOPIC_NAME 249
 
 /* How long no commit is started after a broken connection, in ms. */
 #define COMMIT_HOLD_MS			5000
@@ -99,21 +101,6 @@ struct FmConsumer
 /* ----------------------------------------------------------------------
  * Opening
  * ------------------------------------------------------------------- */
-
-/* A name that the library would take for a pattern must not get through. */
-static bool
-check_topic(const char *topic, char *error, size_t errlen)
-{
-	size_t		len = topic == NULL ? 0 : strlen(topic);
-
-	if (len > 0 && len <= MAX_TOPIC_NAME &&
-		strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			   "0123456789._-") == len)
-		return true;
-	fm_client_format(error, errlen, "\"%.249s\" is not the name of a topic",
-					 topic == NULL ? "" : topic);
-	return false;
-}
 
 /* Free what is ours; the client itself has been given up before. */
 static void
@@ -195,7 +182,7 @@ fm_consumer_open(const FmConsumerConfig *config, char *error, size_t errlen)
 	FmConsumer *consumer;
 	rd_kafka_resp_err_t err;
 
-	if (!check_topic(config->topic, error, errlen))
+	if (!fm_client_check_topic(config->topic, error, errlen))
 		return NULL;
 	if (config->group == NULL || config->group[0] == '\0')
 	{
@@ -665,6 +652,26 @@ make_assignment(const FmConsumer *consumer,
 	return list;
 }
 
+/*
+ * Wait until every fetch that an assignment has stopped really is.  All the
+ * work is done by one thread of the library from one queue, in order: the
+ * assignment put the stops into it, and each stop puts there the note that it
+ * is done, which is what must not be missing when the next assignment comes.
+ * So the first question, which goes through the same queue, is answered
+ * behind the stops, and the second one behind the notes.
+ */
+static void
+finish_stops(FmConsumer *consumer)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		rd_kafka_topic_partition_list_t *list = NULL;
+
+		if (rd_kafka_assignment(consumer->rk, &list) == 0 && list != NULL)
+			rd_kafka_topic_partition_list_destroy(list);
+	}
+}
+
 FmKafkaCode
 fm_consumer_assign(FmConsumer *consumer, const FmPartitionOffset *partitions,
 				   int npartitions, bool after_revoke,
@@ -694,6 +701,7 @@ fm_consumer_assign(FmConsumer *consumer, const FmPartitionOffset *partitions,
 	}
 	/* no list at all is what answers a revocation, an empty one does not */
 	err = rd_kafka_assign(consumer->rk, list);
+	finish_stops(consumer);
 	if (list != NULL)
 		rd_kafka_topic_partition_list_destroy(list);
 	if (err)

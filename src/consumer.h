@@ -96,7 +96,7 @@ typedef enum FmKafkaCode
 	FM_KAFKA_OFFSET_OUT_OF_RANGE,	/* auto.offset.reset=error fired */
 	FM_KAFKA_BAD_DATA,			/* a record that cannot be read */
 	FM_KAFKA_ALL_BROKERS_DOWN,
-	FM_KAFKA_TRANSPORT,
+	FM_KAFKA_TRANSPORT,			/* no connection, or no leader, at the moment */
 	FM_KAFKA_AUTHENTICATION,
 	FM_KAFKA_AUTHORIZATION,
 	FM_KAFKA_MAX_POLL_EXCEEDED,
@@ -286,6 +286,7 @@ typedef struct FmProbeAnswer
 	int			nbrokers;		/* METADATA */
 	bool		compacted;		/* METADATA and READ: cleanup.policy of topic
 								 * includes compact (false if not known) */
+	bool		policy_known;	/* METADATA and READ: compacted is known */
 	FmProbeItem *items;
 	int			nitems;
 } FmProbeAnswer;

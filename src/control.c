@@ -670,8 +670,8 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	SPI_connect();
 	fm_access_lock();
 	lock_positions(pipeline->id);
-	fm_access_revoke_owner(pipeline->id, pipeline->owner);
 	fm_pipeline_drop_storage(pipeline->id);
+	fm_access_revoke_owner(pipeline->id, pipeline->owner);
 	fm_args_int2(&args, pipeline->id);
 	fm_args_run(&args, "DELETE FROM _factorymon.pipeline"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);

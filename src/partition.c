@@ -145,6 +145,12 @@ fm_storage_lock(int16 pipeline_id, const char *kind, LOCKMODE mode)
 	return RangeVarGetRelid(table, mode, true);
 }
 
+void
+fm_storage_lock_shape(Oid relid)
+{
+	LockDatabaseObject(RelationRelationId, relid, 0, ExclusiveLock);
+}
+
 int64
 fm_partition_width(const char *kind, int64 partition_interval)
 {
@@ -476,7 +482,7 @@ find_or_create(Oid parent, int16 pipeline_id, const StorageKind *kind,
 
 	if (!survey.exists)
 	{
-		LockDatabaseObject(RelationRelationId, parent, 0, ExclusiveLock);
+		fm_storage_lock_shape(parent);
 		survey = survey_partitions(parent, ts);
 	}
 	from = survey.from;

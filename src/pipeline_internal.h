@@ -181,6 +181,12 @@ extern Oid	fm_storage_relid(int16 pipeline_id, const char *kind);
 extern Oid	fm_storage_lock(int16 pipeline_id, const char *kind,
 							LOCKMODE mode);
 
+/*
+ * Take turns with all who attach partitions to a table, or whose GRANT would
+ * meet the same row of pg_class, until the transaction ends.
+ */
+extern void fm_storage_lock_shape(Oid relid);
+
 /* Width of the time partitions of a kind. */
 extern int64 fm_partition_width(const char *kind, int64 partition_interval);
 

@@ -163,8 +163,8 @@ make_client(FmProbeCore *core, const FmConsumerConfig *config,
 	describe_login(core, config);
 	if (core->topic_name == NULL || core->topic != NULL)
 		return true;
-	fm_client_format(error, errlen, "\"%.249s\" is not the name of a topic",
-					 core->topic_name);
+	fm_client_format(error, errlen, "%s",
+					 rd_kafka_err2str(rd_kafka_last_error()));
 	return false;
 }
 
@@ -276,6 +276,12 @@ fm_probe_open(const FmConsumerConfig *config, char *error, size_t errlen)
 	fm_client_format(error, errlen, "out of memory or file descriptors");
 	if (probe == NULL)
 		return NULL;
+	if (config->topic != NULL &&
+		!fm_client_check_topic(config->topic, error, errlen))
+	{
+		free(probe);
+		return NULL;
+	}
 	if (fm_client_pipe(probe->fds) != 0)
 		probe->fds[0] = -1;
 	else if (copy_config(probe, config))

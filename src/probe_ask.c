@@ -29,6 +29,9 @@
 /* Longest wait for what an answer can do without, in ms. */
 #define OPTIONAL_MS		3000
 
+/* How long the cluster may take to name its controller, in ms. */
+#define CONTROLLER_MS	200
+
 /* No broker has answered for so long, and all are down: do not go on. */
 #define ALL_DOWN_MS		2000
 
@@ -97,6 +100,11 @@ collect_errors(FmProbeCore *core)
 	}
 }
 
+/*
+ * Brokers answer: what went wrong before does not matter any more.  Only
+ * then, because the library neither repeats that all are down nor, for half a
+ * minute, why.
+ */
 static void
 forget_errors(FmProbeCore *core)
 {
@@ -140,7 +148,10 @@ fetch_metadata(FmProbeCore *core, const struct rd_kafka_metadata **metadata)
 		err = rd_kafka_metadata(core->rk, core->topic == NULL, core->topic,
 								metadata, time_slice(core, wait));
 		if (!err)
+		{
+			forget_errors(core);
 			return err;
+		}
 		collect_errors(core);
 		if (core->last_code == FM_KAFKA_AUTHENTICATION ||
 			(core->all_down && fm_client_now() - begin > ALL_DOWN_MS) ||
@@ -257,46 +268,6 @@ result_compacted(const rd_kafka_DescribeConfigs_result_t *result, bool *known)
 	return false;
 }
 
-/*
- * Learn cleanup.policy.  What a user without the right to see it may not
- * know, we do not know: that is no error.
- */
-static void
-learn_policy(FmProbeCore *core, bool anew)
-{
-	int			wait = time_slice(core, OPTIONAL_MS);
-	rd_kafka_queue_t *queue;
-	rd_kafka_event_t *rkev;
-
-	if (core->topic_name == NULL)
-		return;
-	if (anew || core->policy_at == 0 ||
-		fm_client_now() - core->policy_at > POLICY_AGE_MS)
-	{
-		queue = rd_kafka_queue_new(core->rk);
-		describe_configs(core, RD_KAFKA_RESOURCE_TOPIC, core->topic_name,
-						 NULL, wait, queue);
-		rkev = rd_kafka_queue_poll(queue, wait);
-		if (rkev != NULL && !rd_kafka_event_error(rkev))
-		{
-			bool		known;
-			bool		compacted;
-
-			compacted = result_compacted(
-				rd_kafka_event_DescribeConfigs_result(rkev), &known);
-			if (known)
-			{
-				core->compacted = compacted;
-				core->policy_at = fm_client_now();
-			}
-		}
-		if (rkev != NULL)
-			rd_kafka_event_destroy(rkev);
-		rd_kafka_queue_destroy(queue);
-	}
-	core->answer.compacted = core->compacted;
-}
-
 /* True if a result of a request to one broker proves that it answered. */
 static bool
 broker_answered(rd_kafka_event_t *rkev)
@@ -311,6 +282,51 @@ broker_answered(rd_kafka_event_t *rkev)
 		default:
 			return true;		/* if only to say that we may not ask */
 	}
+}
+
+/* Ask for the topic's configuration; true if the question was answered. */
+static bool
+ask_policy(FmProbeCore *core)
+{
+	int			wait = time_slice(core, OPTIONAL_MS);
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *rkev;
+	bool		answered = false;
+
+	/* the library would wait for a controller until the end of its time */
+	if (rd_kafka_controllerid(core->rk, time_slice(core, CONTROLLER_MS)) < 0)
+		return true;
+	queue = rd_kafka_queue_new(core->rk);
+	describe_configs(core, RD_KAFKA_RESOURCE_TOPIC, core->topic_name, NULL,
+					 wait, queue);
+	rkev = rd_kafka_queue_poll(queue, wait);
+	if (rkev != NULL)
+	{
+		answered = broker_answered(rkev);
+		if (!rd_kafka_event_error(rkev))
+			core->compacted = result_compacted(
+				rd_kafka_event_DescribeConfigs_result(rkev),
+				&core->policy_known);
+		rd_kafka_event_destroy(rkev);
+	}
+	rd_kafka_queue_destroy(queue);
+	return answered;
+}
+
+/*
+ * Learn cleanup.policy.  What a user without the right to see it may not
+ * know, we do not know: that is no error.
+ */
+static void
+learn_policy(FmProbeCore *core, bool anew)
+{
+	if (anew || core->policy_at == 0 ||
+		fm_client_now() - core->policy_at > POLICY_AGE_MS)
+	{
+		core->policy_at = ask_policy(core) ? fm_client_now() : 0;
+	}
+	core->answer.compacted = core->policy_known && core->compacted;
+	core->answer.policy_known = core->policy_known;
 }
 
 /*
@@ -415,6 +431,8 @@ query_offsets(FmProbeCore *core, rd_kafka_topic_partition_list_t *list,
 	err = rd_kafka_offsets_for_times(core->rk, list, timeout_ms);
 	if (err)
 		collect_errors(core);
+	else
+		forget_errors(core);
 	return err;
 }
 
@@ -437,8 +455,8 @@ set_watermark(FmProbeItem *items, int nitems,
 	}
 }
 
-/* Both watermarks of the partitions in the list; false if either failed. */
-static bool
+/* Both watermarks of the partitions in the list. */
+static void
 query_watermarks(FmProbeCore *core, rd_kafka_topic_partition_list_t *list,
 				 FmProbeItem *items, int nitems, int timeout_ms)
 {
@@ -455,21 +473,58 @@ query_watermarks(FmProbeCore *core, rd_kafka_topic_partition_list_t *list,
 			set_watermark(items, nitems, &list->elems[i], round == 1);
 		}
 		if (err)
-			return false;
+			return;
 	}
-	return true;
 }
 
-/* Every partition that is asked for, once. */
+/*
+ * Which partitions there are and have a leader; the others are answered.
+ * The library would look for them until the end of its time.  False: the
+ * question has failed as a whole.
+ */
+static bool
+sort_out(FmProbeCore *core, FmProbeItem *items, int nitems)
+{
+	const struct rd_kafka_metadata *metadata;
+	const struct rd_kafka_metadata_topic *topic;
+	rd_kafka_resp_err_t err = fetch_metadata(core, &metadata);
+
+	if (err)
+	{
+		answer_error(core, err);
+		return false;
+	}
+	topic = &metadata->topics[0];
+	err = metadata->topic_cnt == 1 ? topic->err :
+		RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	if (err)
+		answer_error(core, err);
+	for (int i = 0; i < nitems && !err; i++)
+	{
+		items[i].code = FM_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+		for (int j = 0; j < topic->partition_cnt; j++)
+		{
+			if (topic->partitions[j].id == items[i].partition)
+				items[i].code = topic->partitions[j].leader < 0 ?
+					FM_KAFKA_TRANSPORT : FM_KAFKA_OK;
+		}
+	}
+	rd_kafka_metadata_destroy(metadata);
+	return !err;
+}
+
+/* Those of the partitions asked for that are answered so, once. */
 static rd_kafka_topic_partition_list_t *
-list_partitions(FmProbeCore *core, const FmProbeItem *items, int nitems)
+list_partitions(FmProbeCore *core, const FmProbeItem *items, int nitems,
+				FmKafkaCode code)
 {
 	rd_kafka_topic_partition_list_t *list;
 
 	list = rd_kafka_topic_partition_list_new(nitems);
 	for (int i = 0; i < nitems; i++)
 	{
-		if (rd_kafka_topic_partition_list_find(list, core->topic_name,
+		if (items[i].code == code &&
+			rd_kafka_topic_partition_list_find(list, core->topic_name,
 											   items[i].partition) == NULL)
 			rd_kafka_topic_partition_list_add(list, core->topic_name,
 											  items[i].partition);
@@ -479,35 +534,38 @@ list_partitions(FmProbeCore *core, const FmProbeItem *items, int nitems)
 
 /*
  * Low and high of every item: all at once, or else one by one, again and
- * again until the time is up.
+ * again until the time is up.  False: the question has failed as a whole.
  */
-static void
+static bool
 ask_watermarks(FmProbeCore *core, FmProbeItem *items, int nitems)
 {
 	rd_kafka_topic_partition_list_t *list;
-	bool		failed;
+	bool		again;
 
-	list = list_partitions(core, items, nitems);
-	failed = !query_watermarks(core, list, items, nitems,
-							   time_slice(core, OPTIONAL_MS));
+	if (!sort_out(core, items, nitems))
+		return false;
+	list = list_partitions(core, items, nitems, FM_KAFKA_OK);
+	if (list->cnt > 0)
+		query_watermarks(core, list, items, nitems,
+						 time_slice(core, OPTIONAL_MS));
 	rd_kafka_topic_partition_list_destroy(list);
 
-	while (failed && !fm_probe_stopped(core) &&
-		   core->last_code != FM_KAFKA_AUTHENTICATION)
+	do
 	{
-		failed = false;
+		again = false;
 		for (int i = 0; i < nitems && !fm_probe_stopped(core); i++)
 		{
 			if (!worth_retrying(items[i].code))
 				continue;
-			list = list_partitions(core, &items[i], 1);
-			if (!query_watermarks(core, list, items, nitems,
-								  time_slice(core, 1000)) &&
-				worth_retrying(items[i].code))
-				failed = true;
+			list = list_partitions(core, &items[i], 1, items[i].code);
+			query_watermarks(core, list, items, nitems,
+							 time_slice(core, 1000));
 			rd_kafka_topic_partition_list_destroy(list);
+			again = again || worth_retrying(items[i].code);
 		}
-	}
+	} while (again && !fm_probe_stopped(core) &&
+			 core->last_code != FM_KAFKA_AUTHENTICATION);
+	return true;
 }
 
 /* If nothing at all is known, the question has failed as a whole. */
@@ -540,7 +598,7 @@ ask_time(FmProbeCore *core, FmProbeItem *item)
 		rd_kafka_topic_partition_list_t *list;
 		rd_kafka_resp_err_t err;
 
-		list = list_partitions(core, item, 1);
+		list = list_partitions(core, item, 1, FM_KAFKA_OK);
 		err = query_offsets(core, list, time, time_slice(core, OPTIONAL_MS));
 		if (!err)
 			err = list->elems[0].err;
@@ -562,7 +620,8 @@ answer_times(FmProbeCore *core)
 {
 	FmProbeAnswer *answer = &core->answer;
 
-	ask_watermarks(core, answer->items, answer->nitems);
+	if (!ask_watermarks(core, answer->items, answer->nitems))
+		return;
 	for (int i = 0; i < answer->nitems; i++)
 		ask_time(core, &answer->items[i]);
 	judge_items(core);
@@ -686,7 +745,8 @@ answer_read(FmProbeCore *core)
 	bool	   *done = calloc(answer->nitems + 1, sizeof(*done));
 	int			left = answer->nitems;
 
-	ask_watermarks(core, answer->items, answer->nitems);
+	if (!ask_watermarks(core, answer->items, answer->nitems))
+		left = 0;
 	while (rounds != NULL && done != NULL && left > 0)
 	{
 		rd_kafka_queue_t *queue = rd_kafka_queue_new(core->rk);
@@ -712,7 +772,8 @@ answer_read(FmProbeCore *core)
 	}
 	free(rounds);
 	free(done);
-	judge_items(core);
+	if (answer->code == FM_KAFKA_OK)
+		judge_items(core);
 	if (answer->code == FM_KAFKA_OK)
 		learn_policy(core, false);
 }
@@ -722,7 +783,7 @@ fm_probe_answer_question(FmProbeCore *core)
 {
 	FmProbeAnswer *answer = &core->answer;
 
-	forget_errors(core);
+	collect_errors(core);
 	if (core->kind != FM_PROBE_METADATA && core->topic == NULL)
 	{
 		answer->code = FM_KAFKA_OTHER;
@@ -736,8 +797,8 @@ fm_probe_answer_question(FmProbeCore *core)
 			answer_metadata(core);
 			break;
 		case FM_PROBE_WATERMARKS:
-			ask_watermarks(core, answer->items, answer->nitems);
-			judge_items(core);
+			if (ask_watermarks(core, answer->items, answer->nitems))
+				judge_items(core);
 			break;
 		case FM_PROBE_OFFSETS_FOR_TIME:
 			answer_times(core);

@@ -57,11 +57,12 @@ typedef struct FmProbeCore
 	rd_kafka_queue_t *main_queue;	/* errors and logs */
 	char	   *topic_name;		/* NULL: all topics */
 	rd_kafka_topic_t *topic;
-	int64_t		policy_at;		/* when compacted was learnt; 0: never */
+	int64_t		policy_at;		/* when it was asked for; 0: never */
+	bool		policy_known;
 	bool		compacted;
 	char		login[320];		/* how we log in, in words */
 
-	/* what went wrong lately, for the text of an answer */
+	/* what has gone wrong since something went right, for texts */
 	FmKafkaCode last_code;
 	char		last_error[FM_KAFKA_ERROR_LEN];
 	bool		all_down;		/* every broker known was down */

@@ -399,8 +399,8 @@ take_timestamp(Message *message, FmSlice text)
 
 	if (what != NULL)
 		return fm_reject(message->result, FM_REJECT_INVALID_TIMESTAMP,
-						 "Member \"timestamp\" is no RFC 3339 timestamp: "
-						 "%s: %.*s", what,
+						 "Member \"timestamp\" must be an RFC 3339 timestamp, "
+						 "but %s: %.*s.", what,
 						 fm_utf8_clip(written.data, written.len, SHOWN_VALUE),
 						 written.data);
 	if (reading->ts_digits == FM_TS_TEXT)

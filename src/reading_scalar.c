@@ -148,7 +148,7 @@ fm_decimal_fault(const FmDecimal *decimal)
 		decimal->exponent > DBL_MAX_10_EXP ||
 		(decimal->exponent == DBL_MAX_10_EXP &&
 		 isinf(fm_decimal_to_double(decimal))))
-		return "is too large";
+		return "is out of range";
 	return NULL;
 }
 

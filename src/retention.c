@@ -36,6 +36,7 @@
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "ledger.h"
@@ -250,7 +251,9 @@ drop_oldest_in_transaction(int16 pipeline_id, const char *kind,
 		CommitTransactionCommand();
 
 		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
 		dropped = drop_oldest_as_owner(pipeline_id, kind, cutoff);
+		PopActiveSnapshot();
 		(void) EndTransactionBlock(false);
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(caller);

@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * verify.h
- *	  What the two halves of verify_delivery() share: verify.c knows the
- *	  ledger and reports, verify_rows.c reads the rows.
+ *	  What the parts of verify_delivery() share: verify.c knows the ledger
+ *	  and reports, verify_rows.c reads the rows and sums them up,
+ *	  verify_examine.c looks closer where sums differ.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -14,31 +15,16 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
-#include "lib/bloomfilter.h"
+#include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "tcop/dest.h"
 
 #include "ledger.h"
+#include "offset_set.h"
 #include "pipeline.h"
 
 /* At most so many rows of one kind of problem are reported per stream. */
 #define FM_VERIFY_MAX_ROWS 1000
-
-/* Offsets [from, to), and how many rows have them. */
-typedef struct FmOffsetRange
-{
-	int64		from;
-	int64		to;
-	int64		rows;
-} FmOffsetRange;
-
-/* A set of offsets in bounded memory; see verify_rows.c. */
-typedef struct FmOffsetSet
-{
-	FmOffsetRange *ranges;
-	int			n;
-	int			allocated;
-	int64		dropped;		/* rows beyond what fits */
-} FmOffsetSet;
 
 /* A row of the ledger that covers offsets, or the open extent. */
 typedef struct FmVerifyExtent
@@ -86,8 +72,6 @@ typedef struct FmVerify
 	FmVerifyStream *last_stream;	/* of the row before */
 	FmVerifyStream unknown;		/* rows of no stream of this pipeline */
 	int64		booked_rejects; /* what the ledger promises */
-	bloom_filter *rejects;		/* (stream, offset) of every reject */
-	bool		any_reject;
 } FmVerify;
 
 /* One problem found.  FM_NO_COUNT stands for NULL. */
@@ -104,7 +88,7 @@ extern FmVerifyExtent *fm_verify_find_extent(FmVerifyStream *stream,
 /*
  * First pass: count and sum up the rows of every extent, collect those
  * outside, and mark as doubtful the extents with an offset that is both
- * stored and rejected (and now and then one without).
+ * stored and rejected.
  */
 extern void fm_verify_scan(FmVerify *verify);
 
@@ -114,7 +98,22 @@ extern void fm_verify_scan(FmVerify *verify);
  */
 extern void fm_verify_examine(FmVerify *verify);
 
-/* Sort and join ranges that touch. */
-extern void fm_offset_set_normalize(FmOffsetSet *set);
+/* What a pass over rows hands to the function that looks at them. */
+typedef struct FmRowReceiver
+{
+	DestReceiver pub;
+	FmVerify   *verify;
+	void		(*look) (struct FmRowReceiver *self, FmVerifyStream *stream,
+						 int64 kafka_offset, int reading_index);
+	void	   *sort;			/* second pass only */
+	TupleTableSlot *slot;
+} FmRowReceiver;
+
+/*
+ * Show every reading, or every reject (with index -1), of the pipeline to
+ * receiver->look, in verify->context.
+ */
+extern void fm_verify_read_readings(FmRowReceiver *receiver);
+extern void fm_verify_read_rejects(FmRowReceiver *receiver);
 
 #endif							/* FM_VERIFY_H */

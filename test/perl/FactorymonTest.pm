@@ -459,7 +459,7 @@ sub create_server
 	my %options =
 	  ('bootstrap.servers' => _bootstrap($kafka), %{ $opt{options} || {} });
 	my $list = join ', ',
-	  map { "\"$_\" " . _literal($options{$_}) } sort keys %options;
+	  map { "\"$_\" " . _string($options{$_}) } sort keys %options;
 
 	sql($node,
 		"CREATE SERVER \"$name\" FOREIGN DATA WRAPPER kafka OPTIONS ($list)");
@@ -491,6 +491,13 @@ sub _literal
 	return 'NULL' unless defined $value;
 	return $$value if ref $value eq 'SCALAR';
 	return $value if $value =~ /^-?\d+(\.\d+)?$/;
+	return _string($value);
+}
+
+sub _string
+{
+	my ($value) = @_;
+
 	$value =~ s/'/''/g;
 	$value =~ s/\\/\\\\/g and return "E'$value'";
 	return "'$value'";

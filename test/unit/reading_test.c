@@ -411,15 +411,15 @@ test_details(void)
 		"at byte offset 1."},
 		{"[012]",
 		"A number continues after a leading zero at byte offset 2."},
-		{"[1e999]", "The number at byte offset 1 is too large."},
+		{"[1e999]", "The number at byte offset 1 is out of range."},
 		{"[\"\xFF\"]", "A string contains invalid UTF-8 at byte offset 2."},
 		{"17", "The message must be an object, not a number."},
 		{"{}", "Member \"timestamp\" is missing."},
 		{"{\"timestamp\":null}",
 		"Member \"timestamp\" must be a string, not null."},
 		{"{\"sensor_id\":1,\"timestamp\":\"2025-02-29T00:00:00Z\"}",
-			"Member \"timestamp\" is no RFC 3339 timestamp: there is no "
-		"such day: \"2025-02-29T00:00:00Z\""}
+			"Member \"timestamp\" must be an RFC 3339 timestamp, but there is "
+		"no such day: \"2025-02-29T00:00:00Z\"."}
 	};
 	size_t		i;
 
@@ -867,7 +867,7 @@ test_timestamp_range(void)
 		struct tm	tm;
 		time_t		seconds = (time_t) ((ts - first) / 1000000 -
 										INT64_C(62135596800));
-		char		date[16];
+		char		date[40];
 
 		gmtime_r(&seconds, &tm);
 		snprintf(date, sizeof(date), "%04d-%02d-%02d", tm.tm_year + 1900,

@@ -34,6 +34,9 @@
 
 PG_FUNCTION_INFO_V1(fold_crash);
 
+/* Sensors are numbered from here, far from those of the sequence. */
+#define FIRST_SENSOR	1000000
+
 #define MAX_MESSAGES	40
 #define MAX_ROWS		(MAX_MESSAGES * 3)
 
@@ -151,8 +154,8 @@ choose_row(TestRun *run, TestMessage *message)
 	row->stream_id = run->stream.stream_id;
 	row->kafka_offset = message->offset;
 	row->reading_index = message->nrows++;
-	run->sensors[n].sensor_id = sensor + 1;
-	run->sensors[n].sensor_version_id = 10 * (sensor + 1) + below(run, 3);
+	run->sensors[n].sensor_id = FIRST_SENSOR + sensor;
+	run->sensors[n].sensor_version_id = 10 * sensor + below(run, 3);
 	run->sensors[n].limits = run->limits;
 }
 

@@ -2,7 +2,7 @@
 LOAD 'factorymon';
 SELECT test.make_pipeline(2::smallint);
 INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)
-	SELECT n, 2, 'sensor ' || n FROM generate_series(1, 3000) AS n;
+	SELECT n, 2, 'sensor ' || n FROM generate_series(1000000, 1003000) AS n;
 
 SELECT test.fold_crash(1, 400, 2, 2::smallint, 5);
 
@@ -81,10 +81,10 @@ BEGIN ATOMIC
 	SELECT test.fold_crash(seed, 150, seed, 2::smallint, sensors);
 END;
 SELECT bool_and(test.crash_again(seed, 3))
-	FROM generate_series(11, 20) AS seed;
+	FROM generate_series(11, 16) AS seed;
 -- sensors of several chunks
 SELECT bool_and(test.crash_again(seed, 2000))
-	FROM generate_series(21, 24) AS seed;
+	FROM generate_series(21, 22) AS seed;
 
 -- damage and versions are told apart
 SELECT count(*) > 0 AS any FROM _factorymon.fold_chunk WHERE stream_id = 2;
@@ -103,4 +103,3 @@ UPDATE _factorymon.fold_chunk SET chunk = chunk + 1 WHERE stream_id = 2;
 SELECT test.fold_open(2, 2::smallint, 0, 0, 'infinity', '-infinity');
 ROLLBACK;
 SELECT * FROM _factorymon.fold_sensors('\x00');
-SELECT * FROM _factorymon.fold_sensors(set_byte(test.fold_sensor(0), 30, 0));
