@@ -1,0 +1,101 @@
+
+# Faults while messages flow, on the embedded broker: workers terminated and
+# killed, the server stopped hard, brokers cut off, pause and resume.  At the
+# end everything is stored once.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use FactorymonTest;
+use FactorymonCheck;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $broker = start_broker(topics => ['sensor-data:3']);
+my $node = new_node(conf => "factorymon.restart_delay_min = '200ms'\n");
+my $truth = PostgreSQL::Test::Utils::tempdir() . '/truth';
+my $stored = 'SELECT sum(messages + rejected + other) '
+  . 'FROM factorymon.message_counters';
+
+create_pipeline($node, $broker, workers => 2, options => quick_options());
+ok(running($node), 'every partition runs');
+
+# Slow enough for the embedded broker's 5 MiB a partition.
+my $producer = start_producer(
+	kafka => $broker, sensors => 40, rate => 300, malformed => 0.02,
+	heartbeat => 1, seed => 21, truth => $truth);
+
+# More is stored than before the fault: the pipeline goes on.
+sub goes_on
+{
+	my ($what) = @_;
+	my $before = sql($node, $stored);
+
+	ok(poll_until($node, $stored, sub { $_[0] ne '' && $_[0] > $before + 100 }),
+		"$what: the pipeline goes on");
+	return;
+}
+
+goes_on('at first');
+
+my ($victim) = worker_pids($node);
+my $log = -s $node->logfile;
+sql($node, "SELECT pg_terminate_backend($victim)");
+ok(poll_until($node, <<"QUERY", 't'), 'a terminated worker is replaced');
+SELECT count(*) = 2 AND bool_and(pid <> $victim) FROM factorymon.worker_status()
+WHERE state = 'running'
+QUERY
+goes_on('a worker was terminated');
+unlike(slurp_file($node->logfile, $log), qr/reinitializing/,
+	'the server was not restarted for it');
+
+($victim) = worker_pids($node);
+kill 'KILL', $victim;
+ok(wait_for_log($node, qr/all server processes terminated; reinitializing/,
+		$log), 'a killed worker costs a crash restart');
+ok(poll_until($node, 'SELECT 1', 1), 'the server comes back');
+goes_on('a worker was killed');
+
+$node->stop('immediate');
+$node->start;
+goes_on('the server was stopped immediately');
+
+$broker->command('broker', 'down', 'all');
+ok(wait_for_log($node, qr/worker LOG:  pipeline "sensor-data": /, $log),
+	'a broker outage is logged');
+is(sql($node, 'SELECT 1'), 1, 'and does not touch the server');
+$broker->command('broker', 'up', 'all');
+goes_on('all brokers were down');
+
+sql($node, "SELECT factorymon.pause('sensor-data', reason => 'to test')");
+ok(poll_until($node, <<'QUERY', 't'), 'a paused pipeline stands still');
+SELECT count(*) = 3 AND bool_and(state = 'paused')
+FROM factorymon.partition_status()
+QUERY
+my $paused_at = sql($node, $stored);
+ok(poll_until($node, <<'QUERY', 't'), 'while its lag grows and is seen');
+SELECT sum(lag_messages) > 200 FROM factorymon.partition_status()
+QUERY
+is(sql($node, $stored), $paused_at, 'and nothing is stored');
+sql($node, "SELECT factorymon.resume('sensor-data')");
+goes_on('after resume');
+
+sql($node, "SELECT factorymon.pause('sensor-data', 1)");
+ok(poll_until($node, <<'QUERY', 'running paused running'), 'one partition alone can be paused');
+SELECT string_agg(state, ' ' ORDER BY kafka_partition)
+FROM factorymon.partition_status()
+QUERY
+goes_on('one partition paused');
+sql($node, "SELECT factorymon.resume('sensor-data', 1)");
+
+my $run = $producer->stop;
+is($run->{rc}, 0, 'the producer delivered everything');
+my $total = () = lines_of($truth);
+ok(caught_up($node, $total), 'every message is accounted for');
+ok(lag_is_zero($node), 'lag reaches zero');
+is_exact($node, [$truth]);
+
+$node->stop;
+done_testing();
