@@ -6,7 +6,6 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 EXTENSION = factorymon
 DATA = $(wildcard sql/factorymon--*.sql)
 PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
-EXTRA_CLEAN = $(patsubst %.c,%.bc,$(wildcard src/*.c))
 
 # Tests of the SQL surface; `make installcheck` runs them against a running
 # server, with or without shared_preload_libraries: what needs background
@@ -19,6 +18,9 @@ REGRESS_OPTS = --inputdir=test --encoding=UTF8
 PG_CPPFLAGS = $(shell pkg-config --cflags rdkafka json-c)
 PG_CFLAGS = -Wshadow=compatible-local
 SHLIB_LINK = $(shell pkg-config --libs rdkafka json-c) -lpthread
+
+# No bitcode for JIT: it would double the build and inline nothing that matters.
+override with_llvm = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -89,9 +89,10 @@ forget(FmTransactions *txn, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		free(txn->records[i].block);
-	memmove(txn->records, txn->records + count,
-			(txn->n - count) * sizeof(FmTxnRecord));
 	txn->n -= count;
+	if (txn->n > 0)
+		memmove(txn->records, txn->records + count,
+				txn->n * sizeof(FmTxnRecord));
 	txn->in_transaction = 0;
 	txn->decided = false;
 	txn->oldest = fm_clock_mono();

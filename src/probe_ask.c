@@ -29,9 +29,6 @@
 /* Longest wait for what an answer can do without, in ms. */
 #define OPTIONAL_MS		3000
 
-/* How long the cluster may take to name its controller, in ms. */
-#define CONTROLLER_MS	200
-
 /* No broker has answered for so long, and all are down: do not go on. */
 #define ALL_DOWN_MS		2000
 
@@ -149,6 +146,9 @@ fetch_metadata(FmProbeCore *core, const struct rd_kafka_metadata **metadata)
 								metadata, time_slice(core, wait));
 		if (!err)
 		{
+			core->answering = (*metadata)->orig_broker_id;
+			if (core->answering < 0 && (*metadata)->broker_cnt > 0)
+				core->answering = (*metadata)->brokers[0].id;
 			forget_errors(core);
 			return err;
 		}
@@ -222,11 +222,14 @@ keep_topics(FmProbeCore *core, const struct rd_kafka_metadata *metadata)
 			  compare_topics);
 }
 
-/* Start one DescribeConfigs request; the result comes to the queue. */
+/*
+ * Start one DescribeConfigs request; the result comes to the queue.  Without
+ * a broker to ask, the library would go to the controller and wait for it.
+ */
 static void
 describe_configs(FmProbeCore *core, rd_kafka_ResourceType_t type,
-				 const char *name, void *opaque, int timeout_ms,
-				 rd_kafka_queue_t *queue)
+				 const char *name, int32_t broker, void *opaque,
+				 int timeout_ms, rd_kafka_queue_t *queue)
 {
 	rd_kafka_ConfigResource_t *resource;
 	rd_kafka_AdminOptions_t *options;
@@ -236,6 +239,8 @@ describe_configs(FmProbeCore *core, rd_kafka_ResourceType_t type,
 										RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
 	rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, NULL, 0);
 	rd_kafka_AdminOptions_set_opaque(options, opaque);
+	if (broker >= 0)
+		rd_kafka_AdminOptions_set_broker(options, broker, NULL, 0);
 	rd_kafka_DescribeConfigs(core->rk, &resource, 1, options, queue);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_ConfigResource_destroy(resource);
@@ -293,12 +298,9 @@ ask_policy(FmProbeCore *core)
 	rd_kafka_event_t *rkev;
 	bool		answered = false;
 
-	/* the library would wait for a controller until the end of its time */
-	if (rd_kafka_controllerid(core->rk, time_slice(core, CONTROLLER_MS)) < 0)
-		return true;
 	queue = rd_kafka_queue_new(core->rk);
-	describe_configs(core, RD_KAFKA_RESOURCE_TOPIC, core->topic_name, NULL,
-					 wait, queue);
+	describe_configs(core, RD_KAFKA_RESOURCE_TOPIC, core->topic_name,
+					 core->answering, NULL, wait, queue);
 	rkev = rd_kafka_queue_poll(queue, wait);
 	if (rkev != NULL)
 	{
@@ -345,7 +347,7 @@ call_on_brokers(FmProbeCore *core)
 	for (int i = 0; i < core->nbrokers; i++)
 	{
 		snprintf(id, sizeof(id), "%d", (int) core->brokers[i].id);
-		describe_configs(core, RD_KAFKA_RESOURCE_BROKER, id,
+		describe_configs(core, RD_KAFKA_RESOURCE_BROKER, id, -1,
 						 &core->brokers[i], wait, queue);
 	}
 	while (open > 0 && fm_client_now() < until && !fm_probe_stopped(core))

@@ -57,6 +57,7 @@ typedef struct FmProbeCore
 	rd_kafka_queue_t *main_queue;	/* errors and logs */
 	char	   *topic_name;		/* NULL: all topics */
 	rd_kafka_topic_t *topic;
+	int32_t		answering;		/* broker that gave metadata last; -1: none */
 	int64_t		policy_at;		/* when it was asked for; 0: never */
 	bool		policy_known;
 	bool		compacted;

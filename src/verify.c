@@ -44,6 +44,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
 #include "ledger.h"
@@ -470,6 +471,16 @@ run(FmVerify *verify)
 }
 
 /*
+ * Compiling the scan of each of many partitions costs more than it gains.
+ */
+static void
+switch_jit_off(void)
+{
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
  * factorymon.verify_delivery(pipeline text, "from" timestamptz,
  *							  "to" timestamptz)
  */
@@ -492,6 +503,7 @@ factorymon_verify_delivery(PG_FUNCTION_ARGS)
 	verify.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	fm_owner_begin(&scope);
+	switch_jit_off();
 	lock_partitions(pipeline, "reading");
 	lock_partitions(pipeline, "reject");
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -55,7 +55,7 @@ WHERE c.relnamespace = '_factorymon'::regnamespace AND c.relkind = 'v'
 SELECT p.oid::regprocedure FROM pg_proc p
 WHERE p.proname IN ('partition_status', 'worker_status', 'partition_slots',
 		'worker_slots', 'verify_delivery', 'retry_rejects', 'purge_suspect',
-		'original_message', 'original_messages', 'offset_hash', 'hash_add',
+		'original_message', 'original_messages', 'sensor_states', 'offset_hash', 'hash_add',
 		'hash_sum', 'merge_ledger', 'batch_histogram_bounds')
 	AND p.pronamespace::regnamespace::text IN ('factorymon', '_factorymon')
 	AND obj_description(p.oid, 'pg_proc') IS NULL;
@@ -187,17 +187,16 @@ SELECT p, state, state_detail FROM pg_temp.partitions;
 \echo # producers
 INSERT INTO _factorymon.producer (stream_id, producer_id, state,
 	heartbeat_interval, heartbeat_at, kafka_offset, sent)
-VALUES (9032, 'fresh', 'running', 10, now() - interval '5 s', 1, 1),
-	(9032, 'seen twice', 'running', 10, now() - interval '1 hour', 2, 10),
-	(9033, 'seen twice', 'running', 10, now() - interval '20 s', 1, 20),
-	(9032, 'late', 'running', 10, now() - interval '40 s', 4, 1),
-	(9032, 'silent', 'running', 10, now() - interval '70 s', 5, 1),
-	(9032, 'slow', 'running', 60, now() - interval '140 s', 5, 1),
-	(9032, 'stopped', 'stopped', 10, now() - interval '1 day', 6, 1),
-	(9032, 'no interval', 'running', NULL, now() - interval '70 s', 7, 1);
+VALUES (9032, 'fresh', 'running', 60, now() - interval '5 s', 1, 1),
+	(9032, 'seen twice', 'running', 60, now() - interval '1 hour', 2, 10),
+	(9033, 'seen twice', 'running', 60, now() - interval '60 s', 1, 20),
+	(9032, 'late', 'running', 60, now() - interval '200 s', 4, 1),
+	(9032, 'silent', 'running', 60, now() - interval '400 s', 5, 1),
+	(9032, 'slow', 'running', 600, now() - interval '400 s', 5, 1),
+	(9032, 'stopped', 'stopped', 60, now() - interval '1 day', 6, 1),
+	(9032, 'no interval', 'running', NULL, now() - interval '400 s', 7, 1);
 CREATE VIEW pg_temp.producers AS
-SELECT producer, state, reason, sent,
-	round(heartbeat_age_seconds) AS age
+SELECT producer, state, reason, sent
 FROM factorymon.producer_health WHERE pipeline = 'status-test'
 ORDER BY producer;
 \echo # ... no worker, partly stopped
@@ -217,7 +216,8 @@ UPDATE pg_temp.slots SET high_watermark = NULL, last_message_at = NULL
 	WHERE kafka_partition = 2;
 SELECT DISTINCT reason FROM pg_temp.producers;
 \echo # ... frozen
-UPDATE pg_temp.slots SET high_watermark = 0, watermarks_at = now() - interval '5 min';
+UPDATE pg_temp.slots SET high_watermark = 0,
+	watermarks_at = now() - interval '1 hour';
 SELECT state, reason, count(*) FROM pg_temp.producers GROUP BY 1, 2 ORDER BY 1;
 
 \echo # sensors without a snapshot
@@ -234,19 +234,19 @@ INSERT INTO _factorymon.sensor_version VALUES (9030001, 9030001, 'pressure',
 	'f', 'm', 'z', 'bar', NULL, NULL, now());
 INSERT INTO _factorymon.reading_903 (ts, kafka_offset, value, sensor_id,
 	stream_id, sensor_version_id, pipeline_id, reading_index, level, flags)
-VALUES (now() - interval '5 s', 1, 6, 9030001, 9031, 9030001, 903, 0, 0, 0),
-	(now() - interval '50 s', 0, 6, 9030001, 9031, 9030001, 903, 0, 0, 0),
-	(now() - interval '20 s', 2, 6, 9030002, 9031, 9030001, 903, 0, 0, 0),
-	(now() - interval '50 s', 3, 6, 9030003, 9031, 9030001, 903, 0, 0, 0),
-	(now() + interval '1 day', 4, 6, 9030005, 9031, 9030001, 903, 0, 0, 16),
-	(now() - interval '2 min', 5, 6, 9030005, 9031, 9030001, 903, 0, 0, 0);
+VALUES (clock_timestamp() - interval '5 s', 1, 6, 9030001, 9031, 9030001, 903, 0, 0, 0),
+	(clock_timestamp() - interval '50 s', 0, 6, 9030001, 9031, 9030001, 903, 0, 0, 0),
+	(clock_timestamp() - interval '20 s', 2, 6, 9030002, 9031, 9030001, 903, 0, 0, 0),
+	(clock_timestamp() - interval '50 s', 3, 6, 9030003, 9031, 9030001, 903, 0, 0, 0),
+	(clock_timestamp() + interval '1 day', 4, 6, 9030005, 9031, 9030001, 903, 0, 0, 16),
+	(clock_timestamp() - interval '2 min', 5, 6, 9030005, 9031, 9030001, 903, 0, 0, 0);
 CREATE VIEW pg_temp.sensors AS
 SELECT sensor_id, sensor_type, unit, state, reason,
-	round(last_seen_age_seconds) AS age, silent_after_seconds AS after
+	silent_after_seconds AS after
 FROM factorymon.sensor_health WHERE pipeline = 'status-test'
 ORDER BY sensor_id;
 SELECT * FROM pg_temp.sensors;
-UPDATE pg_temp.slots SET watermarks_at = now();
+UPDATE pg_temp.slots SET watermarks_at = clock_timestamp();
 SELECT * FROM pg_temp.sensors;
 ROLLBACK;
 

@@ -329,6 +329,15 @@ compare_folds(const FmFold *a, const FmFold *b, const char *what)
 	}
 }
 
+static void
+write_snapshot(TestRun *run)
+{
+	run->nsnapshots += fm_fold_snapshot(run->worker) > 0;
+	run->snapshot_position = run->fold_position;
+	fm_fold_snapshot_done(run->worker);
+	(void) fm_fold_pending_range(run->worker, &run->min_ts, &run->max_ts);
+}
+
 /* Write a snapshot that is then not committed. */
 static void
 fail_snapshot(TestRun *run)
@@ -370,14 +379,12 @@ run_batch(TestRun *run)
 		fail_snapshot(run);
 	run->fold_position = fm_fold_position(run->worker);
 	if (chance(run, 0.1))
-	{
-		run->nsnapshots += fm_fold_snapshot(run->worker) > 0;
-		run->snapshot_position = run->fold_position;
-		fm_fold_snapshot_done(run->worker);
-	}
+		write_snapshot(run);
 	(void) fm_fold_pending_range(run->worker, &run->min_ts, &run->max_ts);
 	fm_fold_commit(run->worker);
 
+	for (int i = 0; i < run->nrows; i++)
+		run->rows[i].flags = 0;
 	apply_batch(run, run->steady, &run->steady_list, false);
 	fm_fold_commit(run->steady);
 	compare_outcomes(run, before);
@@ -427,8 +434,16 @@ fold_crash(PG_FUNCTION_ARGS)
 	for (int i = 0; i < nbatches; i++)
 	{
 		run_batch(run);
-		if (chance(run, 0.1))
+		while (chance(run, 0.1))
+		{
 			run_crash(run, context);
+			/* a new owner may write what it rebuilt, and nothing more */
+			if (chance(run, 0.5))
+			{
+				write_snapshot(run);
+				run_crash(run, context);
+			}
+		}
 	}
 	run_crash(run, context);
 	SPI_finish();
