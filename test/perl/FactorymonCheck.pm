@@ -99,8 +99,11 @@ sub _stored
 SELECT concat_ws(E'\\t', kafka_partition, kafka_offset, 'reading', message)
 FROM factorymon.original_messages('$pipeline')
 UNION ALL
-SELECT concat_ws(E'\\t', kafka_partition, kafka_offset, 'malformed',
-	encode(value, 'hex'))
+SELECT CASE WHEN reason = 'database'
+	THEN concat_ws(E'\\t', kafka_partition, kafka_offset, 'reading',
+		convert_from(value, 'UTF8'))
+	ELSE concat_ws(E'\\t', kafka_partition, kafka_offset, 'malformed',
+		encode(value, 'hex')) END
 FROM factorymon.rejects WHERE pipeline = '$pipeline' AND value IS NOT NULL
 QUERY
 	my ($out, $err) = ('', '');

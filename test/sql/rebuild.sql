@@ -188,18 +188,17 @@ RETURNS text LANGUAGE sql IMMUTABLE AS $$
 		|| '}'
 $$;
 
+CREATE TEMP TABLE generated AS
+SELECT message, message::jsonb AS original, pg_temp.extra(message) AS extra,
+	pg_temp.rebuilt(message) AS rebuilt
+FROM generate_series(1, 1000) AS key,
+	LATERAL (SELECT pg_temp.any_message(key) OFFSET 0) AS v (message);
 SELECT count(*) AS messages,
-	count(*) FILTER (WHERE reason IS NULL) AS accepted,
 	count(*) FILTER (WHERE extra IS NULL) AS by_columns_alone,
-	count(*) FILTER (WHERE pg_temp.rebuilt(message) = message::jsonb) AS equal
-FROM generate_series(1, 1000) AS key,
-	LATERAL pg_temp.any_message(key) AS message,
-	_factorymon.decode(convert_to(message, 'UTF8'));
+	count(*) FILTER (WHERE rebuilt = original) AS equal
+FROM generated;
 -- and which, if any, are not
-SELECT message, pg_temp.rebuilt(message)
-FROM generate_series(1, 1000) AS key,
-	LATERAL pg_temp.any_message(key) AS message
-WHERE pg_temp.rebuilt(message) IS DISTINCT FROM message::jsonb;
+SELECT message, rebuilt FROM generated WHERE rebuilt IS DISTINCT FROM original;
 
 -- Numbers as programs write them: shortest, rounded, and with all digits
 SELECT form, count(*) AS messages,
