@@ -618,12 +618,12 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
 				   request.topic ? request.topic : old->topic,
 				   request.consumer_group ? request.consumer_group :
 				   old->consumer_group, old->id);
-	update_pipeline(old->id, &request);
 	if (request.owner && strcmp(request.owner, old->owner) != 0)
 	{
 		fm_access_revoke_owner(old->id, old->owner);
 		fm_access_grant_owner(old->id, request.owner);
 	}
+	update_pipeline(old->id, &request);
 	fm_event_record(old->id, NULL, "altered", NULL, 0,
 					psprintf("%s by %s", changes,
 							 GetUserNameFromId(user, false)));

@@ -321,6 +321,7 @@ fm_event_record(int16 pipeline_id, const char *consumer, const char *event,
 							true, TYPALIGN_INT);
 
 	fm_owner_begin(&scope);
+	fm_lock_timeout_limit(fm_lock_timeout);
 	SPI_connect();
 	fm_args_int2(&args, pipeline_id);
 	fm_args_text(&args, consumer);
@@ -345,6 +346,7 @@ fm_pipeline_pause(int16 pipeline_id, const char *by_whom, const char *reason)
 	bool		changed;
 
 	fm_owner_begin(&scope);
+	fm_lock_timeout_limit(fm_lock_timeout);
 	SPI_connect();
 	fm_args_int2(&args, pipeline_id);
 	fm_args_int8(&args, (int64) GetSystemIdentifier());

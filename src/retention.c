@@ -166,6 +166,7 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	Oid			partition;
 	TimestampTz to;
 	FmArgs		none = {0};
+	char	   *schema;
 	char	   *name;
 	char	   *reason;
 	int64		rows = -1;
@@ -179,8 +180,8 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	if (!get_rel_relispartition(partition) ||	/* gone or detached */
 		(readings && needed_by_fold(pipeline_id, to)))
 		return false;
-	name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(partition)),
-									  get_rel_name(partition));
+	schema = get_namespace_name(get_rel_namespace(partition));
+	name = quote_qualified_identifier(schema, get_rel_name(partition));
 
 	if (readings || strcmp(kind, "reject") == 0)
 		rows = book_expired(pipeline_id, readings, name);

@@ -74,7 +74,7 @@ typedef struct Seek
 	bool		replay;
 	SeekKind	kind;
 	TimestampTz at;				/* SEEK_TIME */
-	int64		target;			/* the offset asked for; -1: to be resolved */
+	int64		target;			/* offset asked for; -1: to be resolved */
 	int64		low;			/* the log, as the brokers said */
 	int64		high;
 	char	   *role;			/* who asks */
@@ -132,8 +132,8 @@ ask(const Seek *seek, FmProbe *probe, FmProbeKind kind, FmProbeItem *item)
 static int64
 kafka_milliseconds(TimestampTz at)
 {
-	int64		micros = at + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-		USECS_PER_DAY;
+	int64		micros = at + USECS_PER_DAY *
+		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
 
 	return micros / 1000 + (micros % 1000 > 0 ? 1 : 0);
 }
@@ -148,7 +148,8 @@ ask_all(Seek *seek, FmProbe *probe)
 	seek->low = item.low;
 	seek->high = item.high;
 	if (item.low < 0 || item.high < 0)
-		kafka_error(seek, "The brokers did not say where the log begins and ends.");
+		kafka_error(seek,
+					"The brokers did not say where the log begins and ends.");
 
 	if (seek->kind == SEEK_EARLIEST)
 		seek->target = seek->low;
@@ -295,7 +296,8 @@ read_position(Seek *seek, bool lock)
 	seek->unsaved = fm_spi_bool(0, 4);
 
 	/* a lock may have waited for what replaced the stream */
-	if (lock && fm_pipeline_stream(seek->pipeline, seek->partition) != stream_id)
+	if (lock &&
+		fm_pipeline_stream(seek->pipeline, seek->partition) != stream_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("partition %d of pipeline \"%s\" changed concurrently",

@@ -46,10 +46,9 @@ GRANT INSERT, SELECT (stream_id, kafka_offset, reading_index)
 	ON _factorymon.reading_901 TO regress_fm_ledger_owner;
 GRANT SELECT ON _factorymon.batch TO regress_fm_ledger_owner;
 SELECT _factorymon.ensure_partition('ledger-test', 'reading',
-	'2026-03-01 12:00+00');
-SELECT _factorymon.ensure_partition('ledger-test', 'reject', now());
+	'2025-03-01 12:00+00');
 SELECT _factorymon.ensure_partition('ledger-test', 'reject',
-	'2026-03-01 12:00+00');
+	'2025-03-01 12:00+00');
 
 /* partition 0: extents [0, 100) with 2 rejects and 1 heartbeat, a gap
  * [100, 150), the open extent [150, 200); partition 1: open [0, 50) */
@@ -66,7 +65,7 @@ RETURNS void LANGUAGE sql AS $$
 	INSERT INTO _factorymon.reading_901 (ts, kafka_offset, value, sensor_id,
 		stream_id, sensor_version_id, reading_count, pipeline_id,
 		reading_index, level, flags)
-	SELECT timestamptz '2026-03-01 12:00+00' + n * interval '1 second', n,
+	SELECT timestamptz '2025-03-01 12:00+00' + n * interval '1 second', n,
 		20 + n % 10, 9000001, stream, 9000001, n::integer, 901, 0, 16, 6
 	FROM generate_series(from_offset, to_offset - 1) n
 	WHERE n <> ALL (except_for)
@@ -77,15 +76,15 @@ CREATE FUNCTION pg_temp.refuse(stream integer, kafka_offset bigint,
 RETURNS void LANGUAGE sql AS $$
 	INSERT INTO _factorymon.reject_901 (rejected_at, pipeline_id, stream_id,
 		kafka_offset, message_at, key, value, headers, reason, sqlstate)
-	VALUES ('2026-03-01 12:00+00', 901, stream, kafka_offset,
-		'2026-03-01 12:00+00', 'k', convert_to(value, 'UTF8'), headers,
+	VALUES ('2025-03-01 12:00+00', 901, stream, kafka_offset,
+		'2025-03-01 12:00+00', 'k', convert_to(value, 'UTF8'), headers,
 		reason, '22023')
 $$;
 
 /* what the tables hold, booked as an extent */
 CREATE FUNCTION pg_temp.book(stream integer, from_offset bigint,
 	to_offset bigint, other bigint DEFAULT 0, kind text DEFAULT 'extent',
-	at timestamptz DEFAULT '2026-03-01 12:00+00')
+	at timestamptz DEFAULT '2025-03-01 12:00+00')
 RETURNS void LANGUAGE sql AS $$
 	INSERT INTO _factorymon.ledger_901 (pipeline_id, stream_id, from_offset,
 		to_offset, kind, messages, rejected, other, readings, reading_hash,
@@ -114,19 +113,19 @@ RETURNS void LANGUAGE sql AS $$
 		last_offset, last_timestamp, extent_from, extent_messages,
 		extent_rejected, extent_other, extent_readings, extent_reading_hash,
 		extent_reject_hash, fold_position, snapshot_position, extent_opened_at)
-	SELECT stream_id, to_offset, to_offset - 1, 1772366400000, from_offset,
+	SELECT stream_id, to_offset, to_offset - 1, 1740830400000, from_offset,
 		messages, rejected, other, readings, reading_hash, reject_hash,
 		to_offset, from_offset, opened_at
 	FROM l
 $$;
 
 SELECT pg_temp.store(9010, 0, 100, '{10, 20, 30}');
-SELECT pg_temp.refuse(9010, 10, '{"timestamp":"2026-03-01T11:59:58Z","sensor_id":"s-1","sensor_type":"temperature","location":{"factory_section":"production","machine_id":"machine-1","zone":"zone-a"},"value":42.5,"unit":"°C","alert_level":"critical","metadata":{"warning_threshold":35.0,"critical_threshold":40.0}}');
+SELECT pg_temp.refuse(9010, 10, '{"timestamp":"2025-03-01T11:59:58Z","sensor_id":"s-1","sensor_type":"temperature","location":{"factory_section":"production","machine_id":"machine-1","zone":"zone-a"},"value":42.5,"unit":"°C","alert_level":"critical","metadata":{"warning_threshold":35.0,"critical_threshold":40.0}}');
 SELECT pg_temp.refuse(9010, 20, 'not JSON at all');
 SELECT pg_temp.book(9010, 0, 100, 1);
-SELECT pg_temp.book(9010, 100, 150, 0, 'gap', '2026-03-01 12:01+00');
+SELECT pg_temp.book(9010, 100, 150, 0, 'gap', '2025-03-01 12:01+00');
 SELECT pg_temp.store(9010, 150, 200);
-SELECT pg_temp.book(9010, 150, 200, 0, 'extent', '2026-03-01 13:00+00');
+SELECT pg_temp.book(9010, 150, 200, 0, 'extent', '2025-03-01 13:00+00');
 SELECT pg_temp.open(9010);
 SELECT pg_temp.store(9011, 0, 50);
 SELECT pg_temp.book(9011, 0, 50);
@@ -305,11 +304,11 @@ BEGIN;
 DELETE FROM _factorymon.reading_901
 	WHERE stream_id = 9010 AND kafka_offset IN (42, 160);
 SELECT from_offset, problem
-	FROM factorymon.verify_delivery('ledger-test', '2026-03-01 13:00+00');
+	FROM factorymon.verify_delivery('ledger-test', '2025-03-01 13:00+00');
 SELECT from_offset, problem FROM factorymon.verify_delivery('ledger-test',
-	"to" => '2026-03-01 12:30+00');
+	"to" => '2025-03-01 12:30+00');
 SELECT from_offset, problem FROM factorymon.verify_delivery('ledger-test',
-	'2026-03-01 12:10+00', '2026-03-01 12:30+00');
+	'2025-03-01 12:10+00', '2025-03-01 12:30+00');
 ROLLBACK;
 
 \echo # who may
@@ -361,11 +360,11 @@ BEGIN;
 DELETE FROM _factorymon.ledger_901 WHERE stream_id = 9010;
 SELECT pg_temp.book(9010, 0, 20);
 SELECT pg_temp.book(9010, 20, 50);
-SELECT pg_temp.book(9010, 50, 60, at => '2026-03-02 12:00+00');
-SELECT pg_temp.book(9010, 60, 70, at => '2026-03-02 12:00+00');
-SELECT pg_temp.book(9010, 70, 100, at => '2026-03-02 12:00+00');
-SELECT pg_temp.book(9010, 100, 120, 0, 'gap', '2026-03-02 12:00+00');
-SELECT pg_temp.book(9010, 120, 150, at => '2026-03-02 12:00+00');
+SELECT pg_temp.book(9010, 50, 60, at => '2025-03-02 12:00+00');
+SELECT pg_temp.book(9010, 60, 70, at => '2025-03-02 12:00+00');
+SELECT pg_temp.book(9010, 70, 100, at => '2025-03-02 12:00+00');
+SELECT pg_temp.book(9010, 100, 120, 0, 'gap', '2025-03-02 12:00+00');
+SELECT pg_temp.book(9010, 120, 150, at => '2025-03-02 12:00+00');
 UPDATE _factorymon.partition_offset SET anchor_offset = 69
 	WHERE stream_id = 9010;
 SELECT _factorymon.merge_ledger('ledger-test');
@@ -377,7 +376,7 @@ ROLLBACK;
 
 \echo # filters
 BEGIN;
-SELECT count(pg_temp.refuse(9011, 60 + n, format('{"timestamp":"2026-03-01T12:00:%sZ","sensor_id":"new-%s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":%s,"unit":"bar"}', 10 + n, n % 3, n))::text) FROM generate_series(0, 19) n;
+SELECT count(pg_temp.refuse(9011, 60 + n, format('{"timestamp":"2025-03-01T12:00:%sZ","sensor_id":"new-%s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":%s,"unit":"bar"}', 10 + n, n % 3, n))::text) FROM generate_series(0, 19) n;
 UPDATE _factorymon.partition_offset SET position = 80, fold_position = 80,
 	extent_rejected = 20, extent_reject_hash = (SELECT _factorymon.hash_sum(
 		_factorymon.offset_hash(n, -1)) FROM generate_series(60, 79) n)
@@ -424,13 +423,13 @@ BEGIN
 	RETURN new;
 END
 $$;
-SELECT pg_temp.refuse(9011, 60, '{"timestamp":"2026-03-01T12:00:00Z","sensor_id":"new","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
+SELECT pg_temp.refuse(9011, 60, '{"timestamp":"2025-03-01T12:00:00Z","sensor_id":"new","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
 SELECT * FROM factorymon.retry_rejects('ledger-test', 1);
 ROLLBACK;
 
 \echo # many, in chunks, and every second one refused
 BEGIN;
-SELECT count(pg_temp.refuse(9011, n, format('{"timestamp":"2026-03-01T12:00:00Z","sensor_id":"new-%s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":%s,"unit":"bar"}', n % 50, n % 2))::text) FROM generate_series(50, 1399) n;
+SELECT count(pg_temp.refuse(9011, n, format('{"timestamp":"2025-03-01T12:00:00Z","sensor_id":"new-%s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":%s,"unit":"bar"}', n % 50, n % 2))::text) FROM generate_series(50, 1399) n;
 UPDATE _factorymon.partition_offset SET position = 1400, fold_position = 1400,
 	extent_rejected = 1350, extent_reject_hash = (SELECT _factorymon.hash_sum(
 		_factorymon.offset_hash(n, -1)) FROM generate_series(50, 1399) n)
@@ -450,10 +449,10 @@ SELECT pg_temp.refuse(9010, 151, '{"producer_id":"p-1","state":"running","interv
 	'[{"name": "factorymon-type", "value": "heartbeat"}]');
 SELECT pg_temp.refuse(9010, 152, '{"host":"h"}',
 	'[{"name": "factorymon-type", "value": "heartbeat"}]', 'bad_heartbeat');
-SELECT pg_temp.refuse(9010, 153, '{"timestamp":"2026-01-01T12:00:00Z","sensor_id":"s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
-SELECT pg_temp.refuse(9010, 154, '{"timestamp":"2026-03-02T12:00:00Z","sensor_id":"s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
+SELECT pg_temp.refuse(9010, 153, '{"timestamp":"2025-01-01T12:00:00Z","sensor_id":"s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
+SELECT pg_temp.refuse(9010, 154, '{"timestamp":"2025-03-02T12:00:00Z","sensor_id":"s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
 SELECT pg_temp.refuse(9010, 155, '{"timestamp":"1999-12-31T12:00:00Z","sensor_id":"s","sensor_type":"pressure","location":{"factory_section":"p","machine_id":"m","zone":"z"},"value":14,"unit":"bar"}');
-UPDATE _factorymon.reject SET message_at = NULL, rejected_at = '2026-03-02'
+UPDATE _factorymon.reject SET message_at = NULL, rejected_at = '2025-03-02'
 	WHERE kafka_offset = 154;
 DELETE FROM _factorymon.reading_901
 	WHERE stream_id = 9010 AND kafka_offset BETWEEN 150 AND 155;
@@ -465,7 +464,8 @@ SELECT * FROM pg_temp.problems;
 SELECT * FROM factorymon.retry_rejects('ledger-test', 0, 150);
 SELECT kafka_offset, reason, attempts, detail FROM factorymon.rejects
 	WHERE pipeline = 'ledger-test' AND kafka_offset >= 150 ORDER BY 1;
-SELECT producer_id, state, kafka_offset FROM _factorymon.producer;
+SELECT producer_id, state, kafka_offset FROM _factorymon.producer
+	WHERE stream_id = 9010;
 SELECT messages, rejected, other, readings FROM factorymon.ledger
 	WHERE pipeline = 'ledger-test' AND kind = 'adjust';
 SELECT * FROM pg_temp.problems;

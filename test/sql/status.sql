@@ -86,7 +86,7 @@ INSERT INTO _factorymon.partition_offset (stream_id, position, extent_from,
 	last_offset, last_timestamp, stopped_reason, stopped_detail, paused_at,
 	paused_by)
 VALUES (9030, 500, 500, 499, -1, NULL, NULL, NULL, NULL),
-	(9031, 42, 30, 41, 1772366400000, NULL, NULL, NULL, NULL),
+	(9031, 42, 30, 41, 1740830400000, NULL, NULL, NULL, NULL),
 	(9032, 7, 7, NULL, NULL, 'lost', '3 messages', NULL, NULL),
 	(9033, 0, 0, NULL, NULL, NULL, NULL, now(), 'somebody'),
 	(9034, 9, 9, NULL, NULL, NULL, NULL, NULL, NULL);
@@ -143,7 +143,7 @@ ROLLBACK;
 
 \echo # events
 INSERT INTO _factorymon.event (at, pipeline_id, consumer, event, partitions,
-	reason) VALUES ('2026-03-01 12:00+00', 903, 'c-1', 'assign', '{0,2}', 'x');
+	reason) VALUES ('2025-03-01 12:00+00', 903, 'c-1', 'assign', '{0,2}', 'x');
 SELECT * FROM factorymon.rebalancing_events WHERE pipeline = 'status-test';
 
 /* ----------------------------------------------------------------------

@@ -95,7 +95,8 @@ static const char *const seeds[] = {
 	", \"sensor_type\" : \"\\uD83D\\uDE00\", \"location\" : {\"zone\":\"\\n\","
 	"\"floor\":[1,2,{}], \"machine_id\":\"m\", \"factory_section\":\"f\"},"
 	"\"value\":9007199254740993, \"unit\":\"K\", \"alert_level\":\"odd\","
-	"\"quality\":0.123456789, \"metadata\":{}, \"x\":{\"y\":[null,true]}}",
+	"\"quality\":0.123456789, \"metadata\":{}, \"x\":{\"y\":[null,true,"
+	"\"\\\"}\\\\\"]}}",
 	"{\"value\":-1.5e-10,\"metadata\":{\"reading_count\":99999999999,"
 	"\"note\":\"\",\"warning_threshold\":1e308},\"unit\":\"%\","
 	"\"quality\":0,\"location\":{\"factory_section\":\"a\",\"machine_id\":"

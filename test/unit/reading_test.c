@@ -106,28 +106,42 @@ expect_with(const char *member, const char *value, FmRejectReason expected)
  * ------------------------------------------------------------------------
  */
 
-/* Every message, cut off anywhere, is refused without reading on. */
+/* Cut off anywhere, a message is refused without reading on. */
 static void
-test_truncation(void)
+test_truncation(const char *message)
 {
-	size_t		len = strlen(CANONICAL);
-	size_t		i;
-	int			accepted = 0;
 	FmArena		arena;
+	int			accepted = 0;
+	size_t		i;
 
 	fm_arena_init(&arena);
-	for (i = 0; i < len; i++)
+	for (i = 0; i < strlen(message); i++)
 	{
 		FmDecoded	decoded;
 		char	   *copy;
 
-		decode(CANONICAL, i, &arena, &decoded, &copy);
+		decode(message, i, &arena, &decoded, &copy);
 		accepted += decoded.reason == FM_REJECT_NONE;
 		free(copy);
 		fm_arena_reset(&arena);
 	}
 	fm_arena_free(&arena);
-	ok(accepted == 0, "a message cut off anywhere is refused");
+	expect_bytes(message, strlen(message), FM_REJECT_NONE,
+				 "a message to be cut off");
+	ok(accepted == 0, "cut off anywhere it is refused");
+}
+
+static void
+test_truncations(void)
+{
+	char	   *message = message_with("unit", "\"C\",\"a\":[\"\\u00e9\\ud83d"
+									   "\\ude00\\\"\\n\", -1.5e+10, true, "
+									   "false, null, {\"\xF0\x9F\x98\x80"
+									   "\xE2\x82\xAC\":{}}]");
+
+	test_truncation(CANONICAL);
+	test_truncation(message);
+	free(message);
 }
 
 /* A good part of all sequences of three bytes, and of four. */
@@ -182,7 +196,7 @@ test_bytes(void)
 	expect_bytes(large, FM_MAX_PAYLOAD + 1, FM_REJECT_TOO_LARGE,
 				 "more than the largest payload");
 	free(large);
-	test_truncation();
+	test_truncations();
 	test_utf8();
 }
 
@@ -648,6 +662,8 @@ test_extra(void)
 		"{\"metadata\":{\"reading_count\":4294967296}}"},
 		{"reading_count", "1, \"x\":{}", "{\"metadata\":{\"x\":{}}}"},
 		{"zone", "\"z\", \"floor\":3", "{\"location\":{\"floor\":3}}"},
+		{"unit", "\"C\",\"a\":\"\\\",}\\\\\",\"b\":[\"]\\\"\",\"{\\\\\"]",
+		"{\"a\":\"\\\",}\\\\\",\"b\":[\"]\\\"\",\"{\\\\\"]}"},
 		{"unit", "\"C\", \"un\\u0069que\":\"\\n\"",
 		"{\"un\\u0069que\":\"\\n\"}"}
 	};
