@@ -12,6 +12,7 @@
  * scripts need nothing else.
  */
 #include "brokercmd.h"
+#include "version.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -532,7 +533,7 @@ read_options(Options *opt, int argc, char **argv)
 			case 'h':
 				return print_help(), 0;
 			case 'V':
-				return puts("factorymon-broker 1.0"), 0;
+				return puts("factorymon-broker " FM_VERSION), 0;
 			default:
 				return 2;
 		}

@@ -46,8 +46,8 @@ typedef struct Parser
 	int			depth;
 	const char *error;			/* first error, NULL while all is well */
 	FmBuf	   *out;
-	FmBuf		keys;			/* escaped keys of the objects that are open */
-	FmBuf		members;		/* Members of the objects that are open */
+	FmBuf		keys;			/* escaped keys of the open objects */
+	FmBuf		members;		/* Members of the open objects */
 	FmBuf		scratch;		/* one string, or members being put in order */
 } Parser;
 

@@ -7,7 +7,7 @@
  * that went through a database can be compared with the one that was sent:
  *
  *	- no white space outside strings;
- *	- members of an object sorted by the bytes of their key (UTF-8, unescaped);
+ *	- members of an object sorted by the bytes of their key (unescaped UTF-8);
  *	- a number is the IEEE double nearest to it: integral values below 1e15
  *	  in magnitude as plain integers (-0 is 0), all others as printf's "%.*g"
  *	  with the least precision that reads back as the same double;

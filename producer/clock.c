@@ -60,7 +60,8 @@ days_from_civil(int year, int month, int day)
 	int64_t		y = year - (month <= 2);
 	int64_t		era = (y >= 0 ? y : y - 399) / 400;
 	int64_t		yoe = y - era * 400;
-	int64_t		doy = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+	int64_t		mp = month + (month > 2 ? -3 : 9);
+	int64_t		doy = (153 * mp + 2) / 5 + day - 1;
 
 	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PURGE_MS 10000			/* reports of purged records come from memory */
+#define PURGE_MS 10000			/* for reports that come from memory */
 #define BACK_OFF FM_SECOND		/* between two new clients */
 #define MAX_IN_VAIN 5			/* new clients without a delivery */
 
@@ -161,7 +161,7 @@ rebuild(FmDelivery *d)
 	saved = d->first_saved;
 	d->first_saved = NULL;
 	d->last_saved = &d->first_saved;
-	d->idle = NULL;				/* they fitted the queue before: no giving up */
+	d->idle = NULL;				/* they fitted before: no giving up */
 	while (saved)
 	{
 		FmSaved    *next = saved->next;

@@ -14,6 +14,7 @@
  * is reported on stderr, leaves no line and makes the exit code 1.
  */
 #include "truth.h"
+#include "version.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -123,6 +124,21 @@ do_line(char *line, size_t len, FmBuf *out, FmBuf *scratch)
 							 line, (size_t) n);
 }
 
+/* Anything but --help and --version is wrong usage. */
+static int
+print_help(const char *arg)
+{
+	bool		help = strcmp(arg, "--help") == 0;
+
+	if (strcmp(arg, "--version") == 0)
+		return puts("factorymon-digest " FM_VERSION) < 0;
+	fputs("Usage: factorymon-digest < LINES\n"
+		  "Reads partition TAB offset TAB kind TAB payload (JSON for a reading,"
+		  " else\nhexadecimal or -), writes the producer's truth lines.\n",
+		  help ? stdout : stderr);
+	return help ? 0 : 2;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -135,15 +151,7 @@ main(int argc, char **argv)
 	int			code = 0;
 
 	if (argc > 1)
-	{
-		bool		help = strcmp(argv[1], "--help") == 0;
-
-		fputs("Usage: factorymon-digest < LINES\n"
-			  "Reads partition TAB offset TAB kind TAB payload (JSON for a"
-			  " reading, else\nhexadecimal or -), writes the producer's truth"
-			  " lines.\n", help ? stdout : stderr);
-		return help ? 0 : 2;
-	}
+		return print_help(argv[1]);
 	while ((len = getline(&line, &size, stdin)) >= 0)
 	{
 		const char *why;

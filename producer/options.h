@@ -13,8 +13,7 @@
 
 #include "properties.h"
 #include "sensor.h"
-
-#define FM_VERSION "1.0"
+#include "version.h"
 
 #define FM_EXIT_OK 0
 #define FM_EXIT_UNDELIVERED 1

@@ -27,7 +27,7 @@ typedef struct FmProperty
 {
 	char	   *name;
 	char	   *value;
-	char	   *source;			/* for messages: variable, "-X" or "default" */
+	char	   *source;			/* for messages: "-X", a variable */
 } FmProperty;
 
 typedef struct FmProperties

@@ -67,7 +67,7 @@ typedef struct FmTransactions
 	bool		commit_asked;
 	bool		draining;		/* do not wait for a full transaction */
 	int			fenced;			/* how often; part of the id then */
-	int			refused;		/* times in a row that INIT failed for good */
+	int			refused;		/* times in a row that INIT failed */
 } FmTransactions;
 
 extern void fm_txn_init(FmTransactions *txn, const FmOptions *opt,

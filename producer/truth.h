@@ -23,7 +23,7 @@
 
 typedef struct FmTruth
 {
-	const char *path;			/* NULL: no truth is kept, all calls do nothing */
+	const char *path;			/* NULL: all calls do nothing */
 	int			fd;
 	bool		failed;			/* a write failed, the file is incomplete */
 	FmBuf		lines;			/* not yet written */

@@ -520,6 +520,8 @@ reread_one(FmWorker *worker, FmAssigned *assigned, const FmPosition *now,
 	{
 		fm_assign_drop_pending(worker, assigned);
 		fm_assign_set_phase(worker, assigned, FM_PHASE_PAUSED);
+		/* a snapshot at once: seek and retention wait for it */
+		assigned->next_snapshot_at = GetCurrentTimestamp();
 	}
 }
 
@@ -599,7 +601,9 @@ next_deadline(const FmWorker *worker, const FmAssigned *assigned)
 			return worker->question != FM_ASK_NOTHING ? 0 :
 				Max(assigned->retry_at, 1);
 		case FM_PHASE_RUNNING:
-			due = worker->question != FM_ASK_NOTHING ? 0 :
+		case FM_PHASE_PAUSED:
+			due = worker->question != FM_ASK_NOTHING ||
+				assigned->phase == FM_PHASE_PAUSED ? 0 :
 				assigned->next_proof_at;
 			if (fm_fold_pending_range(assigned->fold, &min_ts, &max_ts) &&
 				(due == 0 || assigned->next_snapshot_at < due))

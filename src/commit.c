@@ -71,6 +71,8 @@ snapshot_due(const FmAssigned *assigned, bool last)
 static bool
 needs_commit(const FmAssigned *assigned, bool last)
 {
+	if (assigned->phase == FM_PHASE_PAUSED)
+		return snapshot_due(assigned, last);
 	return assigned->phase == FM_PHASE_RUNNING &&
 		(assigned->next_offset > assigned->row.position ||
 		 snapshot_due(assigned, last));
@@ -523,7 +525,10 @@ handle_failure(FmWorker *worker, MemoryContext context)
 		worker->suspect = suspect;
 	}
 	else
+	{
+		fm_worker_check_extension();
 		retry_later(worker, error);
+	}
 	FreeErrorData(error);
 }
 

@@ -79,6 +79,8 @@ changes_connection(Node *statement)
 		IsA(statement, CreateUserMappingStmt) ||
 		IsA(statement, AlterUserMappingStmt) ||
 		IsA(statement, DropUserMappingStmt) ||
+		(IsA(statement, DropStmt) &&
+		 ((DropStmt *) statement)->removeType == OBJECT_EXTENSION) ||
 		IsA(statement, GrantStmt) || IsA(statement, AlterRoleStmt) ||
 		IsA(statement, AlterExtensionStmt);
 }

@@ -179,14 +179,14 @@ put_row(ReturnSetInfo *rsinfo, DecodeRow *row)
 static void
 put_rejection(ReturnSetInfo *rsinfo, const FmDecoded *decoded)
 {
+	const char *reason = fm_reject_reason_name(decoded->reason);
+	const char *sqlstate = fm_reject_reason_sqlstate(decoded->reason);
 	FmSlice		detail = {decoded->detail, (int) strlen(decoded->detail)};
 	DecodeRow	row;
 
 	memset(row.nulls, true, sizeof(row.nulls));
-	set_column(&row, DECODE_REASON,
-			   CStringGetTextDatum(fm_reject_reason_name(decoded->reason)));
-	set_column(&row, DECODE_SQLSTATE,
-			   CStringGetTextDatum(fm_reject_reason_sqlstate(decoded->reason)));
+	set_column(&row, DECODE_REASON, CStringGetTextDatum(reason));
+	set_column(&row, DECODE_SQLSTATE, CStringGetTextDatum(sqlstate));
 	set_column(&row, DECODE_DETAIL, slice_to_text(detail));
 	put_row(rsinfo, &row);
 }
@@ -305,7 +305,8 @@ check_finite(double number)
 	if (!isfinite(number))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("cannot rebuild a message from a number that is not finite")));
+				 errmsg("cannot rebuild a message"),
+				 errdetail("A number is not finite.")));
 }
 
 static void
@@ -340,7 +341,8 @@ push_timestamp(JsonbParseState **state, TimestampTz ts, int16 flags)
 	if (len == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("cannot rebuild a message from a timestamp outside the years 0001 to 9999")));
+				 errmsg("cannot rebuild a message"),
+				 errdetail("Timestamps are in the years 0001 to 9999.")));
 	push_string(state, "timestamp", pstrdup(buf), len);
 }
 
@@ -404,7 +406,9 @@ end_object(JsonbParseState **state, const JsonbValue *extra)
 			!JsonContainerIsObject(extra->val.binary.data))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("members \"location\" and \"metadata\" of extra must be objects")));
+					 errmsg("cannot rebuild a message"),
+					 errdetail("Members \"location\" and \"metadata\" of "
+							   "extra must be objects.")));
 		push_members(state, extra->val.binary.data, false);
 	}
 	pushJsonbValue(state, WJB_END_OBJECT, NULL);
@@ -484,7 +488,8 @@ factorymon_rebuild(PG_FUNCTION_ARGS)
 		if (!JB_ROOT_IS_OBJECT(extra))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("extra must be a JSON object")));
+					 errmsg("cannot rebuild a message"),
+					 errdetail("Extra must be a JSON object.")));
 	}
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);

@@ -106,6 +106,7 @@ typedef struct Cursor
 	int64		offset;
 } Cursor;
 
+/* Before the first offset of a set. */
 static Cursor
 cursor_begin(const FmOffsetSet *set)
 {

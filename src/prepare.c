@@ -22,7 +22,7 @@
 #define ARRIVAL_AHEAD (INT64CONST(3600) * USECS_PER_SEC)
 #define MAX_KNOWN_RANGES 16
 
-/* Time ranges whose reading partition was seen to exist, newest first. */
+/* Time ranges of reading partitions that were seen to exist, newest first. */
 static struct
 {
 	TimestampTz from;
@@ -51,13 +51,12 @@ is_known(TimestampTz ts)
 }
 
 static void
-remember(const FmPipeline *pipeline, TimestampTz ts)
+remember(void)
 {
 	memmove(&known[1], &known[0],
 			sizeof(known[0]) * (MAX_KNOWN_RANGES - 1));
 	nknown = Min(nknown + 1, MAX_KNOWN_RANGES);
-	fm_partition_bounds(pipeline->partition_interval, ts,
-						&known[0].from, &known[0].to);
+	fm_partition_ensured_range(&known[0].from, &known[0].to);
 }
 
 /* The partitions of rows that are stored by time of arrival. */
@@ -94,7 +93,7 @@ ensure_partitions(FmWorker *worker)
 		if (fm_partition_ensure(pipeline->id, "reading",
 								pipeline->partition_interval,
 								row->reading->ts))
-			remember(pipeline, row->reading->ts);
+			remember();
 		else
 			fm_collect_reject(&batch->messages[row->message],
 							  FM_REJECT_TOO_MANY_PARTITIONS,

@@ -88,6 +88,7 @@ delete_rows(const FmPipeline *pipeline, const char *table,
 					   SPI_OK_DELETE);
 }
 
+/* The ledger rows of a range hold nothing any more. */
 static void
 make_gap(const FmPipeline *pipeline, const Range *range, const char *reason)
 {
@@ -123,6 +124,7 @@ find_ranges(FmArgs *args, int *nranges)
 	return ranges;
 }
 
+/* Leave a trace of who did it. */
 static void
 record_event(const FmPipeline *pipeline, FmArgs *args, Oid user, int64 gone)
 {

@@ -107,6 +107,7 @@ static const char extent_sql[] =
  * The ledger's side
  * ------------------------------------------------------------------- */
 
+/* Write down the adjustment that was added up, if any. */
 static void
 flush_adjustment(FmRetry *retry)
 {
@@ -184,6 +185,7 @@ adjust(FmRetry *retry, const FmBatchMessage *message)
  * What became of the rejects
  * ------------------------------------------------------------------- */
 
+/* Delete a reject that is stored now; keep the others, with today's reason. */
 static void
 settle_reject(FmRetry *retry, const FmBatchMessage *message,
 			  FmRetryReject *reject)
@@ -213,6 +215,7 @@ settle_reject(FmRetry *retry, const FmBatchMessage *message,
 	MemoryContextSwitchTo(old);
 }
 
+/* What the store made of the chunk goes into rejects, ledger and counts. */
 static void
 settle_chunk(FmRetry *retry)
 {
@@ -235,6 +238,7 @@ settle_chunk(FmRetry *retry)
 						retry->nmessages);
 }
 
+/* Store what was collected, settle it, and begin a new chunk. */
 static void
 process_chunk(FmRetry *retry)
 {
@@ -250,6 +254,7 @@ process_chunk(FmRetry *retry)
  * Finding the rejects
  * ------------------------------------------------------------------- */
 
+/* Where a stream stands among the locked ones. */
 static int
 index_of_stream(const FmRetry *retry, int32 stream_id)
 {
@@ -315,6 +320,7 @@ lock_streams(FmRetry *retry, FmArgs *args)
 						   TYPALIGN_INT);
 }
 
+/* A plan about one reject; lives as long as the SPI connection. */
 static SPIPlanPtr
 prepare(const FmRetry *retry, const char *format, int nargs)
 {
@@ -405,6 +411,7 @@ retry_chosen(FmRetry *retry, FmArgs *args, Datum limit, bool no_limit)
  * The function
  * ------------------------------------------------------------------- */
 
+/* Leave a trace of who did it. */
 static void
 record_event(const FmRetry *retry, Oid user)
 {
@@ -417,6 +424,7 @@ record_event(const FmRetry *retry, Oid user)
 								 retry->stored, retry->rejected_again));
 }
 
+/* The one row of the result. */
 static void
 return_result(FunctionCallInfo fcinfo, const FmRetry *retry)
 {

@@ -35,6 +35,7 @@
  * From payloads to rows
  * ------------------------------------------------------------------- */
 
+/* A message stays a reject, for this reason. */
 static void
 reject_again(FmRetry *retry, FmBatchMessage *message, FmRejectReason reason,
 			 const char *detail)
@@ -56,6 +57,7 @@ decode_heartbeat(FmRetry *retry, FmBatchMessage *message)
 		reject_again(retry, message, decoded.reason, decoded.detail);
 }
 
+/* Decode one message and look at its timestamps. */
 static void
 decode_readings(FmRetry *retry, FmBatchMessage *message, FmRetryReject *reject)
 {
@@ -91,6 +93,7 @@ decode_readings(FmRetry *retry, FmBatchMessage *message, FmRetryReject *reject)
 		FM_CLASS_EMPTY;
 }
 
+/* Give every message of the chunk its class. */
 static void
 decode_chunk(FmRetry *retry)
 {
@@ -162,6 +165,9 @@ check_readings(FmRetry *retry, FmBatchMessage *message,
 	return true;
 }
 
+/*
+ * One reading as a row: classified, but flagged so that no fold takes it in.
+ */
 static void
 add_row(FmRetry *retry, int message, FmReading *reading, int reading_index)
 {
@@ -185,6 +191,7 @@ add_row(FmRetry *retry, int message, FmReading *reading, int reading_index)
 	row->message = message;
 }
 
+/* Rows of all messages that are fit to be stored. */
 static void
 build_rows(FmRetry *retry)
 {
@@ -223,6 +230,7 @@ rows_of_range(const FmRetry *retry, int from, int to, int *first_row)
 	return nrows;
 }
 
+/* Insert the rows of a range as the pipeline's owner. */
 static void
 store_as_owner(FmRetry *retry, int from, int to)
 {
@@ -289,6 +297,7 @@ find_suspect(const FmRetry *retry, int from, int to)
 	return -1;
 }
 
+/* The database refuses this message on its own. */
 static void
 refuse(FmRetry *retry, int index, const ErrorData *error)
 {

@@ -50,6 +50,7 @@ put(StatusRow *row, Datum value, bool known)
 	row->n++;
 }
 
+/* Negative stands for "not known". */
 static void
 put_count(StatusRow *row, int64 value)
 {
@@ -80,6 +81,7 @@ put_text(StatusRow *row, const char *text)
 		put(row, CStringGetTextDatum(text), true);
 }
 
+/* Hand a complete row over; it must match what SQL declares. */
 static void
 finish_row(FunctionCallInfo fcinfo, StatusRow *row)
 {
@@ -138,6 +140,7 @@ worker_state_name(FmWorkerState state)
 	return "unknown";
 }
 
+/* Columns of _factorymon.partition_slots(), in order. */
 static void
 put_partition(StatusRow *row, const FmPartitionInfo *info)
 {
@@ -188,6 +191,7 @@ histogram_datum(const int64 *buckets)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* Columns of _factorymon.worker_slots(), in order. */
 static void
 put_worker(StatusRow *row, const FmWorkerInfo *info)
 {

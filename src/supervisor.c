@@ -66,6 +66,7 @@ typedef struct FmStaff
 static List *staff = NIL;		/* of FmStaff *, in TopMemoryContext */
 static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
+static bool worker_ended = false;	/* look whether it was right to */
 
 /* ----------------------------------------------------------------------
  * Workers
@@ -176,11 +177,13 @@ staff_pipeline(const FmPipeline *pipeline)
 	for (int i = 1; i <= pipeline->workers; i++)
 	{
 		FmStaff    *member = find_staff(pipeline->id, i);
+		bool		was_running = member->child.handle != NULL;
 		Oid			owner;
 
 		member->wanted = true;
 		if (fm_child_is_running(&member->child))
 			continue;
+		worker_ended |= was_running;
 		release_slot(member);
 		if (!fm_child_may_start(&member->child))
 			continue;
@@ -377,8 +380,9 @@ refresh(List *pipelines, MemoryContext context, bool force)
 	bool		extension;
 	ListCell   *cell;
 
-	if (generation == seen_generation && !force)
+	if (generation == seen_generation && !force && !worker_ended)
 		return pipelines;
+	worker_ended = false;
 	seen_generation = generation;
 	MemoryContextReset(context);
 	MemoryContextSwitchTo(context);

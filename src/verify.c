@@ -126,6 +126,7 @@ static const char twins_sql[] =
  * Reporting
  * ------------------------------------------------------------------- */
 
+/* A count of the result; FM_NO_COUNT is null. */
 static void
 put_count(Datum *values, bool *nulls, int column, int64 count)
 {
@@ -133,6 +134,7 @@ put_count(Datum *values, bool *nulls, int column, int64 count)
 	values[column] = Int64GetDatum(count);
 }
 
+/* Add one row to the result. */
 void
 fm_verify_report(FmVerify *verify, const FmVerifyStream *stream,
 				 const char *problem, int64 from, int64 to, int64 expected,
@@ -189,6 +191,7 @@ compare_stream_ids(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* All streams of the pipeline, live and retired, in order of display. */
 static void
 load_streams(FmVerify *verify)
 {
@@ -212,6 +215,7 @@ load_streams(FmVerify *verify)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* The stream of that id; the unknown one if it is not of this pipeline. */
 static FmVerifyStream *
 find_stream(FmVerify *verify, int32 stream_id)
 {
@@ -301,6 +305,10 @@ add_adjustment(FmVerify *verify, FmVerifyStream *stream, uint64 row,
 	extent->expected.reject_hash += counts.reject_hash;
 }
 
+/*
+ * Ledger and open extents.  What covers offsets comes first, so adjustments
+ * find their extents.
+ */
 static void
 load_extents(FmVerify *verify)
 {
@@ -338,6 +346,7 @@ load_extents(FmVerify *verify)
  * Positions and tiling
  * ------------------------------------------------------------------- */
 
+/* Position rows that are missing, or contradict themselves. */
 static void
 check_positions(FmVerify *verify)
 {
@@ -403,6 +412,7 @@ check_tiling(FmVerify *verify, FmVerifyStream *stream)
  * Rows outside
  * ------------------------------------------------------------------- */
 
+/* Rows of one kind that no extent of their stream accounts for. */
 static void
 report_outside(FmVerify *verify, FmVerifyStream *stream, FmOffsetSet *set,
 			   const char *what)
@@ -449,6 +459,7 @@ lock_partitions(const FmPipeline *pipeline, const char *kind)
 	}
 }
 
+/* The whole of it, within SPI; see the top of the file for the order. */
 static void
 run(FmVerify *verify)
 {

@@ -49,6 +49,10 @@ typedef struct Examination
  * What is missing
  * ------------------------------------------------------------------- */
 
+/*
+ * Fewer rows than the ledger says.  difference is the sum of the hashes of
+ * those that are missing.
+ */
 static void
 report_missing(Examination *exam, const char *what, int64 expected,
 			   int64 found, uint64 difference, int reading_index)
@@ -104,6 +108,7 @@ number_of(const FmVerifyStream *stream, const FmVerifyExtent *extent)
 	return stream->first_number + (extent - stream->extents);
 }
 
+/* Take a row into the sort if its extent is doubtful. */
 static void
 collect_row(FmRowReceiver *self, FmVerifyStream *stream, int64 kafka_offset,
 			int reading_index)
@@ -180,6 +185,7 @@ finish_offset(Examination *exam)
 	rows->readings = rows->distinct_readings = rows->rejects = 0;
 }
 
+/* The next row of the extent, in order of offset and index. */
 static void
 examine_row(Examination *exam, int64 offset, int reading_index)
 {
@@ -214,6 +220,7 @@ examine_row(Examination *exam, int64 offset, int reading_index)
 	rows->last_index = reading_index;
 }
 
+/* All rows of the extent have been seen. */
 static void
 finish_extent(Examination *exam)
 {
@@ -291,6 +298,7 @@ mark_doubtful(FmVerify *verify)
 	return any;
 }
 
+/* One row for what exceeds the bound of a stream. */
 static void
 report_unlisted(FmVerify *verify, FmVerifyStream *stream,
 				const char *problem, int64 n)

@@ -45,6 +45,7 @@ typedef struct FirstPass
  * Where a row belongs
  * ------------------------------------------------------------------- */
 
+/* As in verify.c, but most rows are of the same stream as the one before. */
 static FmVerifyStream *
 find_stream(FmVerify *verify, int32 stream_id)
 {
@@ -68,6 +69,10 @@ find_stream(FmVerify *verify, int32 stream_id)
 	return &verify->unknown;
 }
 
+/*
+ * Most rows are of the same extent as the one before in their stream; else a
+ * binary search for the last extent that begins at or below the offset.
+ */
 FmVerifyExtent *
 fm_verify_find_extent(FmVerifyStream *stream, int64 offset)
 {
@@ -107,6 +112,7 @@ startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 }
 
+/* One row from the executor, in its slot: no copy is made. */
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -168,6 +174,7 @@ fm_verify_read_rejects(FmRowReceiver *receiver)
  * Rejects, to be recognized
  * ------------------------------------------------------------------- */
 
+/* Room for as many rejects as the ledger promises, within bounds. */
 static void
 reject_set_init(RejectSet *set, int64 expected)
 {
@@ -231,6 +238,7 @@ reject_set_has(const RejectSet *set, int32 stream_id, int64 offset)
  * First pass
  * ------------------------------------------------------------------- */
 
+/* Sum up one reject and remember it. */
 static void
 count_reject(FmRowReceiver *self, FmVerifyStream *stream, int64 kafka_offset,
 			 int reading_index)
@@ -249,6 +257,7 @@ count_reject(FmRowReceiver *self, FmVerifyStream *stream, int64 kafka_offset,
 	extent->found.reject_hash += fm_offset_hash(kafka_offset, -1);
 }
 
+/* Sum up one reading; was it seen among the rejects? */
 static void
 count_reading(FmRowReceiver *self, FmVerifyStream *stream,
 			  int64 kafka_offset, int reading_index)

@@ -372,6 +372,20 @@ must_restart(const FmPipeline *old, const FmPipeline *now,
 	return NULL;
 }
 
+/* Where the extension was dropped there is nothing to do and to say. */
+void
+fm_worker_check_extension(void)
+{
+	bool		exists;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	exists = OidIsValid(fm_extension_oid());
+	CommitTransactionCommand();
+	if (!exists)
+		proc_exit(0);
+}
+
 /* Read pipeline and options; both outlive the transaction. */
 static FmPipeline *
 read_configuration(FmWorker *worker, int16 pipeline_id,
@@ -380,15 +394,8 @@ read_configuration(FmWorker *worker, int16 pipeline_id,
 	MemoryContext old;
 	FmPipeline *pipeline;
 	FmOwnerScope scope;
-	bool		extension;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	extension = OidIsValid(fm_extension_oid());
-	CommitTransactionCommand();
-	if (!extension)
-		proc_exit(0);			/* dropped: nothing to say */
-
+	fm_worker_check_extension();
 	fm_worker_begin(&scope);
 	old = MemoryContextSwitchTo(worker->context);
 	pipeline = fm_pipeline_load(pipeline_id);

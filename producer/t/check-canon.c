@@ -247,7 +247,8 @@ is_reading(const char *text, size_t len)
 		is_text(root, "sensor_type", true) && is_text(root, "unit", false) &&
 		is_text(root, "alert_level", false) &&
 		is_text(root, "timestamp", true) && is_object(root, "location") &&
-		is_object(root, "metadata") && is_number(root, "quality", false, 0, 1) &&
+		is_object(root, "metadata") &&
+		is_number(root, "quality", false, 0, 1) &&
 		is_number(root, "value", true, -DBL_MAX, DBL_MAX) &&
 		json_object_object_get_ex(root, "timestamp", &time) &&
 		fm_time_parse(json_object_get_string(time), &us) &&

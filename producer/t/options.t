@@ -29,7 +29,8 @@ sub usage_error
 }
 
 # help and version
-foreach my $program (qw(factorymon-producer factorymon-broker))
+foreach my $program (qw(factorymon-producer factorymon-broker
+	factorymon-digest))
 {
 	my ($code, $out, $err) = run("./$program", '--help');
 	is("$code$err", '0', "$program --help");
@@ -118,6 +119,9 @@ my $err;
 	'ssl.key.pem=hush-hush', '--count', '1');
 is($code, 2, 'a bad key is a usage error');
 unlike($err, qr/hush-hush/, 'a bad key is not shown');
+($code, undef, $err) = run($p, '-X', 'sasl.oauthbearer.method=hush-hush');
+is($code, 2, 'a bad property next to secrets is a usage error');
+unlike($err, qr/hush-hush/, 'and its value is not shown');
 my $run = start($p, '-b', '127.0.0.1:1', '-X', 'sasl.password=hush-hush',
 	'--heartbeat', '0', '--count', '1', '-v');
 ok(wait_until(sub { slurp($run->{err}) =~ /refused/i }),

@@ -46,7 +46,7 @@ make_consumer(const char *servers)
 		{"enable.auto.commit", "false"},
 		{"auto.offset.reset", "error"},
 		{"fetch.wait.max.ms", "10"},
-		{"enable.partition.eof", "true"},	/* the end may be a control record */
+		{"enable.partition.eof", "true"},	/* also behind control records */
 		{"isolation.level", "read_uncommitted"},
 	};
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();

@@ -238,7 +238,7 @@ SELECT pg_temp.try(extra => '{"metadata": {}}') -> 'metadata' AS metadata;
 -- what every reading has, rebuild() must have
 SELECT pg_temp.try(sensor_id => NULL) IS NULL AS "null";
 -- nonsense is refused
-\set VERBOSITY terse
+\set SHOW_CONTEXT never
 SELECT pg_temp.try(value => 'NaN');
 SELECT pg_temp.try(quality => 'Infinity');
 SELECT pg_temp.try(warning => '-Infinity');

@@ -188,7 +188,8 @@ random_value(char *out)
 		case 2:					/* a string of any length */
 			*p++ = '"';
 			for (i = below(below(2) == 0 ? 300 : 5); i > 0; i--)
-				p += sprintf(p, "%s", below(4) > 0 ? "y" : fragments[below(6)]);
+				p += sprintf(p, "%s",
+							 below(4) > 0 ? "y" : fragments[below(6)]);
 			*p++ = '"';
 			break;
 		case 3:					/* something like a timestamp */

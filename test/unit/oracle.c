@@ -775,11 +775,14 @@ rebuild(const FmReading *reading, json_object *extra)
 	json_object_object_add(tree, "location", location);
 	json_object_object_add(tree, "value", rebuild_double(reading->value));
 	json_object_object_add(tree, "unit", rebuild_string(reading->unit));
-	if (reading->reported >= FM_REPORTED_NORMAL &&
-		reading->reported <= FM_REPORTED_CRITICAL)
+	if (reading->reported != FM_REPORTED_NONE &&
+		reading->reported != FM_REPORTED_OTHER)
+	{
+		const char *level = levels[reading->reported];
+
 		json_object_object_add(tree, "alert_level",
-							   json_object_new_string(
-													  levels[reading->reported]));
+							   json_object_new_string(level));
+	}
 	if (reading->has_quality)
 	{
 		fm_format_float(reading->quality, text);
