@@ -142,6 +142,31 @@ static const Setting settings[] = {
 
 #define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
+#define HELP_COLUMN 30
+#define HELP_WIDTH 80
+
+/* Words from the column on, "used" characters of the line being written. */
+static void
+print_wrapped(int used, const char *text)
+{
+	int			at = used < HELP_COLUMN ? used : HELP_WIDTH;
+
+	while (*text)
+	{
+		int			len = (int) strcspn(text, " ");
+
+		if (at + 1 + len > HELP_WIDTH)
+			printf("\n"), at = 0;
+		if (at < HELP_COLUMN)
+			at += printf("%*s", HELP_COLUMN - at, "");
+		else
+			at += printf(" ");
+		at += printf("%.*s", len, text);
+		text += len + (text[len] == ' ');
+	}
+	printf("\n");
+}
+
 static void
 print_help(void)
 {
@@ -162,17 +187,17 @@ print_help(void)
 			continue;
 		used = printf("  --%s%s%s", s->name, s->arg ? " " : "",
 					  s->arg ? s->arg : "");
-		printf("%*s%s\n", used < 30 ? 30 - used : 1, "", s->help);
+		print_wrapped(used, s->help);
 		if (s->env)
-			printf("%32senvironment: %s\n", "", s->env);
+			printf("%*senvironment: %s\n", HELP_COLUMN, "", s->env);
 	}
 	printf("\nMalformed kinds:\n");
 	for (int i = 0; fm_malform_name(i); i++)
 		printf("  %-14s%s\n", fm_malform_name(i), fm_malform_help(i));
 	printf("\nOptions win over the environment.  SIGTERM and SIGINT stop"
-		   " cleanly: what was sent is\ndelivered first; a second signal gives"
+		   " cleanly: what was\nsent is delivered first; a second signal gives"
 		   " up waiting.\n\nExit codes: 0 all delivered, 1 something was not,"
-		   " or it is not known, 2 wrong usage.\n");
+		   " or nobody knows, 2 wrong usage.\n");
 }
 
 /* Complain about a setting; the value is shown, so not for secrets. */
