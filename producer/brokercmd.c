@@ -616,8 +616,8 @@ fm_cluster_help(FmBuf *answer)
 		if (*commands[i].help)
 			fm_buf_printf(answer, "        %s\n", commands[i].help);
 	}
-	fm_buf_puts(answer, "  Requests and errors go by number or by name:"
-				" Produce, NOT_LEADER_FOR_PARTITION.\n");
+	fm_buf_puts(answer, "  Requests and errors by number or name: Produce,"
+				" NOT_LEADER_FOR_PARTITION.\n");
 }
 
 static const char *

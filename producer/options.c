@@ -196,8 +196,8 @@ print_help(void)
 		printf("  %-14s%s\n", fm_malform_name(i), fm_malform_help(i));
 	printf("\nOptions win over the environment.  SIGTERM and SIGINT stop"
 		   " cleanly: what was\nsent is delivered first; a second signal gives"
-		   " up waiting.\n\nExit codes: 0 all delivered, 1 something was not,"
-		   " or nobody knows, 2 wrong usage.\n");
+		   " up waiting.\n\nExit codes: 0 all delivered; 1 something was not,"
+		   " or nobody knows; 2 wrong\nusage.\n");
 }
 
 /* Complain about a setting; the value is shown, so not for secrets. */

@@ -843,6 +843,17 @@ double_is_nearest(double value, json_object *tree, const char *name)
 		json_object_is_type(member, json_type_int);
 }
 
+static bool
+quality_is_nearest(const FmReading *reading, json_object *tree)
+{
+	json_object *member;
+
+	if (!json_object_object_get_ex(tree, "quality", &member))
+		return !reading->has_quality;
+	return reading->has_quality &&
+		reading->quality == strtof(json_object_get_string(member), NULL);
+}
+
 /* What is wrong with this reading of this message, or NULL. */
 static const char *
 check_reading(const FmReading *reading, json_object *tree)
@@ -859,6 +870,8 @@ check_reading(const FmReading *reading, json_object *tree)
 	if (!isfinite(reading->value) ||
 		!double_is_nearest(reading->value, tree, "value"))
 		return "value is not the nearest double";
+	if (!quality_is_nearest(reading, tree))
+		return "quality is not the nearest float";
 	if (reading->extra.data != NULL)
 	{
 		extra = parse_tree(reading->extra.data, (size_t) reading->extra.len);

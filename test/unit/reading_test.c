@@ -786,6 +786,26 @@ test_format_texts(void)
 	   "the float sum of 0.1 and 0.2 is written %s", text);
 }
 
+/* Does the oracle object to a message with this number? */
+static bool
+number_differs(const char *member, const char *number)
+{
+	char	   *message = message_with(member, number);
+	FmArena		arena;
+	char		complaint[512];
+	FmRejectReason reason;
+	bool		agrees;
+
+	fm_arena_init(&arena);
+	agrees = oracle_agrees(message, strlen(message), &arena, &reason,
+						   complaint, sizeof(complaint));
+	if (!agrees)
+		printf("# %s = %s: %s\n", member, number, complaint);
+	fm_arena_free(&arena);
+	free(message);
+	return !agrees;
+}
+
 /* Messages with any number give the nearest double, and are rebuilt. */
 static void
 test_rounding(void)
@@ -803,36 +823,30 @@ test_rounding(void)
 		"3e-5", "4.35", "0.000001", "1.7976931348623157e+308"
 	};
 	char		text[64];
-	FmArena		arena;
+	char	   *zeros = repeat("0", 900);
+	char	   *just_above = xmalloc(1000);
 	int			wrong = 0;
-	int			i;
+	size_t		i;
 
-	fm_arena_init(&arena);
+	for (i = 0; i < sizeof(hard) / sizeof(hard[0]); i++)
+		wrong += number_differs("value", hard[i]);
+	sprintf(just_above,
+			"1.00000000000000011102230246251565404236316680908203125%s1",
+			zeros);
+	wrong += number_differs("value", just_above);
 	for (i = 0; i < 15000; i++)
 	{
-		const char *number = text;
-		char	   *message;
-		char		complaint[512];
-		FmRejectReason reason;
-
-		if (i < (int) (sizeof(hard) / sizeof(hard[0])))
-			number = hard[i];
-		else
-			sprintf(text, "%.*e", (int) (next_random() % 20),
-					ldexp((double) (int64_t) next_random(),
-						  (int) (next_random() % 2000) - 1063));
-		message = message_with("value", number);
-		if (!oracle_agrees(message, strlen(message), &arena, &reason,
-						   complaint, sizeof(complaint)))
-		{
-			printf("# %s: %s\n", number, complaint);
-			wrong++;
-		}
-		free(message);
-		fm_arena_reset(&arena);
+		sprintf(text, "%.*e", (int) (next_random() % 20),
+				ldexp((double) (int64_t) next_random(),
+					  (int) (next_random() % 2000) - 1063));
+		wrong += number_differs("value", text);
+		sprintf(text, "%.*f", (int) (next_random() % 14),
+				(double) next_random() / 18446744073709551616.0);
+		wrong += number_differs("quality", text);
 	}
-	fm_arena_free(&arena);
-	ok(wrong == 0, "decimal numbers give the nearest double");
+	free(zeros);
+	free(just_above);
+	ok(wrong == 0, "decimal numbers give the nearest double or float");
 }
 
 /* ------------------------------------------------------------------------

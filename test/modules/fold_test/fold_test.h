@@ -22,4 +22,6 @@ extern FmSlice test_slice(const char *string);
 /* The stream that all folds of these tests are of. */
 extern FmFoldStream test_stream(int32 stream_id, int16 pipeline_id);
 
+extern double test_cpu_seconds(void);
+
 #endif							/* FOLD_TEST_H */

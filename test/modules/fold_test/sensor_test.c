@@ -13,7 +13,6 @@
 #include "common/pg_prng.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -151,30 +150,28 @@ sensor_bench(PG_FUNCTION_ARGS)
 	int			n;
 	int			found = 0;
 	uint64		generation;
-	instr_time	start;
-	instr_time	duration;
+	double		start;
+	double		seconds;
 
 	SPI_connect();
 	readings = readings_of_query(text_to_cstring(PG_GETARG_TEXT_PP(0)), &n);
-	INSTR_TIME_SET_CURRENT(start);
+	start = test_cpu_seconds();
 	for (int i = 0; i < n; i += 5000)
 		fm_sensor_register(bench, readings + i, Min(5000, n - i));
-	INSTR_TIME_SET_CURRENT(duration);
-	INSTR_TIME_SUBTRACT(duration, start);
+	seconds = test_cpu_seconds() - start;
 	elog(NOTICE, "registering: %.1f us each, %lld bytes in all for %d",
-		 INSTR_TIME_GET_DOUBLE(duration) * 1e6 / n,
+		 seconds * 1e6 / n,
 		 (long long) MemoryContextMemAllocated(context, true), n);
 	generation = fm_limits_refresh();
 	for (int i = 0; i < n; i++)
 		(void) fm_sensor_find(bench, readings[i], generation);
-	INSTR_TIME_SET_CURRENT(start);
+	start = test_cpu_seconds();
 	for (int round = 0; round < rounds; round++)
 		for (int i = 0; i < n; i++)
 			found += fm_sensor_find(bench, readings[i], generation) != NULL;
-	INSTR_TIME_SET_CURRENT(duration);
-	INSTR_TIME_SUBTRACT(duration, start);
+	seconds = test_cpu_seconds() - start;
 	SPI_finish();
 	if (found != rounds * n)
 		elog(ERROR, "found %d of %d", found, rounds * n);
-	PG_RETURN_FLOAT8(INSTR_TIME_GET_DOUBLE(duration) * 1e9 / found);
+	PG_RETURN_FLOAT8(seconds * 1e9 / found);
 }
