@@ -14,9 +14,9 @@
  * The hash is 64 bits wide and seeded at random, so that nobody can choose
  * names that collide; equality is always verified.
  *
- * Memory: with strings of 60 bytes in all an entry takes 208 bytes plus 24
- * of its chunk, and 18 to 36 in the hash table: about 260 bytes a sensor, 1 M
- * sensors about 260 MB.  The cache is bounded: when it holds twice as many
+ * Memory: with strings of 60 bytes in all an entry takes 184 bytes, 24 more
+ * for its chunk, and 18 to 36 in the hash table: about 240 bytes a sensor, 1 M
+ * sensors about 240 MB.  The cache is bounded: when it holds twice as many
  * entries as there may be sensors, it is retired and a new one begun.  The
  * retired one is kept until that happens again, so that entries handed out
  * in the running batch stay valid.

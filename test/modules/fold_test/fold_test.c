@@ -294,8 +294,8 @@ fold_sensor(PG_FUNCTION_ARGS)
 }
 
 /*
- * fold_bench(sensors, readings, batch, share): nanoseconds of processor per reading of
- * apply and commit, with that share of readings out of their limits.
+ * fold_bench(sensors, readings, batch, share): nanoseconds of processor time
+ * per reading, commit included, with that share of readings out of limits.
  */
 Datum
 fold_bench(PG_FUNCTION_ARGS)
