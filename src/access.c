@@ -61,8 +61,9 @@ typedef struct AccessKind
 /* In order: each kind includes those before it. */
 static const AccessKind access_kinds[] = {
 	{"reader",
-		{"classify", "original_message", "partition_status",
-		"verify_delivery", "worker_status"},
+		{"batch_histogram_bounds", "classify", "original_message",
+			"original_messages", "partition_status", "verify_delivery",
+		"worker_status"},
 		{"USAGE ON SCHEMA factorymon",
 		"SELECT ON factorymon.threshold"},
 	true},
@@ -303,7 +304,8 @@ factorymon_revoke_access(PG_FUNCTION_ARGS)
 
 /*
  * Workers insert readings as the pipeline's owner: that needs INSERT on its
- * table, the batch to read from, and the schema of both.  Nothing else.
+ * table (and a look at a reading's identity, to see which ones a trigger kept
+ * out), the batch to read from, and the schema of both.  Nothing else.
  */
 void
 fm_access_grant_owner(int16 pipeline_id, const char *owner)
@@ -312,8 +314,10 @@ fm_access_grant_owner(int16 pipeline_id, const char *owner)
 	const char *role = quote_identifier(owner);
 
 	fm_storage_lock_shape(fm_storage_relid(pipeline_id, "reading"));
-	fm_args_run(&none, psprintf("GRANT INSERT ON _factorymon.reading_%d TO %s",
-								pipeline_id, role), SPI_OK_UTILITY);
+	fm_args_run(&none, psprintf("GRANT INSERT, SELECT (stream_id, kafka_offset,"
+								" reading_index) ON _factorymon.reading_%d"
+								" TO %s", pipeline_id, role),
+				SPI_OK_UTILITY);
 	fm_args_run(&none, psprintf("GRANT USAGE ON SCHEMA _factorymon TO %s",
 								role), SPI_OK_UTILITY);
 	fm_args_run(&none, psprintf("GRANT SELECT ON _factorymon.batch TO %s",
@@ -333,7 +337,7 @@ fm_access_revoke_owner(int16 pipeline_id, const char *owner)
 	if (OidIsValid(reading))
 	{
 		fm_storage_lock_shape(reading);
-		fm_args_run(&none, psprintf("REVOKE INSERT ON _factorymon.reading_%d"
+		fm_args_run(&none, psprintf("REVOKE ALL ON _factorymon.reading_%d"
 									" FROM %s", pipeline_id, role),
 					SPI_OK_UTILITY);
 	}

@@ -286,6 +286,22 @@ open_fold(FmWorker *worker, FmAssigned *assigned)
 		(int64) fm_snapshot_interval * 1000;
 }
 
+/*
+ * With no anchor, the last message will be the first one once it is proven;
+ * what is suspect must be able to begin behind it (see question.c).
+ */
+static void
+end_extent(FmWorker *worker, FmPosition *row)
+{
+	if (row->anchor.known || !row->last.known ||
+		row->extent_from == row->position)
+		return;
+	fm_ledger_close(worker->pipeline->id, row->stream_id, "extent", "anchor");
+	memset(&row->extent, 0, sizeof(row->extent));
+	row->extent_from = row->position;
+	row->extent_opened_at = GetCurrentTransactionStartTimestamp();
+}
+
 /* Where a taken stream goes from here. */
 static FmPhase
 phase_after_take(const FmWorker *worker, const FmAssigned *assigned)
@@ -311,13 +327,16 @@ take(FmWorker *worker, FmAssigned *assigned)
 	if (found)
 	{
 		open_fold(worker, assigned);
+		end_extent(worker, &assigned->row);
 		fm_event_record(pipeline->id, worker->info.consumer, "taken",
 						&assigned->partition, 1, NULL);
 	}
 	fm_worker_commit(&scope);
 	assigned->next_offset = assigned->row.position;
-	assigned->next_proof_at = GetCurrentTimestamp() +
-		(int64) fm_proof_interval * 1000;
+	assigned->next_proof_at = GetCurrentTimestamp();
+	/* another log was accepted: do not store more of it in the old stream */
+	if (!assigned->row.accept_loss)
+		assigned->next_proof_at += (int64) fm_proof_interval * 1000;
 	fm_assign_set_phase(worker, assigned,
 						found ? phase_after_take(worker, assigned) :
 						FM_PHASE_NEW);
@@ -415,7 +434,8 @@ fm_assign_doubt(FmWorker *worker, FmAssigned *assigned, const char *why)
 /*
  * First messages of a partition being proven.  The last message itself makes
  * it RUNNING; from then on anything below the position that is still
- * delivered is proof of another log.
+ * delivered is proof of another log.  An older anchor stays: only it can tell
+ * whether the last message was of another log when it was stored.
  */
 void
 fm_assign_prove(FmWorker *worker, FmAssigned *assigned,
@@ -439,6 +459,8 @@ fm_assign_prove(FmWorker *worker, FmAssigned *assigned,
 	}
 	assigned->next_offset = last->offset + 1;
 	fm_assign_set_phase(worker, assigned, FM_PHASE_RUNNING);
+	if (!assigned->row.anchor.known)
+		assigned->row.anchor = assigned->new_anchor = *last;
 }
 
 /*

@@ -409,8 +409,9 @@ fm_position_skip(int16 pipeline_id, FmPosition *row, int64 new_position,
 
 /*
  * Everything of the stream above its anchor becomes suspect.  Extents end
- * just behind each anchor candidate (see proof.c), so a whole extent is
- * either proven or not; without an anchor all open work is suspect.
+ * just behind each anchor candidate (see question.c), so a whole extent is
+ * either proven or not; without an anchor all open work is suspect.  Where
+ * there is nothing of it, an empty row still tells of the change.
  */
 static void
 mark_suspect(int16 pipeline_id, const FmPosition *row, const char *reason)
@@ -421,11 +422,15 @@ mark_suspect(int16 pipeline_id, const FmPosition *row, const char *reason)
 		Int64GetDatum(row->anchor.known ? row->anchor.offset + 1 :
 					  row->extent_from),
 	CStringGetTextDatum(reason)};
+	FmExtentCounts none = {0};
 
-	fm_spi_run("UPDATE _factorymon.ledger SET kind = 'suspect', reason = $4"
-			   " WHERE pipeline_id = $1 AND stream_id = $2"
-			   " AND from_offset >= $3 AND kind = 'extent'",
-			   4, types, values, NULL, SPI_OK_UPDATE);
+	if (fm_spi_run("UPDATE _factorymon.ledger"
+				   " SET kind = 'suspect', reason = $4"
+				   " WHERE pipeline_id = $1 AND stream_id = $2"
+				   " AND from_offset >= $3 AND kind = 'extent'",
+				   4, types, values, NULL, SPI_OK_UPDATE) == 0)
+		fm_ledger_add(pipeline_id, row->stream_id, row->position,
+					  row->position, "suspect", &none, reason);
 }
 
 void

@@ -14,8 +14,13 @@
  * *candidate* is the last message of some batch whose commit also closed the
  * extent, so that suspicion ends exactly there.  If the anchor is still the
  * same, everything read before the question was asked came from the same
- * log, so the candidate becomes the anchor.  Without an anchor the candidate
- * itself is read.
+ * log, so the candidate becomes the anchor.
+ *
+ * The first anchor.  Where there is none, a candidate becomes it at once, and
+ * the very commit that stores the next messages stores it with them.  So
+ * whatever is stored behind the first batch can be told from another log, by
+ * the next worker too: the last message alone would not do, for it may be one
+ * of the other log already.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -61,18 +66,30 @@ needed_question(const FmAssigned *assigned, TimestampTz now)
 	}
 }
 
-/*
- * Which message a proof reads: the anchor, else the candidate.  False: there
- * is neither yet.
- */
-static bool
-choose_mark(FmAssigned *assigned)
+/* The candidate, if there is one, becomes the anchor; another one is due. */
+static void
+adopt_candidate(FmAssigned *assigned)
 {
-	if (assigned->row.anchor.known)
-		assigned->questioned = assigned->row.anchor;
-	else
-		assigned->questioned = assigned->candidate;
-	return assigned->questioned.known;
+	if (assigned->candidate.known)
+	{
+		assigned->row.anchor = assigned->candidate;
+		assigned->new_anchor = assigned->candidate;
+	}
+	assigned->candidate.known = false;
+	assigned->want_candidate = true;
+}
+
+static void
+find_first_anchors(FmWorker *worker)
+{
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		FmAssigned *assigned = &worker->assigned[i];
+
+		if (assigned->phase == FM_PHASE_RUNNING &&
+			!assigned->row.anchor.known && assigned->candidate.known)
+			adopt_candidate(assigned);
+	}
 }
 
 /* Mark a partition as asked and say what about it; false: nothing to ask. */
@@ -88,7 +105,8 @@ fill_item(FmAssigned *assigned, FmQuestion question, FmProbeItem *item)
 			assigned->row.anchor.offset : 0;
 	if (question == FM_ASK_PROOF)
 	{
-		if (!choose_mark(assigned))
+		assigned->questioned = assigned->row.anchor;
+		if (!assigned->questioned.known)
 		{
 			assigned->next_proof_at = GetCurrentTimestamp() +
 				(int64) fm_proof_interval * 1000;
@@ -150,6 +168,7 @@ fm_question_ask(FmWorker *worker)
 	FmProbeItem *items;
 	int			n = 0;
 
+	find_first_anchors(worker);
 	if (worker->question != FM_ASK_NOTHING)
 		return;
 	question = pick_question(worker);
@@ -263,11 +282,36 @@ answer_start(FmWorker *worker, const FmProbeAnswer *answer)
  * Is the position within the log?
  * ------------------------------------------------------------------- */
 
+/*
+ * A person accepted a loss, and there is none: the next one asks again.  If
+ * the row is locked or not ours any more, somebody comes by here again.
+ */
+static void
+forget_consent(FmWorker *worker, FmAssigned *assigned)
+{
+	FmOwnerScope scope;
+	FmPosition	row;
+	bool		found;
+
+	if (!assigned->row.accept_loss)
+		return;
+	fm_worker_begin(&scope);
+	fm_position_lock(&assigned->row.stream_id, 1, &row, &found);
+	if (found && row.epoch == assigned->row.epoch)
+	{
+		fm_position_stop(row.stream_id, NULL, NULL);
+		assigned->row.accept_loss = false;
+	}
+	fm_worker_commit(&scope);
+}
+
 /* Run from the position without proof, and say so once. */
 static void
 run_unproven(FmWorker *worker, FmAssigned *assigned, const char *why)
 {
 	fm_worker_event(worker, "unproven", &assigned->partition, 1, why);
+	if (!assigned->row.anchor.known)
+		forget_consent(worker, assigned);
 	assigned->next_offset = assigned->row.position;
 	fm_assign_set_phase(worker, assigned, FM_PHASE_RUNNING);
 }
@@ -382,6 +426,9 @@ answer_restart(FmWorker *worker, FmAssigned *assigned,
 	ours = fm_assign_lock(worker, assigned, &row);
 	if (ours)
 	{
+		/* where we go on and what is suspect must meet at the same anchor */
+		if (anchor->known)
+			row.anchor = *anchor;
 		fm_position_new_incarnation(pipeline->id, pipeline->topic, &row,
 									start, reason);
 		fm_event_record(pipeline->id, worker->info.consumer, "incarnation",
@@ -390,19 +437,6 @@ answer_restart(FmWorker *worker, FmAssigned *assigned,
 	fm_worker_commit(&scope);
 	if (ours)
 		fm_assign_set_phase(worker, assigned, FM_PHASE_TAKE);
-}
-
-/* The anchor is the same: so is everything that was read before we asked. */
-static void
-proof_succeeded(FmAssigned *assigned)
-{
-	if (assigned->candidate.known)
-	{
-		assigned->row.anchor = assigned->candidate;
-		assigned->new_anchor = assigned->candidate;
-	}
-	assigned->candidate.known = false;
-	assigned->want_candidate = true;
 }
 
 static void
@@ -416,14 +450,14 @@ answer_proof(FmWorker *worker, FmAssigned *assigned, const FmProbeItem *item,
 	assigned->next_proof_at = GetCurrentTimestamp() +
 		(int64) fm_proof_interval * 1000;
 	if (is_same(item, mark))
-		proof_succeeded(assigned);
-	else if (gone)
 	{
-		/* nothing to compare with: the candidate is read next time */
-		if (mark->offset == assigned->candidate.offset)
-			assigned->want_candidate = true;
-		assigned->row.anchor.known = false;
+		/* so is everything that was read before we asked */
+		adopt_candidate(assigned);
+		forget_consent(worker, assigned);
 	}
+	else if (gone)
+		/* nothing to compare with: a candidate becomes the first anchor */
+		assigned->row.anchor.known = assigned->new_anchor.known = false;
 	else
 		fm_assign_other_log(worker, assigned,
 							"a message read before is another one now");
@@ -517,6 +551,8 @@ fm_question_answer(FmWorker *worker)
 		return;
 	worker->question = FM_ASK_NOTHING;
 	worker->probe_idle_since = GetCurrentTimestamp();
+	if (answer->code == FM_KAFKA_OK)
+		worker->disconnected = false;
 	if (question_failed(worker, question, answer))
 		;
 	else if (question == FM_ASK_TOPIC)

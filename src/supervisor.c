@@ -297,6 +297,9 @@ keep_house(List *pipelines)
 		fm_worker_begin(&scope);
 		make_partitions_ahead(lfirst(cell));
 		fm_worker_commit(&scope);
+		fm_worker_begin(&scope);
+		(void) fm_ledger_merge(((FmPipeline *) lfirst(cell))->id);
+		fm_worker_commit(&scope);
 		(void) fm_retention_run(lfirst(cell));
 	}
 }

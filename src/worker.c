@@ -158,7 +158,9 @@ publish_partition(FmWorker *worker, FmAssigned *assigned, TimestampTz now)
 						   &high);
 	if (low >= 0)
 		info->low_watermark = low;
-	if (high >= 0 && assigned->phase == FM_PHASE_RUNNING)
+	/* cached watermarks are as old as the connection */
+	if (high >= 0 && assigned->phase == FM_PHASE_RUNNING &&
+		!worker->disconnected)
 	{
 		info->high_watermark = high;
 		info->watermarks_at = now;
@@ -237,6 +239,18 @@ handle_partition_error(FmWorker *worker, const FmEvent *event)
 	fm_assign_set_phase(worker, assigned, FM_PHASE_CHECK);
 }
 
+/*
+ * No broker is reachable.  The client says nothing when one is again, so the
+ * proofs, which come early now, find out.
+ */
+static void
+handle_disconnect(FmWorker *worker)
+{
+	worker->disconnected = true;
+	for (int i = 0; i < worker->nassigned; i++)
+		worker->assigned[i].next_proof_at = GetCurrentTimestamp();
+}
+
 static void
 handle_committed(FmWorker *worker, const FmEvent *event)
 {
@@ -256,9 +270,11 @@ handle_event(FmWorker *worker, FmEvent *event)
 	switch (event->kind)
 	{
 		case FM_EVENT_MESSAGE:
+			worker->disconnected = false;
 			fm_collect_message(worker, &event->message);
 			break;
 		case FM_EVENT_EOF:
+			worker->disconnected = false;
 			handle_eof(worker, event);
 			break;
 		case FM_EVENT_ASSIGN:
@@ -275,6 +291,8 @@ handle_event(FmWorker *worker, FmEvent *event)
 			break;
 		case FM_EVENT_ERROR:
 			fm_worker_error(worker, event->text);
+			if (event->code == FM_KAFKA_ALL_BROKERS_DOWN)
+				handle_disconnect(worker);
 			if (event->code == FM_KAFKA_FATAL)
 				ereport(ERROR,
 						(errcode(FM_ERRCODE_KAFKA),

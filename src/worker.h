@@ -119,6 +119,7 @@ typedef struct FmWorker
 	FmAssigned *assigned;
 	int			nassigned;
 	bool		fetch_dirty;	/* the set of fetched partitions changed */
+	bool		disconnected;	/* no broker was reachable when last heard */
 	/* a batch that could not be stored */
 	bool		retrying;
 	TimestampTz retry_at;
