@@ -3,8 +3,9 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * See truth.h.  Each write(2) holds whole lines; only when the disk is full
- * can one be cut, and then the producer says that its truth is incomplete.
+ * See truth.h.  Each write(2) holds whole lines.  Two things can cut one: a
+ * full disk, and then the producer says that its truth is incomplete; and
+ * SIGKILL, which a write to a file obeys between two pages.
  */
 #include "truth.h"
 
@@ -14,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WRITE_AT_BYTES 262144
@@ -28,19 +31,32 @@ fm_truth_open(FmTruth *truth, const char *path)
 	truth->written_at = fm_clock_mono();
 	if (path == NULL)
 		return true;
-	truth->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	/* reading is for is_cut_short only */
+	truth->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (truth->fd < 0 && errno == EACCES)
+		truth->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	return truth->fd >= 0;
 }
 
+/* Did somebody leave the file without a newline at its end? */
+static bool
+is_cut_short(int fd)
+{
+	struct stat st;
+	char		last;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+		pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+}
+
 static void
-write_lines(FmTruth *truth)
+write_bytes(FmTruth *truth, const char *bytes, size_t len)
 {
 	size_t		done = 0;
 
-	while (done < truth->lines.len)
+	while (done < len)
 	{
-		ssize_t		n = write(truth->fd, truth->lines.data + done,
-							  truth->lines.len - done);
+		ssize_t		n = write(truth->fd, bytes + done, len - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -54,6 +70,23 @@ write_lines(FmTruth *truth)
 		}
 		done += (size_t) n;
 	}
+}
+
+static void
+write_lines(FmTruth *truth)
+{
+	bool		locked;
+
+	if (truth->lines.len == 0)
+		return;
+	/* no locks on this file system: fine for one producer */
+	while (!(locked = flock(truth->fd, LOCK_EX) == 0) && errno == EINTR)
+		;
+	if (is_cut_short(truth->fd))
+		write_bytes(truth, "\n", 1);
+	write_bytes(truth, truth->lines.data, truth->lines.len);
+	if (locked)
+		(void) flock(truth->fd, LOCK_UN);
 	fm_buf_reset(&truth->lines);
 }
 

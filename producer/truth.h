@@ -11,10 +11,12 @@
  * see canon.h) is that of the canonical JSON for a reading, of the payload's
  * bytes for the others, and "-" for a NULL payload.
  *
- * The file is opened for appending and written in whole lines, so producers
- * may share one.  A line is written after the confirmation, at most a second
- * later: a producer that is killed leaves records without a line, never a line
- * without its record.
+ * The file is opened for appending and written in whole lines under a lock, so
+ * producers may share one.  A line is written after the confirmation, at most
+ * a second later: a producer that is killed leaves records without a line,
+ * never a line without its record.  SIGKILL may cut its last line short; a cut
+ * line is never mistaken for a whole one (its digest is not 16 digits long),
+ * and whoever writes next begins a new line.
  */
 #ifndef FM_TRUTH_H
 #define FM_TRUTH_H

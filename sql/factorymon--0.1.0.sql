@@ -1067,8 +1067,24 @@ COMMENT ON FUNCTION factorymon.worker_status() IS
  * 5. Wrappers
  * ==================================================================== */
 
-CREATE FUNCTION _factorymon.kafka_fdw_validator(options text[], catalog oid) RETURNS void AS 'MODULE_PATHNAME', 'factorymon_fdw_validator' LANGUAGE C STRICT;
-CREATE FOREIGN DATA WRAPPER kafka NO HANDLER VALIDATOR _factorymon.kafka_fdw_validator;
+CREATE FUNCTION _factorymon.kafka_fdw_validator(options text[], catalog oid)
+RETURNS void
+AS 'MODULE_PATHNAME', 'factorymon_fdw_validator'
+LANGUAGE C STRICT;
+COMMENT ON FUNCTION _factorymon.kafka_fdw_validator(text[], oid) IS
+	'checks the options of servers and user mappings of wrapper kafka';
+
+CREATE FOREIGN DATA WRAPPER kafka
+	NO HANDLER VALIDATOR _factorymon.kafka_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER kafka IS
+	'Kafka clusters; options are properties of librdkafka';
+
+CREATE FUNCTION factorymon.check_server(server text)
+RETURNS TABLE (item text, ok boolean, detail text)
+AS 'MODULE_PATHNAME', 'factorymon_check_server'
+LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION factorymon.check_server(text) IS
+	'asks a Kafka cluster who it is: brokers, login, topics with their partitions, each in words; needs USAGE on the server, waits at most 10 s';
 
 /* The rows of the batch that a worker is storing; see src/batch_fdw.c. */
 CREATE FUNCTION _factorymon.batch_handler() RETURNS fdw_handler

@@ -504,6 +504,12 @@ fm_assign_other_log(FmWorker *worker, FmAssigned *assigned, const char *why)
 			 why, (long long) assigned->row.position);
 	fm_worker_begin(&scope);
 	ours = fm_assign_lock(worker, assigned, &row);
+	if (ours && assigned->row.anchor.known)
+	{
+		/* what was proven since the last commit stays proven */
+		row.anchor = assigned->row.anchor;
+		fm_position_advance(&row);
+	}
 	if (ours && !go_on)
 		fm_position_stop(row.stream_id, "another_log", detail);
 	if (ours)

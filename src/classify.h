@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * classify.h
- *	  Limits, where they come from, and the pure classification.
+ *	  The pure classification (classify.c), and the limits in force
+ *	  (limits.c).
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *

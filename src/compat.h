@@ -26,6 +26,14 @@
 	object_ownercheck(DatabaseRelationId, (database), (role))
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define fm_server_aclcheck(server, role, mode) \
+	pg_foreign_server_aclcheck((server), (role), (mode))
+#else
+#define fm_server_aclcheck(server, role, mode) \
+	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
+#endif
+
 /* Number of a process among all, for its latch. */
 #if PG_VERSION_NUM < 170000
 #define FM_MY_PROC_NUMBER MyProc->pgprocno

@@ -45,7 +45,7 @@ typedef struct FmFoldStream
  * position row already taken by the caller (so that nobody writes below).
  * snapshot_position, min_ts and max_ts come from that row: readings with
  * kafka_offset >= snapshot_position have ts within [min_ts, max_ts]
- * (DT_NOEND, DT_NOBEGIN where there are none).
+ * (any min_ts > max_ts where there are none).
  */
 extern FmFold *fm_fold_open(MemoryContext parent, const FmFoldStream *stream,
 							int64 snapshot_position, int64 fold_position,

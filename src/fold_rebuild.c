@@ -276,10 +276,12 @@ fm_fold_open(MemoryContext parent, const FmFoldStream *stream,
 	load_chunks(fold);
 	if (snapshot_position < fold_position)
 	{
-		fold->min_ts = min_ts;
-		fold->max_ts = max_ts;
 		if (min_ts <= max_ts)
+		{
+			fold->min_ts = min_ts;
+			fold->max_ts = max_ts;
 			replay_readings(fold, snapshot_position);
+		}
 		replay_transitions(fold, snapshot_position);
 	}
 	SPI_finish();

@@ -426,9 +426,6 @@ answer_restart(FmWorker *worker, FmAssigned *assigned,
 	ours = fm_assign_lock(worker, assigned, &row);
 	if (ours)
 	{
-		/* where we go on and what is suspect must meet at the same anchor */
-		if (anchor->known)
-			row.anchor = *anchor;
 		fm_position_new_incarnation(pipeline->id, pipeline->topic, &row,
 									start, reason);
 		fm_event_record(pipeline->id, worker->info.consumer, "incarnation",

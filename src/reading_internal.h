@@ -3,10 +3,10 @@
  * reading_internal.h
  *	  What the files of the decoder share among themselves.
  *
- * reading_json.c knows JSON text: it checks a whole message once and walks
- * text that has been checked.  reading_scalar.c knows what a single number or
- * timestamp means.  reading.c knows what a factory message must look like and
- * is the only one that fills an FmReading.  Nobody else includes this file.
+ * reading_json.c decides whether a message is JSON text as we take it, and
+ * reading_text.c walks such text.  reading_scalar.c knows what a single number
+ * or timestamp means.  reading.c knows what a factory message must look like
+ * and is the only one that fills an FmReading.  Nobody else includes this.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -29,6 +29,46 @@
 #define fm_printf_like(f, a)
 #endif
 
+/* ---- characters ---- */
+
+static inline bool
+fm_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline bool
+fm_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static inline bool
+fm_is_continuation(const char *p)
+{
+	return ((unsigned char) *p & 0xC0) == 0x80;
+}
+
+/* Value of a hexadecimal digit, or -1. */
+static inline int
+fm_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static inline uint32_t
+fm_hex_quad(const char *p)
+{
+	return (uint32_t) (fm_hex_digit(p[0]) << 12 | fm_hex_digit(p[1]) << 8 |
+					   fm_hex_digit(p[2]) << 4 | fm_hex_digit(p[3]));
+}
+
 /* ---- reading.c ---- */
 
 /* Fill in reason and detail; always returns false, for "return fm_reject". */
@@ -36,6 +76,15 @@ extern bool fm_reject(FmDecoded *result, FmRejectReason reason,
 					  const char *format, ...) fm_printf_like(3, 4);
 
 /* ---- reading_json.c ---- */
+
+/*
+ * Is this one JSON text that we take?  If not, result says why.  Everything
+ * of reading_text.c works on text that passed this check and relies on it.
+ */
+extern bool fm_json_check(const char *text, int len, FmArena *arena,
+						  FmDecoded *result);
+
+/* ---- reading_text.c ---- */
 
 typedef enum FmJsonType
 {
@@ -54,13 +103,6 @@ typedef struct FmJsonMember
 	FmSlice		value;
 } FmJsonMember;
 
-/*
- * Is this one JSON text that we take?  If not, result says why.  Everything
- * below works on text that passed this check and relies on it.
- */
-extern bool fm_json_check(const char *text, int len, FmArena *arena,
-						  FmDecoded *result);
-
 /* Text without the white space around it. */
 extern FmSlice fm_json_trim(const char *text, int len);
 
@@ -74,6 +116,28 @@ extern const char *fm_json_type_name(FmJsonType type);
  * returns false.
  */
 extern bool fm_json_next_member(const char **cursor, FmJsonMember *member);
+
+/* The character at *p, which is an escape or not ASCII; *p goes past it. */
+extern uint32_t fm_json_long_character(const char **p);
+
+#define FM_END_OF_STRING		UINT32_MAX
+
+/*
+ * The next character of a string in checked text, escapes resolved, or
+ * FM_END_OF_STRING at its closing quote.
+ */
+static inline uint32_t
+fm_json_next_character(const char **p)
+{
+	unsigned char c = (unsigned char) **p;
+
+	if (c == '"')
+		return FM_END_OF_STRING;
+	if (c >= 0x80 || c == '\\')
+		return fm_json_long_character(p);
+	*p += 1;
+	return c;
+}
 
 /* Bytes of a string once its escapes are resolved. */
 extern int	fm_json_string_length(FmSlice string);

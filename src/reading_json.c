@@ -1,13 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * reading_json.c
- *	  JSON text that nobody vouches for.
+ *	  The check of JSON text that nobody vouches for.
  *
- * A message is read twice.  fm_json_check() goes over all of it once and
- * takes nothing on trust; the walking functions then find their way through
- * text of which everything is known to be well-formed, so they are short.
- * No tree is built: what the caller needs is where a value begins and ends,
- * because exact numbers and members without a column are kept as written.
+ * fm_json_check() goes over all of a message once and takes nothing on trust.
+ * It answers yes or no and keeps nothing; reading_text.c then finds its way
+ * through text of which everything is known to be well-formed.
  *
  * We do the grammar ourselves.  The JSON libraries at hand are lenient where
  * we must not be (numbers that saturate, the last of several equal keys wins,
@@ -50,7 +48,6 @@
 #define SHOWN_KEY			64
 
 #define NO_OFFSET			UINT32_MAX
-#define END_OF_STRING		UINT32_MAX
 
 /* A member's name, by the position of its opening quote. */
 typedef struct KeyRef
@@ -94,28 +91,10 @@ typedef enum Expect
 	EXPECT_FAILED				/* result has been filled in */
 } Expect;
 
-static inline bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static inline bool
-is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /* ------------------------------------------------------------------------
  * Characters
  * ------------------------------------------------------------------------
  */
-
-static inline bool
-is_continuation(const char *p)
-{
-	return ((unsigned char) *p & 0xC0) == 0x80;
-}
 
 /* Length of the well-formed UTF-8 sequence at p (not ASCII), or 0. */
 static int
@@ -124,12 +103,13 @@ utf8_sequence(const char *p, const char *end)
 	unsigned char first = (unsigned char) p[0];
 	unsigned char second;
 
-	if (first < 0xC2 || first > 0xF4 || end - p < 2 || !is_continuation(p + 1))
+	if (first < 0xC2 || first > 0xF4 || end - p < 2 ||
+		!fm_is_continuation(p + 1))
 		return 0;
 	second = (unsigned char) p[1];
 	if (first < 0xE0)
 		return 2;
-	if (end - p < 3 || !is_continuation(p + 2))
+	if (end - p < 3 || !fm_is_continuation(p + 2))
 		return 0;
 	if (first < 0xF0)
 	{
@@ -138,42 +118,12 @@ utf8_sequence(const char *p, const char *end)
 			return 0;
 		return 3;
 	}
-	if (end - p < 4 || !is_continuation(p + 3))
+	if (end - p < 4 || !fm_is_continuation(p + 3))
 		return 0;
 	if ((first == 0xF0 && second < 0x90) || /* overlong */
 		(first == 0xF4 && second > 0x8F))	/* above U+10FFFF */
 		return 0;
 	return 4;
-}
-
-int
-fm_utf8_clip(const char *text, int len, int max)
-{
-	if (len <= max)
-		return len;
-	while (max > 0 && is_continuation(text + max))
-		max--;
-	return max;
-}
-
-/* Value of a hexadecimal digit, or -1. */
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static uint32_t
-hex_quad(const char *p)
-{
-	return (uint32_t) (hex_digit(p[0]) << 12 | hex_digit(p[1]) << 8 |
-					   hex_digit(p[2]) << 4 | hex_digit(p[3]));
 }
 
 static bool
@@ -186,100 +136,6 @@ static bool
 is_low_surrogate(uint32_t unit)
 {
 	return unit >= 0xDC00 && unit <= 0xDFFF;
-}
-
-/* The character of the escape whose backslash *p is at, in checked text. */
-static uint32_t
-escaped_character(const char **p)
-{
-	const char *s = *p;
-	uint32_t	high;
-
-	*p = s + 2;
-	switch (s[1])
-	{
-		case 'b':
-			return '\b';
-		case 'f':
-			return '\f';
-		case 'n':
-			return '\n';
-		case 'r':
-			return '\r';
-		case 't':
-			return '\t';
-		case 'u':
-			break;
-		default:
-			return (unsigned char) s[1];
-	}
-	*p = s + 6;
-	high = hex_quad(s + 2);
-	if (!is_high_surrogate(high))
-		return high;
-	*p = s + 12;
-	return 0x10000 + ((high - 0xD800) << 10) + (hex_quad(s + 8) - 0xDC00);
-}
-
-/* The character at *p, which is an escape or not ASCII, in checked text. */
-static uint32_t
-long_character(const char **p)
-{
-	const unsigned char *s = (const unsigned char *) *p;
-
-	if (s[0] == '\\')
-		return escaped_character(p);
-	if (s[0] < 0xE0)
-	{
-		*p += 2;
-		return (s[0] & 0x1Fu) << 6 | (s[1] & 0x3Fu);
-	}
-	if (s[0] < 0xF0)
-	{
-		*p += 3;
-		return (s[0] & 0x0Fu) << 12 | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu);
-	}
-	*p += 4;
-	return (s[0] & 0x07u) << 18 | (s[1] & 0x3Fu) << 12 |
-		(s[2] & 0x3Fu) << 6 | (s[3] & 0x3Fu);
-}
-
-/*
- * The next character of a string in checked text, escapes resolved, or
- * END_OF_STRING at its closing quote.
- */
-static inline uint32_t
-next_character(const char **p)
-{
-	unsigned char c = (unsigned char) **p;
-
-	if (c == '"')
-		return END_OF_STRING;
-	if (c >= 0x80 || c == '\\')
-		return long_character(p);
-	*p += 1;
-	return c;
-}
-
-/* Write a character as UTF-8 where out is not NULL; returns its length. */
-static int
-put_character(uint32_t character, char *out)
-{
-	static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
-	int			len = 1;
-	int			i;
-
-	if (character >= 0x80)
-		len = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
-	if (out == NULL)
-		return len;
-	for (i = len - 1; i > 0; i--)
-	{
-		out[i] = (char) (0x80 | (character & 0x3F));
-		character >>= 6;
-	}
-	out[0] = (char) (lead[len] | character);
-	return len;
 }
 
 /* ------------------------------------------------------------------------
@@ -333,7 +189,7 @@ hash_key(const char *key)
 	uint32_t	hash = 2166136261u;
 	uint32_t	character;
 
-	while ((character = next_character(&p)) != END_OF_STRING)
+	while ((character = fm_json_next_character(&p)) != FM_END_OF_STRING)
 		hash = (hash ^ character) * 16777619u;
 	return hash;
 }
@@ -373,9 +229,9 @@ compare_names(const Scan *scan, const KeyRef *a, const KeyRef *b)
 		return a->hash < b->hash ? -1 : 1;
 	do
 	{
-		left = next_character(&p);
-		right = next_character(&q);
-	} while (left == right && left != END_OF_STRING);
+		left = fm_json_next_character(&p);
+		right = fm_json_next_character(&q);
+	} while (left == right && left != FM_END_OF_STRING);
 	return left < right ? -1 : left > right ? 1 : 0;
 }
 
@@ -474,14 +330,14 @@ scan_code_unit(Scan *scan)
 
 	for (i = 2; i < 6; i++)
 	{
-		if (scan->p + i == scan->end || hex_digit(scan->p[i]) < 0)
+		if (scan->p + i == scan->end || fm_hex_digit(scan->p[i]) < 0)
 		{
 			scan->p += i;
 			unexpected(scan, "a hexadecimal digit");
 			return -1;
 		}
 	}
-	return (int) hex_quad(scan->p + 2);
+	return (int) fm_hex_quad(scan->p + 2);
 }
 
 /* Check the escape whose backslash is at p, and go past it. */
@@ -574,9 +430,9 @@ scan_string(Scan *scan)
 static bool
 scan_digits(Scan *scan)
 {
-	if (scan->p == scan->end || !is_digit(*scan->p))
+	if (scan->p == scan->end || !fm_is_digit(*scan->p))
 		return unexpected(scan, "a digit");
-	while (scan->p < scan->end && is_digit(*scan->p))
+	while (scan->p < scan->end && fm_is_digit(*scan->p))
 		scan->p++;
 	return true;
 }
@@ -595,7 +451,7 @@ scan_number(Scan *scan)
 	if (scan->p < scan->end && *scan->p == '0')
 	{
 		scan->p++;
-		if (scan->p < scan->end && is_digit(*scan->p))
+		if (scan->p < scan->end && fm_is_digit(*scan->p))
 			return fault(scan, FM_REJECT_INVALID_JSON,
 						 "A number continues after a leading zero");
 	}
@@ -705,7 +561,7 @@ scan_value(Scan *scan, bool or_close)
 			ok = scan_word(scan, "null");
 			break;
 		default:
-			if (c == '-' || is_digit(c))
+			if (c == '-' || fm_is_digit(c))
 				ok = scan_number(scan);
 			else if (c == ']' && or_close)
 				return close_level(scan);
@@ -719,7 +575,7 @@ scan_value(Scan *scan, bool or_close)
 static void
 skip_space(Scan *scan)
 {
-	while (scan->p < scan->end && is_space(*scan->p))
+	while (scan->p < scan->end && fm_is_space(*scan->p))
 		scan->p++;
 }
 
@@ -785,7 +641,7 @@ report_repeated(Scan *scan)
 		return true;
 	key = scan->text + scan->repeated + 1;
 	p = key;
-	while (next_character(&p) != END_OF_STRING)
+	while (fm_json_next_character(&p) != FM_END_OF_STRING)
 		;
 	return fm_reject(scan->result, FM_REJECT_DUPLICATE_KEY,
 					 "Member \"%.*s\" occurs twice in the same object, the "
@@ -831,174 +687,4 @@ fm_json_check(const char *text, int len, FmArena *arena, FmDecoded *result)
 		}
 	}
 	return report_repeated(&scan);
-}
-
-/* ------------------------------------------------------------------------
- * Walking text that has been checked
- * ------------------------------------------------------------------------
- */
-
-FmSlice
-fm_json_trim(const char *text, int len)
-{
-	FmSlice		slice = {text, len};
-
-	while (slice.len > 0 && is_space(slice.data[0]))
-	{
-		slice.data++;
-		slice.len--;
-	}
-	while (slice.len > 0 && is_space(slice.data[slice.len - 1]))
-		slice.len--;
-	return slice;
-}
-
-FmJsonType
-fm_json_type(FmSlice value)
-{
-	switch (value.data[0])
-	{
-		case '{':
-			return FM_JSON_OBJECT;
-		case '[':
-			return FM_JSON_ARRAY;
-		case '"':
-			return FM_JSON_STRING;
-		case 't':
-		case 'f':
-			return FM_JSON_BOOLEAN;
-		case 'n':
-			return FM_JSON_NULL;
-		default:
-			return FM_JSON_NUMBER;
-	}
-}
-
-const char *
-fm_json_type_name(FmJsonType type)
-{
-	static const char *const names[] = {
-		"null", "a boolean", "a number", "a string", "an array", "an object"
-	};
-
-	return names[type];
-}
-
-/* Past the string whose opening quote is at p. */
-static const char *
-skip_string(const char *p)
-{
-	for (p++; *p != '"'; p++)
-	{
-		if (*p == '\\')
-			p++;
-	}
-	return p + 1;
-}
-
-/* Past the value that begins at p. */
-static const char *
-skip_value(const char *p)
-{
-	int			depth = 0;
-
-	if (*p == '"')
-		return skip_string(p);
-	if (*p != '{' && *p != '[')
-	{
-		/* a member's value: a comma or bracket is sure to follow */
-		while (!is_space(*p) && *p != ',' && *p != '}' && *p != ']')
-			p++;
-		return p;
-	}
-	do
-	{
-		if (*p == '"')
-		{
-			p = skip_string(p);
-			continue;
-		}
-		if (*p == '{' || *p == '[')
-			depth++;
-		else if (*p == '}' || *p == ']')
-			depth--;
-		p++;
-	} while (depth > 0);
-	return p;
-}
-
-bool
-fm_json_next_member(const char **cursor, FmJsonMember *member)
-{
-	const char *p = *cursor;
-
-	/* p is at '{', or behind a value and so before ',' or '}' */
-	while (is_space(*p))
-		p++;
-	if (*p == '}')
-		return false;
-	p++;
-	while (is_space(*p))
-		p++;
-	if (*p == '}')
-		return false;			/* an object without members */
-	member->key.data = p;
-	p = skip_string(p);
-	member->key.len = (int) (p - member->key.data);
-	while (is_space(*p) || *p == ':')
-		p++;
-	member->value.data = p;
-	p = skip_value(p);
-	member->value.len = (int) (p - member->value.data);
-	*cursor = p;
-	return true;
-}
-
-int
-fm_json_string_length(FmSlice string)
-{
-	const char *p = string.data + 1;
-	uint32_t	character;
-	int			len = 0;
-
-	if (memchr(string.data, '\\', (size_t) string.len) == NULL)
-		return string.len - 2;
-	while ((character = next_character(&p)) != END_OF_STRING)
-		len += put_character(character, NULL);
-	return len;
-}
-
-FmSlice
-fm_json_string(FmSlice string, FmArena *arena)
-{
-	FmSlice		result = {string.data + 1, string.len - 2};
-	const char *p = string.data + 1;
-	uint32_t	character;
-	char	   *copy;
-
-	if (memchr(string.data, '\\', (size_t) string.len) == NULL)
-		return result;
-	copy = fm_arena_alloc(arena, (size_t) string.len);
-	result.data = copy;
-	result.len = 0;
-	if (copy == NULL)
-		return result;
-	while ((character = next_character(&p)) != END_OF_STRING)
-		result.len += put_character(character, copy + result.len);
-	return result;
-}
-
-bool
-fm_json_string_is(FmSlice string, const char *text)
-{
-	const char *p = string.data + 1;
-
-	if (*p != *text && *p != '\\')
-		return false;			/* most end here */
-	for (; *text != '\0'; text++)
-	{
-		if (next_character(&p) != (unsigned char) *text)
-			return false;
-	}
-	return *p == '"';
 }

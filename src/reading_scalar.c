@@ -67,12 +67,6 @@ static const double powers_of_ten[] = {
 	1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 };
 
-static inline bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* ------------------------------------------------------------------------
  * Decimal numbers
  * ------------------------------------------------------------------------
@@ -111,7 +105,7 @@ fm_decimal_parse(FmSlice token, FmDecimal *decimal)
 		p++;
 	for (; p < end; p++)
 	{
-		if (is_digit(*p))
+		if (fm_is_digit(*p))
 		{
 			if (*p != '0')
 			{
@@ -349,7 +343,7 @@ round_to_digits(double value, int precision, char *digits, FmDecimal *decimal)
 	snprintf(text, sizeof(text), "%.*e", precision - 1, fabs(value));
 	for (; *p != 'e'; p++)
 	{
-		if (is_digit(*p))		/* all but the locale's decimal point */
+		if (fm_is_digit(*p))		/* all but the locale's decimal point */
 			digits[n++] = *p;
 	}
 	decimal->negative = signbit(value) != 0;
@@ -449,7 +443,7 @@ fixed_digits(const char *p, const char *end, int n)
 		return -1;
 	for (; n > 0; n--, p++)
 	{
-		if (!is_digit(*p))
+		if (!fm_is_digit(*p))
 			return -1;
 		number = number * 10 + (*p - '0');
 	}
@@ -544,7 +538,7 @@ parse_time(const char **p, const char *end, int *seconds, int *microseconds,
 	s += 9;
 	if (s < end && *s == '.')
 	{
-		for (s++; s < end && is_digit(*s); s++, unit /= 10)
+		for (s++; s < end && fm_is_digit(*s); s++, unit /= 10)
 		{
 			*microseconds += (*s - '0') * unit;
 			*digits += 1;

@@ -38,8 +38,8 @@ extern FmSensorCache *fm_sensor_cache_create(MemoryContext parent,
 extern void fm_sensor_cache_reset(FmSensorCache *cache);
 
 /* The entry of a reading's sensor, with limits of the given generation
- * (see fm_limits_refresh); NULL if it is not cached.  No catalog access
- * unless the generation is new. */
+ * (see fm_limits_refresh); NULL if it is not cached.  Reads memory only.  The
+ * entry stays valid for the running batch, until fm_sensor_cache_reset(). */
 extern FmSensor *fm_sensor_find(FmSensorCache *cache,
 								const FmReading *reading,
 								uint64 limits_generation);

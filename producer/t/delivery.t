@@ -115,6 +115,17 @@ is(join(' ', map { (finish($_))[0] } @many), '0 0 0',
 ($wrong, $extra) = compare(truth($truth), readback($broker, $topic));
 is("$wrong " . @$extra, '0 0', 'which is complete, in whole lines');
 
+# what a killed producer left does not spoil what the next one writes
+$topic = topic($broker);
+$truth = scratch('truth');
+open my $fh, '>', $truth or die;
+print $fh "0 17 reading 0123456789abcde";
+close $fh;
+($code) = run(producer($broker, $topic, qw(--count 10 --rate 0 --heartbeat 0
+	--truth), $truth));
+like(slurp($truth), qr/^0 17 reading 0123456789abcde\n(\d \d reading [0-9a-f]{16}\n){10}\z/,
+	'a line that was cut short stays alone');
+
 # pace
 $topic = topic($broker);
 my $from = time();
@@ -172,6 +183,10 @@ foreach (keys %$log)
 	$low{$partition} = $offset
 	  if $offset < ($low{$partition} // 9**15);
 }
+my $whole = slurp($truth) =~ s/[^\n]+\z//r;    # the last may be cut
+open $fh, '>', $truth or die;
+print $fh $whole;
+close $fh;
 my @kept = grep { my ($p, $o) = split / /, $_->{at}; $o >= $low{$p} }
   @{ truth($truth) };
 ($wrong) = compare(\@kept, $log);

@@ -216,4 +216,9 @@ SELECT test.fold_open(1, 1::smallint, 2502, 2502, 'infinity', '-infinity');
 SELECT test.apply(2501, 60, 25, sensor_id => 1500);
 SELECT test.apply(2502, 60, 25, sensor_id => 1500);
 SELECT test.apply(2503, 101, 45, sensor_id => 1500);
+-- a range upside down is none, and the next one begins afresh
+SELECT test.fold_open(1, 1::smallint, 2502, 2600, '2000-01-02', '2000-01-01');
+SELECT test.fold_range();
+SELECT test.apply(2600, 60, 25, sensor_id => 1500), test.fold_range();
+SELECT test.apply(2601, 70, 25, sensor_id => 1500), test.fold_range();
 DELETE FROM _factorymon.fold_chunk;
