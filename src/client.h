@@ -21,6 +21,12 @@
 
 #include "consumer.h"
 
+/*
+ * What a queued message costs at least, in bytes: the library keeps some
+ * hundreds beside the message itself, which its own bound does not count.
+ */
+#define FM_CLIENT_MESSAGE_PRICE 512
+
 /* Two kinds of client: a member of a group, and one that asks questions. */
 typedef enum FmClientKind
 {

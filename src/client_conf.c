@@ -130,8 +130,7 @@ static const char *const secrets[] = {
 };
 
 /*
- * First layer: speed.  A full fetch queue is looked at again only after a
- * second, so it has to be deep: many messages, bounded in bytes.  The
+ * First layer: speed.  See bound_prefetch() for the depth of the queue.  The
  * checksum costs a few hundredths of a microsecond per message and is the
  * only thing that tells a damaged log segment from an odd message.  New
  * partitions are noticed within the refresh interval.
@@ -143,7 +142,6 @@ static const FmProperty common_defaults[] = {
 	{"check.crcs", "true"},
 };
 static const FmProperty consumer_defaults[] = {
-	{"queued.min.messages", "500000"},
 	{"partition.assignment.strategy", "range,roundrobin"},
 };
 
@@ -326,41 +324,52 @@ set_properties(rd_kafka_conf_t *conf, const FmProperty *properties, int count,
 	return true;
 }
 
+/* Set a property to a number, between bounds. */
+static bool
+set_number(rd_kafka_conf_t *conf, const char *name, int64_t number,
+		   int64_t least, int64_t most, char *error, size_t errlen)
+{
+	char		text[32];
+
+	if (number < least)
+		number = least;
+	if (number > most)
+		number = most;
+	snprintf(text, sizeof(text), "%" PRId64, number);
+	return set_property(conf, name, text, NULL, error, errlen);
+}
+
 /*
- * Keep the prefetch below max_queued_bytes, whatever the user asked for.  A
- * request in flight comes on top of what is queued, so it is kept small
- * against the queue, unless the user has set sizes of requests or messages.
+ * Keep the prefetch below max_queued_bytes, whatever the user asked for: in
+ * bytes of values and, as small messages cost more than their bytes, in
+ * messages.  A request in flight comes on top of what is queued, so it is
+ * kept small against the queue, unless the user has set sizes of requests or
+ * messages.
  */
 static bool
 bound_prefetch(rd_kafka_conf_t *conf, const FmConsumerConfig *config,
 			   char *error, size_t errlen)
 {
 	const char *asked = fm_client_property(config, "queued.max.messages.kbytes");
-	int64_t		kbytes = config->max_queued_bytes / 1000;
-	int64_t		fetch = config->max_queued_bytes / 4;
-	char		text[32];
+	int64_t		bound = config->max_queued_bytes;
+	int64_t		kbytes = bound / 1000;
 
-	if (kbytes < 1024)
-		kbytes = 1024;
-	if (kbytes > INT_MAX / 1024)
-		kbytes = INT_MAX / 1024;
 	if (asked != NULL && strtoll(asked, NULL, 0) < kbytes)
 		kbytes = strtoll(asked, NULL, 0);
-	snprintf(text, sizeof(text), "%" PRId64, kbytes);
-	if (!set_property(conf, "queued.max.messages.kbytes", text, NULL,
-					  error, errlen))
+	if (!set_number(conf, "queued.max.messages.kbytes", kbytes, 1024,
+					INT_MAX / 1024, error, errlen))
 		return false;
-
+	if (fm_client_property(config, "queued.min.messages") == NULL &&
+		!set_number(conf, "queued.min.messages",
+					bound / FM_CLIENT_MESSAGE_PRICE, 10000, 10000000,
+					error, errlen))
+		return false;
 	if (fm_client_property(config, "fetch.max.bytes") != NULL ||
 		fm_client_property(config, "message.max.bytes") != NULL ||
 		fm_client_property(config, "receive.message.max.bytes") != NULL)
 		return true;
-	if (fetch < 1048576)
-		fetch = 1048576;
-	if (fetch > 16777216)
-		fetch = 16777216;
-	snprintf(text, sizeof(text), "%" PRId64, fetch);
-	return set_property(conf, "fetch.max.bytes", text, NULL, error, errlen);
+	return set_number(conf, "fetch.max.bytes", bound / 4, 1048576, 16777216,
+					  error, errlen);
 }
 
 /*

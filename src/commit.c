@@ -50,6 +50,7 @@ typedef struct FmCommit
 	bool	   *involved;		/* by assigned partition */
 	FmPosition *rows;			/* by assigned partition, if involved */
 	bool	   *snapshot;		/* by assigned partition: written */
+	bool	   *suppressed;		/* by assigned partition: rows kept out */
 	int64		snapshot_time;	/* microseconds spent on it */
 	int64		reject_bytes;
 	FmTransitionList transitions;
@@ -98,6 +99,7 @@ start_commit(FmWorker *worker, FmCommit *commit, bool last)
 	commit->involved = palloc0(sizeof(bool) * n);
 	commit->rows = palloc0(sizeof(FmPosition) * n);
 	commit->snapshot = palloc0(sizeof(bool) * n);
+	commit->suppressed = palloc0(sizeof(bool) * n);
 	fm_transitions_init(&commit->transitions, worker->batch.context);
 	for (int i = 0; i < worker->nassigned; i++)
 	{
@@ -200,6 +202,7 @@ account(FmWorker *worker, FmCommit *commit)
 			if (stored->suppressed)
 			{
 				extent->suppressed++;
+				commit->suppressed[message->stream] = true;
 				continue;
 			}
 			extent->readings++;
@@ -259,7 +262,8 @@ keep_fold(FmWorker *worker, FmCommit *commit, int index)
 	row->fold_position = fm_fold_position(assigned->fold);
 	if (fm_fold_pending_range(assigned->fold, &min_ts, &max_ts))
 		widen(row, min_ts, max_ts);
-	if (!snapshot_due(assigned, commit->last))
+	/* the fold has seen rows that a rebuild would not find in the table */
+	if (!snapshot_due(assigned, commit->last) && !commit->suppressed[index])
 		return;
 	(void) fm_fold_snapshot(assigned->fold);
 	row->snapshot_position = row->fold_position;

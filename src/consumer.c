@@ -477,10 +477,10 @@ translate_log(rd_kafka_event_t *rkev, FmEvent *event)
 }
 
 /*
- * Broker threads that found the queue full sleep for up to a second.  The
- * queue being bounded in bytes, it can only have been full if much has been
- * taken from it since; so now and then, counted by what was taken, they are
- * told to look again.  When nothing was full this costs them microseconds.
+ * Broker threads that found the queue full sleep for up to a second, however
+ * soon it is emptied.  So each time an eighth of what it can hold has been
+ * taken from it they are told to look again.  Where nothing was full this
+ * costs them microseconds.
  */
 static void
 wake_fetchers(FmConsumer *consumer)
@@ -489,9 +489,6 @@ wake_fetchers(FmConsumer *consumer)
 	if (!consumer->self_waking)
 		fm_client_wake(consumer->rk, consumer->username, consumer->password);
 }
-
-/* The library's queue counts bytes of values only; messages have a price. */
-#define TAKEN_PER_MESSAGE 64
 
 /* A message; the event now belongs to it.  False: it was an error instead. */
 static bool
@@ -522,7 +519,8 @@ translate_message(FmConsumer *consumer, rd_kafka_event_t *rkev,
 	message->opaque = rkev;
 	message->record = (void *) record;
 
-	consumer->taken += record->len + TAKEN_PER_MESSAGE;
+	consumer->taken += record->len > FM_CLIENT_MESSAGE_PRICE ?
+		record->len : FM_CLIENT_MESSAGE_PRICE;
 	if (consumer->taken >= consumer->take_limit)
 		wake_fetchers(consumer);
 	return true;

@@ -26,6 +26,7 @@
 #include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker_internals.h"
 #include "utils/acl.h"
@@ -425,6 +426,17 @@ check_name_is_free(const char *name)
 				 errmsg("pipeline \"%s\" already exists", name)));
 }
 
+/* The decoder's strings are UTF-8 and are stored as they are. */
+static void
+require_utf8(void)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("factorymon needs a database with encoding UTF8"),
+				 errdetail("This one has %s.", GetDatabaseEncodingName())));
+}
+
 /* factorymon.create_pipeline(topic, server, ...): returns its name. */
 Datum
 factorymon_create_pipeline(PG_FUNCTION_ARGS)
@@ -436,6 +448,7 @@ factorymon_create_pipeline(PG_FUNCTION_ARGS)
 	int16		id;
 
 	fm_require_preloaded();
+	require_utf8();
 	if (!fm_has_kind(user, "admin"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

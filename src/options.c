@@ -230,9 +230,15 @@ check_option(const DefElem *def, Oid catalog)
 				 errdetail("Options that name files or URLs, and those of Kerberos, are for superusers.")));
 	if (!fm_kafka_check_property(def->defname, defGetString((DefElem *) def),
 								 error, sizeof(error)))
+	{
+		/* some of the library's texts end with a newline */
+		for (size_t len = strlen(error); len > 0 && error[len - 1] <= ' '; len--)
+			error[len - 1] = '\0';
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("%s", error)));
+				 errmsg("invalid value for option \"%s\"", def->defname),
+				 errdetail("%s.", error)));
+	}
 }
 
 static const char *

@@ -46,6 +46,7 @@
 #include "worker.h"
 
 #define CLOSE_TIMEOUT_MS 3000
+#define COPY_INTERVAL (5 * USECS_PER_SEC)
 #define MAX_NAP_MS 5000
 #define MAX_EVENTS_A_TURN 20000
 #define PUBLISH_INTERVAL (100 * INT64CONST(1000))
@@ -174,6 +175,34 @@ publish_partition(FmWorker *worker, FmAssigned *assigned, TimestampTz now)
 	fm_assign_publish(worker, assigned);
 }
 
+/*
+ * The group's copy of a position is sent after each commit and may get lost:
+ * a coordinator that is away, an owner that ended too early.  Where no more
+ * messages come nothing else would ever correct it.
+ */
+static void
+repeat_copies(FmWorker *worker)
+{
+	FmPartitionOffset *offsets = palloc(sizeof(FmPartitionOffset) *
+										Max(worker->nassigned, 1));
+	int			n = 0;
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		FmAssigned *assigned = &worker->assigned[i];
+
+		if ((assigned->phase != FM_PHASE_RUNNING &&
+			 assigned->phase != FM_PHASE_PAUSED) ||
+			assigned->info.committed_offset == assigned->row.position)
+			continue;
+		offsets[n].partition = assigned->partition;
+		offsets[n++].offset = assigned->row.position;
+	}
+	if (n > 0)
+		(void) fm_consumer_commit_async(worker->consumer, offsets, n);
+	pfree(offsets);
+}
+
 static void
 publish(FmWorker *worker)
 {
@@ -187,6 +216,11 @@ publish(FmWorker *worker)
 	{
 		worker->usage_at = now;
 		read_usage(info);
+	}
+	if (now - worker->copied_at > COPY_INTERVAL)
+	{
+		worker->copied_at = now;
+		repeat_copies(worker);
 	}
 	info->heartbeat_at = now;
 	info->sensors = 0;

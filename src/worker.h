@@ -135,6 +135,7 @@ typedef struct FmWorker
 	FmWorkerInfo info;
 	TimestampTz published_at;
 	TimestampTz usage_at;		/* when CPU and memory were read */
+	TimestampTz copied_at;		/* when the group's copies were looked after */
 } FmWorker;
 
 /* Parameters of a worker, in bgw_extra. */
