@@ -957,7 +957,7 @@ ROWS 100
 AS $$
 WITH live AS (
 	SELECT s.pipeline_id, s.kafka_partition, s.incarnation, o.position,
-		CASE WHEN o.last_timestamp >= 0 THEN
+		CASE WHEN o.last_timestamp BETWEEN 0 AND 253402300799999 THEN
 			to_timestamp(o.last_timestamp / 1000.0) END AS last_message_at,
 		o.stopped_reason, o.stopped_detail, o.paused_at, o.paused_by
 	FROM _factorymon.pipeline p

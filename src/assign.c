@@ -81,7 +81,8 @@ fm_assign_publish(FmWorker *worker, FmAssigned *assigned)
 	if (assigned->row.stream_id != 0)
 	{
 		info->position = assigned->row.position;
-		if (assigned->row.last.known && assigned->row.last.timestamp >= 0)
+		if (assigned->row.last.known &&
+			fm_kafka_time_valid(assigned->row.last.timestamp))
 			info->last_message_at =
 				fm_kafka_time(assigned->row.last.timestamp);
 	}
@@ -268,10 +269,9 @@ step_new(FmWorker *worker, FmAssigned *assigned)
 }
 
 static void
-open_fold(FmWorker *worker, FmAssigned *assigned)
+open_fold(FmWorker *worker, FmAssigned *assigned, const FmPosition *row)
 {
 	FmPipeline *pipeline = worker->pipeline;
-	FmPosition *row = &assigned->row;
 	FmFoldStream stream = {row->stream_id, pipeline->id, pipeline->name,
 	pipeline->topic, row->partition, row->incarnation};
 
@@ -313,26 +313,41 @@ phase_after_take(const FmWorker *worker, const FmAssigned *assigned)
 	return FM_PHASE_CHECK;
 }
 
+/*
+ * How long to wait for the row, in ms: once for a batch in flight, then only
+ * to see whether it is free, because the other partitions wait with us.
+ */
+static int
+patience(const FmAssigned *assigned)
+{
+	return assigned->info.state == FM_PARTITION_WAITING ?
+		Min(20, fm_lock_timeout) : fm_lock_timeout;
+}
+
 static void
 take(FmWorker *worker, FmAssigned *assigned)
 {
 	FmPipeline *pipeline = worker->pipeline;
 	FmOwnerScope scope;
+	FmPosition	row;
 	bool		found;
 
+	/* memory follows the commit: what is aborted was never ours */
+	memset(&row, 0, sizeof(row));
 	fm_worker_begin(&scope);
 	found = fm_position_take(pipeline->id, pipeline->topic,
 							 assigned->partition, worker->info.consumer,
-							 &assigned->row);
+							 patience(assigned), &row);
 	if (found)
 	{
-		open_fold(worker, assigned);
+		open_fold(worker, assigned, &row);
 		end_extent(worker, &assigned->row);
 		fm_event_record(pipeline->id, worker->info.consumer, "taken",
 						&assigned->partition, 1, NULL);
 	}
 	fm_worker_commit(&scope);
-	assigned->next_offset = assigned->row.position;
+	assigned->row = row;
+	assigned->next_offset = row.position;
 	assigned->next_proof_at = GetCurrentTimestamp();
 	/* another log was accepted: do not store more of it in the old stream */
 	if (!assigned->row.accept_loss)
@@ -633,7 +648,8 @@ next_deadline(const FmWorker *worker, const FmAssigned *assigned)
 			due = worker->question != FM_ASK_NOTHING ||
 				assigned->phase == FM_PHASE_PAUSED ? 0 :
 				assigned->next_proof_at;
-			if (fm_fold_pending_range(assigned->fold, &min_ts, &max_ts) &&
+			if (assigned->fold &&
+				fm_fold_pending_range(assigned->fold, &min_ts, &max_ts) &&
 				(due == 0 || assigned->next_snapshot_at < due))
 				due = assigned->next_snapshot_at;
 			return due;
@@ -648,6 +664,9 @@ fm_assign_next_deadline(FmWorker *worker)
 {
 	TimestampTz result = 0;
 
+	/* nothing but the retry is done meanwhile */
+	if (worker->retrying)
+		return 0;
 	for (int i = 0; i < worker->nassigned; i++)
 	{
 		TimestampTz due = next_deadline(worker, &worker->assigned[i]);

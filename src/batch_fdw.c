@@ -54,8 +54,14 @@ static struct
 	int16		pipeline_id;
 	FmRow	   *rows;
 	int			nrows;
+	int			last;			/* row pulled last, by any scan; -1: none */
+}			current = {0, NULL, 0, -1};
+
+/* Each scan has a cursor of its own: a trigger may look at the batch, too. */
+typedef struct FmBatchScan
+{
 	int			next;
-}			current;
+} FmBatchScan;
 
 PG_FUNCTION_INFO_V1(factorymon_batch_handler);
 
@@ -65,19 +71,20 @@ fm_batch_fdw_set(int16 pipeline_id, FmRow *rows, int nrows)
 	current.pipeline_id = pipeline_id;
 	current.rows = rows;
 	current.nrows = nrows;
-	current.next = 0;
+	current.last = -1;
 }
 
 void
 fm_batch_fdw_clear(void)
 {
 	memset(&current, 0, sizeof(current));
+	current.last = -1;
 }
 
 int
 fm_batch_fdw_last_row(void)
 {
-	return current.next - 1;
+	return current.last;
 }
 
 static void
@@ -113,7 +120,7 @@ begin_scan(ForeignScanState *node, int eflags)
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("foreign table \"batch\" does not have %d columns",
 						NCOLUMNS)));
-	current.next = 0;
+	node->fdw_state = palloc0(sizeof(FmBatchScan));
 }
 
 /* What does not fit a column, as jsonb; it was checked by the decoder. */
@@ -158,12 +165,14 @@ static TupleTableSlot *
 iterate_scan(ForeignScanState *node)
 {
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	FmBatchScan *scan = node->fdw_state;
 
 	ExecClearTuple(slot);
-	if (current.next < current.nrows)
+	if (scan->next < current.nrows)
 	{
-		/* next is moved first: an error below belongs to this row */
-		fill_slot(slot, &current.rows[current.next++]);
+		/* moved first: an error below belongs to this row */
+		current.last = scan->next++;
+		fill_slot(slot, &current.rows[current.last]);
 		ExecStoreVirtualTuple(slot);
 	}
 	return slot;
@@ -172,7 +181,7 @@ iterate_scan(ForeignScanState *node)
 static void
 rescan(ForeignScanState *node)
 {
-	current.next = 0;
+	((FmBatchScan *) node->fdw_state)->next = 0;
 }
 
 static void

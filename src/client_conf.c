@@ -41,7 +41,8 @@ typedef struct FmRefusal
 static const char by_us[] = "it is set by factorymon itself";
 static const char for_producers[] = "it belongs to producers";
 static const char for_code[] = "it loads code or runs a command";
-static const char for_callbacks[] = "it is not a value but a function or pointer";
+static const char for_callbacks[] =
+"it is not a value but a function or pointer";
 static const char for_debugging[] =
 "the library's logging is set by factorymon itself";
 

@@ -247,7 +247,7 @@ append(FmBatch *batch, FmMessage *message, int stream)
 	memset(result, 0, sizeof(*result));
 	result->message = *message; /* owned by the batch from here on */
 	result->stream = stream;
-	result->message_at = message->timestamp >= 0 ?
+	result->message_at = fm_kafka_time_valid(message->timestamp) ?
 		fm_kafka_time(message->timestamp) : batch->started_at;
 	batch->bytes += message->len;
 	message->opaque = NULL;
@@ -268,6 +268,12 @@ fm_collect_message(FmWorker *worker, FmMessage *message)
 	FmAssigned *assigned = fm_assign_find(worker, message->partition);
 	FmBatchMessage *entry;
 
+	/*
+	 * While a batch waits to be stored, and while the set of what is fetched
+	 * is about to be replaced, nothing is taken: it will be fetched again.
+	 */
+	if (worker->retrying || worker->fetch_dirty)
+		assigned = NULL;
 	if (assigned && assigned->phase == FM_PHASE_PROVING)
 	{
 		fm_assign_prove(worker, assigned, message);

@@ -55,6 +55,7 @@ typedef struct FmCommit
 	int64		reject_bytes;
 	FmTransitionList transitions;
 	FmExtentCounts total;
+	bool		paused;			/* the pipeline, by this very batch */
 } FmCommit;
 
 static bool
@@ -72,7 +73,8 @@ snapshot_due(const FmAssigned *assigned, bool last)
 static bool
 needs_commit(const FmAssigned *assigned, bool last)
 {
-	if (assigned->phase == FM_PHASE_PAUSED)
+	if (assigned->phase == FM_PHASE_PAUSED ||
+		assigned->phase == FM_PHASE_STOPPED)
 		return snapshot_due(assigned, last);
 	return assigned->phase == FM_PHASE_RUNNING &&
 		(assigned->next_offset > assigned->row.position ||
@@ -102,10 +104,17 @@ start_commit(FmWorker *worker, FmCommit *commit, bool last)
 	commit->suppressed = palloc0(sizeof(bool) * n);
 	fm_transitions_init(&commit->transitions, worker->batch.context);
 	for (int i = 0; i < worker->nassigned; i++)
+		commit->involved[i] = needs_commit(&worker->assigned[i], last);
+}
+
+/* Where each fold stands, to come back there if the batch fails. */
+static void
+take_marks(FmWorker *worker)
+{
+	for (int i = 0; i < worker->nassigned; i++)
 	{
 		FmAssigned *assigned = &worker->assigned[i];
 
-		commit->involved[i] = needs_commit(assigned, last);
 		if (assigned->fold)
 			assigned->mark = fm_fold_mark(assigned->fold);
 	}
@@ -334,6 +343,7 @@ pause_if_needed(FmWorker *worker, FmCommit *commit)
 				 worker->refusals.constraint);
 		fm_pipeline_pause(worker->pipeline->id, "factorymon", reason);
 		worker->refusals.length = 0;
+		commit->paused = true;
 	}
 	if (commit->reject_bytes > 0 &&
 		fm_shmem_reject_bytes(MyDatabaseId, worker->pipeline->id,
@@ -437,6 +447,7 @@ commit_once(FmWorker *worker, bool last)
 	FmOwnerScope scope;
 	TimestampTz start = GetCurrentTimestamp();
 
+	take_marks(worker);
 	fm_prepare_batch(worker);
 	start_commit(worker, &commit, last);
 	fm_worker_begin(&scope);
@@ -452,6 +463,8 @@ commit_once(FmWorker *worker, bool last)
 		commit.nmessages = fm_isolate(worker, &commit.transitions);
 	else
 		fm_store_range(worker, 0, commit.nmessages, &commit.transitions);
+	if (!worker->isolating && worker->batch.nrows > 0)
+		worker->refusals.length = 0;
 	commit.whole = commit.nmessages == worker->batch.nmessages;
 
 	fm_owner_begin(&scope);
@@ -460,6 +473,9 @@ commit_once(FmWorker *worker, bool last)
 	adopt(worker, &commit);
 	count_batch(worker, &commit, start);
 	fm_batch_drop_prefix(&worker->batch, commit.nmessages);
+	/* what is left of it would be refused one by one, too */
+	for (int i = 0; commit.paused && i < worker->nassigned; i++)
+		fm_assign_drop_pending(worker, &worker->assigned[i]);
 }
 
 /* Undo in memory what the aborted transaction had done. */

@@ -174,8 +174,9 @@ extern void fm_consumer_clear_fd(FmConsumer *consumer);
  * REVOKE came in between.  A PARTITION_ERROR with OFFSET_OUT_OF_RANGE or
  * BAD_DATA silences its partition, and so does one with
  * UNKNOWN_TOPIC_OR_PARTITION as a rule: nothing more comes from it until it
- * is assigned again.  Its offset tells where; with OFFSET_OUT_OF_RANGE it
- * may be one of an earlier assignment, but must be answered all the same.
+ * is assigned again.  With the first two its offset tells where; with
+ * OFFSET_OUT_OF_RANGE it may be one of an earlier assignment, but must be
+ * answered all the same.
  */
 extern bool fm_consumer_poll(FmConsumer *consumer, FmEvent *event);
 

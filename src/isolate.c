@@ -11,8 +11,10 @@
  *	- a range that fails is cut into what is before the message whose row the
  *	  executor pulled last, that message alone, and the rest; only a message
  *	  that fails *alone* is a reject, so nobody is accused wrongly;
- *	- if that message turns out to be fine (deferred constraint, statement
- *	  trigger), looking there does not help, and ranges are halved instead;
+ *	- if that message turns out to be fine, or what is before it fails too
+ *	  (the error came from an AFTER trigger, a foreign key, a deferred
+ *	  constraint: all rows were pulled by then), looking there does not help,
+ *	  and ranges are halved instead;
  *	- before the 64th subtransaction, what is settled is committed and the
  *	  rest is left to the next transaction.
  *
@@ -39,6 +41,7 @@ typedef struct Range
 {
 	int			from;
 	int			to;
+	bool		before_suspect; /* its rows passed once already */
 } Range;
 
 typedef struct RangeStack
@@ -162,7 +165,7 @@ try_range(FmWorker *worker, Range range, FmTransitionList *transitions)
 }
 
 static void
-push(RangeStack *stack, int from, int to)
+push(RangeStack *stack, int from, int to, bool before_suspect)
 {
 	if (from >= to)
 		return;
@@ -170,6 +173,7 @@ push(RangeStack *stack, int from, int to)
 		elog(ERROR, "too many ranges while isolating a message");
 	stack->ranges[stack->depth].from = from;
 	stack->ranges[stack->depth].to = to;
+	stack->ranges[stack->depth].before_suspect = before_suspect;
 	stack->depth++;
 }
 
@@ -199,13 +203,13 @@ cut(RangeStack *stack, Range range, int suspect)
 
 	if (suspect >= range.from && suspect < range.to)
 	{
-		push(stack, suspect + 1, range.to);
-		push(stack, suspect, suspect + 1);
-		push(stack, range.from, suspect);
+		push(stack, suspect + 1, range.to, false);
+		push(stack, suspect, suspect + 1, false);
+		push(stack, range.from, suspect, true);
 		return;
 	}
-	push(stack, middle, range.to);
-	push(stack, range.from, middle);
+	push(stack, middle, range.to, false);
+	push(stack, range.from, middle, false);
 }
 
 /*
@@ -255,12 +259,12 @@ has_rows(const FmBatch *batch, Range range)
 static void
 first_ranges(FmWorker *worker, RangeStack *stack)
 {
-	Range		all = {0, worker->batch.nmessages};
+	Range		all = {0, worker->batch.nmessages, false};
 
 	if (worker->suspect >= 0)
 		cut(stack, all, worker->suspect);
 	else
-		push(stack, all.from, all.to);
+		push(stack, all.from, all.to, false);
 	worker->suspect = -1;
 }
 
@@ -288,6 +292,9 @@ fm_isolate(FmWorker *worker, FmTransitionList *transitions)
 		error = try_range(worker, range, transitions);
 		if (!error && has_rows(&worker->batch, range))
 			worker->refusals.length = 0;
+		/* what came before the suspect fails too: it was not the culprit */
+		if (error && range.before_suspect)
+			worker->suspects_fail = true;
 		if (error && !single)
 		{
 			cut(&stack, range, find_suspect(worker, range));

@@ -78,7 +78,7 @@ static const char add_sql[] =
 	" FROM _factorymon.ledger l" \
 	" JOIN _factorymon.partition_offset p USING (stream_id)" \
 	" WHERE l.pipeline_id = $1 AND l.kind = 'extent'" \
-	" AND l.closed_at < now() - interval '1 day'" \
+	" AND l.closed_at < date_trunc('day', now(), 'UTC')" \
 	" AND (p.anchor_offset IS NULL" \
 	"      OR l.to_offset <= p.anchor_offset + 1)"
 
@@ -172,7 +172,7 @@ merge_stream(int16 pipeline_id, int32 stream_id)
 
 	fm_args_int4(&lock, stream_id);
 	if (fm_args_run(&lock, "SELECT 1 FROM _factorymon.partition_offset"
-					" WHERE stream_id = $1 FOR NO KEY UPDATE",
+					" WHERE stream_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
 					SPI_OK_SELECT) == 0)
 		return 0;
 	fm_args_int2(&args, pipeline_id);

@@ -20,9 +20,10 @@
  * stream.  Locked by somebody else: left out this time.  So rows and
  * position are one atomic step, and a zombie's step is refused whole.
  *
- * SKIP LOCKED together with a waiting taker cannot starve the taker: a
- * waiter on the row holds its heavyweight tuple lock, which the batch finds
- * taken and skips.
+ * A taker may have to try more than once against a busy owner: after each
+ * commit the owner's next batch and the taker race for the row.  The waits
+ * are bounded and repeated, and the group has taken the partition from the
+ * former owner, which stops fetching it.
  *
  * Everything below a position is accounted for in the ledger: the open
  * extent [extent_from, position) in the row itself, closed ones in ledger.c.
@@ -195,9 +196,25 @@ fm_position_create_streams(int16 pipeline_id, const char *topic,
 								 1, starts[i].offset);
 }
 
+/*
+ * An UPDATE that waited for the row sees the stream as it was before it
+ * waited; its owner may have retired it meanwhile.
+ */
+static bool
+is_live(int32 stream_id)
+{
+	static void *plan = NULL;
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(stream_id)};
+
+	return fm_spi_run_kept(&plan, "SELECT 1 FROM _factorymon.stream"
+						   " WHERE stream_id = $1 AND retired_at IS NULL",
+						   1, types, values, NULL, SPI_OK_SELECT) > 0;
+}
+
 bool
 fm_position_take(int16 pipeline_id, const char *topic, int32 partition,
-				 const char *owner, FmPosition *result)
+				 const char *owner, int patience_ms, FmPosition *result)
 {
 	static void *plan = NULL;
 	Oid			types[4] = {INT2OID, TEXTOID, INT4OID, TEXTOID};
@@ -206,7 +223,7 @@ fm_position_take(int16 pipeline_id, const char *topic, int32 partition,
 	CStringGetTextDatum(owner)};
 	char		timeout[32];
 
-	snprintf(timeout, sizeof(timeout), "%d", fm_lock_timeout);
+	snprintf(timeout, sizeof(timeout), "%d", patience_ms);
 	(void) set_config_option("lock_timeout", timeout, PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	if (fm_spi_run_kept(&plan, "UPDATE _factorymon.partition_offset p"
@@ -218,7 +235,7 @@ fm_position_take(int16 pipeline_id, const char *topic, int32 partition,
 						4, types, values, NULL, SPI_OK_UPDATE_RETURNING) == 0)
 		return false;
 	read_row(0, result);
-	return true;
+	return is_live(result->stream_id);
 }
 
 int

@@ -74,12 +74,12 @@ extern void fm_position_create_streams(int16 pipeline_id, const char *topic,
  * fm_position_take
  *		Become the owner of the live stream of a partition: epoch + 1.
  *
- * Waits for a batch in flight at most factorymon.lock_timeout; the caller
+ * Waits for a batch in flight at most patience_ms (at least 1); the caller
  * catches ERRCODE_LOCK_NOT_AVAILABLE.  False if there is no such stream.
  */
 extern bool fm_position_take(int16 pipeline_id, const char *topic,
 							 int32 partition, const char *owner,
-							 FmPosition *result);
+							 int patience_ms, FmPosition *result);
 
 /* Pid that holds the row of the live stream of a partition; 0: nobody. */
 extern int	fm_position_holder(int16 pipeline_id, const char *topic,

@@ -164,6 +164,8 @@ fm_prepare_batch(FmWorker *worker)
 	worker->limits_generation = fm_limits_refresh();
 	ensure_arrival(worker);
 	ensure_partitions(worker);
+	/* registering may have emptied a full cache: once more for the rest */
+	register_sensors(worker);
 	register_sensors(worker);
 	fm_worker_commit(&scope);
 	worker->registering = false;

@@ -541,7 +541,7 @@ describe_failure(FmProbeCore *core, FmLines *out)
 	if (answer->code == FM_KAFKA_AUTHENTICATION)
 	{
 		add_line(out, true, "brokers", "a broker answers");
-		add_line(out, false, "login", "refused %s: %s", core->login,
+		add_line(out, false, "login", "refused (%s): %s", core->login,
 				 answer->text);
 	}
 	else
@@ -570,7 +570,7 @@ fm_probe_describe(FmProbe *probe, FmCheckLine *lines, int max)
 	else
 	{
 		describe_brokers(core, &out);
-		add_line(&out, true, "login", "accepted %s", core->login);
+		add_line(&out, true, "login", "accepted (%s)", core->login);
 		describe_topics(core, &out);
 	}
 	return out.count;

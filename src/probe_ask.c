@@ -111,6 +111,14 @@ forget_errors(FmProbeCore *core)
 	core->all_down = false;
 }
 
+/* An error that another try may not meet. */
+static bool
+worth_retrying(FmKafkaCode code)
+{
+	return code == FM_KAFKA_TIMED_OUT || code == FM_KAFKA_TRANSPORT ||
+		code == FM_KAFKA_ALL_BROKERS_DOWN || code == FM_KAFKA_OTHER;
+}
+
 /* The answer is an error: the library's code, and the best text there is. */
 static void
 answer_error(FmProbeCore *core, rd_kafka_resp_err_t err)
@@ -123,7 +131,8 @@ answer_error(FmProbeCore *core, rd_kafka_resp_err_t err)
 		answer->code = FM_KAFKA_AUTHENTICATION;
 	fm_client_format(answer->text, sizeof(answer->text), "%s",
 					 core->last_error[0] != '\0' ? core->last_error :
-					 rd_kafka_err2str(err));
+					 worth_retrying(answer->code) ?
+					 "no broker has answered in time" : rd_kafka_err2str(err));
 }
 
 /* ----------------------------------------------------------------------
@@ -409,14 +418,6 @@ answer_metadata(FmProbeCore *core)
 /* What Kafka calls the earliest and the latest point in time. */
 #define TIME_EARLIEST	((int64_t) RD_KAFKA_OFFSET_BEGINNING)
 #define TIME_LATEST		((int64_t) RD_KAFKA_OFFSET_END)
-
-/* An error that another try may not meet. */
-static bool
-worth_retrying(FmKafkaCode code)
-{
-	return code == FM_KAFKA_TIMED_OUT || code == FM_KAFKA_TRANSPORT ||
-		code == FM_KAFKA_ALL_BROKERS_DOWN || code == FM_KAFKA_OTHER;
-}
 
 /* The offset at one point in time, of every partition of the list. */
 static rd_kafka_resp_err_t

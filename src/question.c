@@ -79,6 +79,16 @@ adopt_candidate(FmAssigned *assigned)
 	assigned->want_candidate = true;
 }
 
+/* The same, where the question was asked before there was a candidate. */
+static void
+adopt_proposed(FmAssigned *assigned)
+{
+	if (assigned->proposed.known)
+		adopt_candidate(assigned);
+	else
+		assigned->want_candidate = !assigned->candidate.known;
+}
+
 static void
 find_first_anchors(FmWorker *worker)
 {
@@ -106,6 +116,7 @@ fill_item(FmAssigned *assigned, FmQuestion question, FmProbeItem *item)
 	if (question == FM_ASK_PROOF)
 	{
 		assigned->questioned = assigned->row.anchor;
+		assigned->proposed = assigned->candidate;
 		if (!assigned->questioned.known)
 		{
 			assigned->next_proof_at = GetCurrentTimestamp() +
@@ -159,6 +170,26 @@ pick_question(const FmWorker *worker)
 	return FM_ASK_NOTHING;
 }
 
+/* It cannot be asked now: come back to it later. */
+static void
+put_off(FmWorker *worker, FmQuestion question)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		FmAssigned *assigned = &worker->assigned[i];
+
+		if (needed_question(assigned, now) != question)
+			continue;
+		assigned->asked = false;
+		if (question == FM_ASK_PROOF)
+			assigned->next_proof_at = now + RETRY_DELAY;
+		else
+			assigned->retry_at = now + RETRY_DELAY;
+	}
+}
+
 /* Ask one question about all partitions that need it. */
 void
 fm_question_ask(FmWorker *worker)
@@ -179,7 +210,10 @@ fm_question_ask(FmWorker *worker)
 		return;
 	}
 	if (!open_probe(worker))
+	{
+		put_off(worker, question);
 		return;
+	}
 	items = palloc(sizeof(FmProbeItem) * Max(worker->nassigned, 1));
 	for (int i = 0; i < worker->nassigned; i++)
 	{
@@ -195,6 +229,8 @@ fm_question_ask(FmWorker *worker)
 	if (n > 0 && fm_probe_ask(worker->probe, kind_of(question), items, n,
 							  ANSWER_TIMEOUT_MS))
 		worker->question = question;
+	else if (n > 0)
+		put_off(worker, question);
 	pfree(items);
 }
 
@@ -448,8 +484,13 @@ answer_proof(FmWorker *worker, FmAssigned *assigned, const FmProbeItem *item,
 		(int64) fm_proof_interval * 1000;
 	if (is_same(item, mark))
 	{
-		/* so is everything that was read before we asked */
-		adopt_candidate(assigned);
+		/*
+		 * So is everything that was read before we asked, but not a
+		 * candidate that came since.
+		 */
+		if (!assigned->proposed.known ||
+			assigned->proposed.offset == assigned->candidate.offset)
+			adopt_proposed(assigned);
 		forget_consent(worker, assigned);
 	}
 	else if (gone)
@@ -496,16 +537,20 @@ static void
 answer_one(FmWorker *worker, FmAssigned *assigned, FmQuestion question,
 		   const FmProbeAnswer *answer, const FmProbeItem *item)
 {
+	/* nobody may have told us; a hole then proves nothing */
+	bool		may_be_compacted = answer->compacted ||
+		!answer->policy_known;
+
 	if (item->code != FM_KAFKA_OK)
 		answer_failed(worker, assigned, item->code, answer->text);
 	else if (question == FM_ASK_CHECK)
 		answer_check(worker, assigned, item);
 	else if (question == FM_ASK_DOUBT)
-		answer_doubt(worker, assigned, item, answer->compacted);
+		answer_doubt(worker, assigned, item, may_be_compacted);
 	else if (question == FM_ASK_RESTART)
 		answer_restart(worker, assigned, item);
 	else if (question == FM_ASK_PROOF)
-		answer_proof(worker, assigned, item, answer->compacted);
+		answer_proof(worker, assigned, item, may_be_compacted);
 }
 
 /* The whole question failed, or one of its partitions did at the start. */

@@ -30,8 +30,9 @@
 #include "factorymon.h"
 #include "heartbeat.h"
 #include "store.h"
+#include "worker.h"
 
-#define MAX_HEADERS 100
+#define FIRST_HEADERS 16
 #define READING_COLUMNS \
 	"ts, kafka_offset, value, sensor_id, stream_id, sensor_version_id, " \
 	"reading_count, quality, pipeline_id, reading_index, level, flags, extra"
@@ -180,65 +181,84 @@ push_string(JsonbParseState **state, JsonbIteratorToken token,
 	(void) pushJsonbValue(state, token, &value);
 }
 
-/* Text if it is text, else base64 under another name; null stays null. */
-static void
-push_header_value(JsonbParseState **state, const FmHeader *header)
+/* Any bytes in base64, as text. */
+static text *
+to_base64(const void *data, size_t len)
 {
-	bool		is_text = header->value == NULL ||
-		(memchr(header->value, '\0', header->len) == NULL &&
-		 pg_verify_mbstr(PG_UTF8, header->value, (int) header->len, true));
+	Datum		bytes = PointerGetDatum(cstring_to_text_with_len(data,
+																 (int) len));
 
-	push_string(state, WJB_KEY, is_text ? "value" : "base64",
-				is_text ? 5 : 6);
-	if (!header->value)
+	return DatumGetTextPP(DirectFunctionCall2(binary_encode, bytes,
+											  CStringGetTextDatum("base64")));
+}
+
+/* One member: under key if it is text, else in base64 under other_key. */
+static void
+push_member(JsonbParseState **state, const char *key, const char *other_key,
+			const void *data, size_t len)
+{
+	text	   *encoded;
+
+	if (memchr(data, '\0', len) == NULL &&
+		pg_verify_mbstr(PG_UTF8, data, (int) len, true))
+	{
+		push_string(state, WJB_KEY, key, (int) strlen(key));
+		push_string(state, WJB_VALUE, data, (int) len);
+		return;
+	}
+	encoded = to_base64(data, len);
+	push_string(state, WJB_KEY, other_key, (int) strlen(other_key));
+	push_string(state, WJB_VALUE, VARDATA_ANY(encoded),
+				VARSIZE_ANY_EXHDR(encoded));
+}
+
+static void
+push_header(JsonbParseState **state, const FmHeader *header)
+{
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	push_member(state, "name", "name_base64", header->name,
+				strlen(header->name));
+	if (header->value)
+		push_member(state, "value", "base64", header->value, header->len);
+	else
 	{
 		JsonbValue	null = {.type = jbvNull};
 
+		push_string(state, WJB_KEY, "value", 5);
 		(void) pushJsonbValue(state, WJB_VALUE, &null);
 	}
-	else if (is_text)
-		push_string(state, WJB_VALUE, header->value, (int) header->len);
-	else
-	{
-		Datum		bytes = PointerGetDatum(
-											cstring_to_text_with_len(header->value,
-																	 (int) header->len));
-		text	   *encoded = DatumGetTextPP(
-											 DirectFunctionCall2(binary_encode, bytes,
-																 CStringGetTextDatum("base64")));
+	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
 
-		push_string(state, WJB_VALUE, VARDATA_ANY(encoded),
-					VARSIZE_ANY_EXHDR(encoded));
+/* All headers of a message, however many. */
+static FmHeader *
+get_headers(const FmMessage *message, int *n)
+{
+	int			size = FIRST_HEADERS;
+	FmHeader   *headers = palloc(sizeof(FmHeader) * size);
+
+	while ((*n = fm_message_headers(message, headers, size)) == size)
+	{
+		size *= 2;
+		headers = repalloc(headers, sizeof(FmHeader) * size);
 	}
+	return headers;
 }
 
 /* [{"name": ..., "value" | "base64": ...}, ...]; NULL without headers. */
 static Jsonb *
 headers_to_jsonb(const FmMessage *message)
 {
-	FmHeader	headers[MAX_HEADERS];
-	int			n = fm_message_headers(message, headers, MAX_HEADERS);
+	int			n;
+	FmHeader   *headers = get_headers(message, &n);
 	JsonbParseState *state = NULL;
-	JsonbValue *result;
 
 	if (n == 0)
 		return NULL;
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < n; i++)
-	{
-		int			len = (int) strlen(headers[i].name);
-
-		(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-		push_string(&state, WJB_KEY, "name", 4);
-		if (pg_verify_mbstr(PG_UTF8, headers[i].name, len, true))
-			push_string(&state, WJB_VALUE, headers[i].name, len);
-		else
-			push_string(&state, WJB_VALUE, "?", 1);
-		push_header_value(&state, &headers[i]);
-		(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	}
-	result = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	return JsonbValueToJsonb(result);
+		push_header(&state, &headers[i]);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
 /* Any bytes as bytea (text and bytea share their layout). */
@@ -265,7 +285,7 @@ store_reject(FmStorePlans *plans, int32 stream_id, const FmBatchMessage *one)
 	values[1] = Int32GetDatum(stream_id);
 	values[2] = Int64GetDatum(message->offset);
 	values[3] = TimestampTzGetDatum(one->message_at);
-	if (message->timestamp < 0)
+	if (!fm_kafka_time_valid(message->timestamp))
 		nulls[3] = 'n';
 	values[4] = message->key ? bytes_datum(message->key, message->key_len)
 		: (Datum) 0;

@@ -66,6 +66,7 @@ typedef struct FmStaff
 static List *staff = NIL;		/* of FmStaff *, in TopMemoryContext */
 static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
+static bool wrong_version = false;	/* of the library: wait, and say so */
 static bool worker_ended = false;	/* look whether it was right to */
 
 /* ----------------------------------------------------------------------
@@ -235,7 +236,8 @@ read_pipelines(bool *extension)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	version = fm_extension_version();
 	*extension = version != NULL;
-	if (version && strcmp(version, FM_EXTENSION_VERSION) == 0)
+	wrong_version = version && strcmp(version, FM_EXTENSION_VERSION) != 0;
+	if (version && !wrong_version)
 	{
 		SPI_connect();
 		MemoryContextSwitchTo(context);
@@ -284,35 +286,50 @@ make_partitions_ahead(const FmPipeline *pipeline)
 }
 
 static void
-keep_house(List *pipelines)
+clean_events(FmPipeline *unused)
 {
 	FmOwnerScope scope;
-	ListCell   *cell;
 
 	fm_worker_begin(&scope);
 	delete_old_events();
 	fm_worker_commit(&scope);
-	foreach(cell, pipelines)
-	{
-		fm_worker_begin(&scope);
-		make_partitions_ahead(lfirst(cell));
-		fm_worker_commit(&scope);
-		fm_worker_begin(&scope);
-		(void) fm_ledger_merge(((FmPipeline *) lfirst(cell))->id);
-		fm_worker_commit(&scope);
-		(void) fm_retention_run(lfirst(cell));
-	}
 }
 
-/* An error in housekeeping must not disturb the workers. */
 static void
-keep_house_safely(List *pipelines)
+look_ahead(FmPipeline *pipeline)
+{
+	FmOwnerScope scope;
+
+	fm_worker_begin(&scope);
+	make_partitions_ahead(pipeline);
+	fm_worker_commit(&scope);
+}
+
+static void
+merge_ledger(FmPipeline *pipeline)
+{
+	FmOwnerScope scope;
+
+	fm_worker_begin(&scope);
+	(void) fm_ledger_merge(pipeline->id);
+	fm_worker_commit(&scope);
+}
+
+static void
+drop_expired(FmPipeline *pipeline)
+{
+	(void) fm_retention_run(pipeline);
+}
+
+/* One duty; its error disturbs neither the workers nor the other duties. */
+static void
+do_duty(void (*duty) (FmPipeline *), FmPipeline *pipeline)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		keep_house(pipelines);
+		duty(pipeline);
 	}
 	PG_CATCH();
 	{
@@ -323,6 +340,20 @@ keep_house_safely(List *pipelines)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+}
+
+static void
+keep_house(List *pipelines)
+{
+	ListCell   *cell;
+
+	do_duty(clean_events, NULL);
+	foreach(cell, pipelines)
+	{
+		do_duty(look_ahead, lfirst(cell));
+		do_duty(merge_ledger, lfirst(cell));
+		do_duty(drop_expired, lfirst(cell));
+	}
 }
 
 /* ----------------------------------------------------------------------
@@ -375,6 +406,21 @@ service_signals(void)
 		leave(false);
 }
 
+/* Nothing runs while library and SQL version differ; said once. */
+static void
+say_wrong_version(void)
+{
+	static bool said = false;
+
+	if (wrong_version && !said)
+		ereport(LOG,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pipelines wait: the library of factorymon is of another version (%s) than the extension",
+						FM_EXTENSION_VERSION),
+				 errhint("Run ALTER EXTENSION factorymon UPDATE, or install the matching library and restart the server.")));
+	said = wrong_version;
+}
+
 /* Read the configuration again if it changed or may have. */
 static List *
 refresh(List *pipelines, MemoryContext context, bool force)
@@ -383,14 +429,16 @@ refresh(List *pipelines, MemoryContext context, bool force)
 	bool		extension;
 	ListCell   *cell;
 
-	if (generation == seen_generation && !force && !worker_ended)
+	if (generation == seen_generation && !force && !worker_ended &&
+		!wrong_version)
 		return pipelines;
 	worker_ended = false;
 	seen_generation = generation;
 	MemoryContextReset(context);
 	MemoryContextSwitchTo(context);
 	pipelines = read_pipelines(&extension);
-	if (pipelines == NIL)
+	say_wrong_version();
+	if (pipelines == NIL && !wrong_version)
 		leave(true);
 	foreach(cell, staff)
 		((FmStaff *) lfirst(cell))->wanted = false;
@@ -428,7 +476,7 @@ run(void)
 		dismiss();
 		if (due)
 		{
-			keep_house_safely(pipelines);
+			keep_house(pipelines);
 			housekeeping_at = GetCurrentTimestamp() + HOUSEKEEPING_INTERVAL;
 		}
 		fm_watermark_step(pipelines);
@@ -436,9 +484,14 @@ run(void)
 	}
 }
 
+/* However it ends, its workers end with it: the next one starts its own. */
 static void
 supervisor_gone(int code, Datum arg)
 {
+	ListCell   *cell;
+
+	foreach(cell, staff)
+		fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
 							   seen_generation);

@@ -46,10 +46,12 @@
 #include "worker.h"
 
 #define CLOSE_TIMEOUT_MS 3000
+#define THREADS_TIMEOUT_MS 2000
 #define COPY_INTERVAL (5 * USECS_PER_SEC)
 #define MAX_NAP_MS 5000
 #define MAX_EVENTS_A_TURN 20000
 #define PUBLISH_INTERVAL (100 * INT64CONST(1000))
+#define LOG_INTERVAL (60 * USECS_PER_SEC)
 #define USAGE_INTERVAL (2 * USECS_PER_SEC)
 
 static FmWorker *the_worker = NULL;	/* for before_shmem_exit only */
@@ -61,11 +63,15 @@ static FmWorker *the_worker = NULL;	/* for before_shmem_exit only */
 /*
  * A transaction block, as the extension's owner, with SPI and a snapshot.
  * It is a block so that statements which a distributed table sends to other
- * nodes commit with it and not one by one.
+ * nodes commit with it and not one by one.  Afterwards the caller is back in
+ * its own memory context.
  */
+static MemoryContext outer_context = NULL;	/* of the transaction at hand */
+
 void
 fm_worker_begin(FmOwnerScope *scope)
 {
+	outer_context = CurrentMemoryContext;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	BeginTransactionBlock();
@@ -84,6 +90,8 @@ fm_worker_commit(FmOwnerScope *scope)
 	SPI_finish();
 	EndTransactionBlock(false);
 	CommitTransactionCommand();
+	/* a commit leaves us in TopMemoryContext, where nothing is ever freed */
+	MemoryContextSwitchTo(outer_context);
 	pgstat_report_stat(false);
 }
 
@@ -245,7 +253,7 @@ handle_eof(FmWorker *worker, const FmEvent *event)
 {
 	FmAssigned *assigned = fm_assign_find(worker, event->partition);
 
-	if (!assigned)
+	if (!assigned || worker->retrying || worker->fetch_dirty)
 		return;
 	if (assigned->phase == FM_PHASE_PROVING)
 		fm_assign_doubt(worker, assigned, "the last message is not there");
@@ -254,7 +262,10 @@ handle_eof(FmWorker *worker, const FmEvent *event)
 		assigned->next_offset = event->offset;
 }
 
-/* An error that hints at a changed log: look before storing more. */
+/*
+ * The client gives no more of this partition, or what it gives may be of
+ * another log: look before storing more.
+ */
 static void
 handle_partition_error(FmWorker *worker, const FmEvent *event)
 {
@@ -263,14 +274,53 @@ handle_partition_error(FmWorker *worker, const FmEvent *event)
 	if (!assigned)
 		return;
 	fm_assign_error(worker, assigned, event->text);
-	if (event->code != FM_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
-		event->code != FM_KAFKA_OFFSET_OUT_OF_RANGE)
-		return;
 	if (assigned->phase != FM_PHASE_RUNNING &&
 		assigned->phase != FM_PHASE_PROVING)
 		return;
 	fm_assign_drop_pending(worker, assigned);
 	fm_assign_set_phase(worker, assigned, FM_PHASE_CHECK);
+	/* damaged data may be a passing thing: the same again, but not at once */
+	if (event->code != FM_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
+		event->code != FM_KAFKA_OFFSET_OUT_OF_RANGE)
+		assigned->retry_at = GetCurrentTimestamp() +
+			(int64) fm_restart_delay_min * 1000;
+}
+
+/*
+ * The library words one and the same trouble in many ways (times, counts,
+ * addresses), so a kind of error is logged when it is new and then once a
+ * minute; the last one is always to be seen in worker_status().
+ */
+static void
+handle_error(FmWorker *worker, const FmEvent *event)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (event->code != worker->logged_code ||
+		now - worker->logged_at >= LOG_INTERVAL)
+	{
+		ereport(LOG,
+				(errmsg("pipeline \"%s\": %s", worker->pipeline->name,
+						event->text)));
+		worker->logged_code = event->code;
+		worker->logged_at = now;
+	}
+	strlcpy(worker->info.last_error, event->text,
+			sizeof(worker->info.last_error));
+	worker->info.last_error_at = now;
+}
+
+/* Lines of the library's own log: its errors are events already. */
+static void
+handle_log(FmWorker *worker, const FmEvent *event)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		again = now - worker->library_logged_at < LOG_INTERVAL;
+
+	ereport(event->log_level <= 4 && !again ? LOG : DEBUG1,
+			(errmsg_internal("librdkafka: %s", event->text)));
+	if (event->log_level <= 4 && !again)
+		worker->library_logged_at = now;
 }
 
 /*
@@ -324,7 +374,7 @@ handle_event(FmWorker *worker, FmEvent *event)
 			handle_committed(worker, event);
 			break;
 		case FM_EVENT_ERROR:
-			fm_worker_error(worker, event->text);
+			handle_error(worker, event);
 			if (event->code == FM_KAFKA_ALL_BROKERS_DOWN)
 				handle_disconnect(worker);
 			if (event->code == FM_KAFKA_FATAL)
@@ -333,8 +383,7 @@ handle_event(FmWorker *worker, FmEvent *event)
 						 errmsg("Kafka client failed: %s", event->text)));
 			break;
 		case FM_EVENT_LOG:
-			ereport(event->log_level <= 4 ? LOG : DEBUG1,
-					(errmsg_internal("librdkafka: %s", event->text)));
+			handle_log(worker, event);
 			break;
 		case FM_EVENT_NONE:
 			break;
@@ -353,7 +402,7 @@ drain(FmWorker *worker)
 	fm_consumer_clear_fd(worker->consumer);
 	for (int i = 0; i < MAX_EVENTS_A_TURN; i++)
 	{
-		if (fm_batch_full(&worker->batch))
+		if (!worker->retrying && fm_batch_full(&worker->batch))
 			return false;
 		if (!fm_consumer_poll(worker->consumer, &event))
 			return true;
@@ -565,6 +614,18 @@ run(FmWorker *worker)
  * Start and end
  * ------------------------------------------------------------------- */
 
+/*
+ * The very last thing before exit(): library threads that are still alive
+ * there could crash the process.  If one is stuck, leave without exit()'s own
+ * cleaning up; PostgreSQL's is done by now.
+ */
+static void
+outlive_threads(int code, Datum arg)
+{
+	if (!fm_kafka_wait_threads(THREADS_TIMEOUT_MS))
+		_exit(code);
+}
+
 /* Let go of the client, bounded in time, whatever ends the process. */
 static void
 close_client(int code, Datum arg)
@@ -599,7 +660,7 @@ override_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
+		{"lock_timeout", "5s"},	/* a batch waits no longer, then is retried */
 		{"idle_in_transaction_session_timeout", "0"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"row_security", "off"},
@@ -710,6 +771,7 @@ factorymon_worker_main(Datum arg)
 	FmServerOptions *options;
 
 	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
+	on_proc_exit(outlive_threads, (Datum) 0);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();

@@ -58,6 +58,7 @@ typedef struct FmAssigned
 	bool		want_candidate; /* next commit sets one */
 	FmMark		candidate;		/* may become the anchor */
 	FmMark		questioned;		/* what the question in flight reads */
+	FmMark		proposed;		/* the candidate when it was asked */
 	FmMark		new_anchor;		/* proven; written by the next commit */
 	/* snapshots of the fold */
 	TimestampTz next_snapshot_at;
@@ -135,6 +136,9 @@ typedef struct FmWorker
 	FmWorkerInfo info;
 	TimestampTz published_at;
 	TimestampTz usage_at;		/* when CPU and memory were read */
+	FmKafkaCode logged_code;	/* kind of the error logged last, and when */
+	TimestampTz logged_at;
+	TimestampTz library_logged_at;	/* last line of the library's log */
 	TimestampTz copied_at;		/* when the group's copies were looked after */
 } FmWorker;
 
@@ -215,7 +219,18 @@ extern void fm_store_range(FmWorker *worker, int from, int to,
 extern int	fm_isolate(FmWorker *worker, FmTransitionList *transitions);
 extern bool fm_is_data_error(const ErrorData *error);
 
-/* Kafka's milliseconds since 1970 as a timestamp. */
+/*
+ * Is this a time at all?  Producers may set any number; what is outside the
+ * years 1970 to 9999 is treated as if the message had no timestamp.
+ */
+static inline bool
+fm_kafka_time_valid(int64 milliseconds)
+{
+	return milliseconds >= 0 &&
+		milliseconds < INT64CONST(253402300800000);
+}
+
+/* Kafka's milliseconds since 1970, if valid, as a timestamp. */
 static inline TimestampTz
 fm_kafka_time(int64 milliseconds)
 {

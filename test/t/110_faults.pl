@@ -58,6 +58,15 @@ goes_on('a worker was terminated');
 unlike(slurp_file($node->logfile, $log), qr/reinitializing/,
 	'the server was not restarted for it');
 
+my @before = worker_pids($node);
+sql($node, "SELECT pg_terminate_backend(" . (worker_pids($node, 'supervisor'))[0]
+	  . ')');
+ok(poll_until($node, <<"QUERY", 't'), 'a supervisor that ends takes its workers along');
+SELECT count(*) = 2 AND bool_and(pid NOT IN (@{[ join ',', @before ]}))
+FROM pg_stat_activity WHERE backend_type = 'factorymon worker'
+QUERY
+goes_on('the supervisor was terminated');
+
 ($victim) = worker_pids($node);
 kill 'KILL', $victim;
 ok(wait_for_log($node, qr/all server processes terminated; reinitializing/,

@@ -86,6 +86,24 @@ SELECT concat_ws(' ', count(*), min(sqlstate)) FROM factorymon.rejects
 QUERY
 sql($node, 'DROP TRIGGER late ON _factorymon.reading_1');
 
+# --- an error that comes when all rows of the batch were pulled -------------
+sql($node, <<'QUERY');
+CREATE TRIGGER after_all AFTER INSERT ON _factorymon.reading_1
+FOR EACH ROW EXECUTE FUNCTION public.check_late();
+SELECT factorymon.pause('sensor-data');
+QUERY
+produce(sensors => 20, count => 1500);
+produce(sensor_id => 'needle', base_value => 5000, warning_threshold => 6000,
+	critical_threshold => 7000, count => 1);
+produce(sensors => 20, count => 1500);
+sql($node, "SELECT factorymon.resume('sensor-data')");
+all_there('one bad message in a large batch');
+is(sql($node, <<'QUERY'), 1, 'is found, and nobody else is blamed');
+SELECT count(*) FROM factorymon.rejects WHERE value LIKE '%needle%'
+	AND (SELECT count(*) FROM factorymon.rejects) = 3
+QUERY
+sql($node, 'DROP TRIGGER after_all ON _factorymon.reading_1');
+
 # --- circumstances ----------------------------------------------------------
 sql($node, <<'QUERY');
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$

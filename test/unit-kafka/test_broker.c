@@ -55,13 +55,13 @@ wait_result(rd_kafka_queue_t *queue)
 }
 
 static void
-make_topic(const char *topic, int partitions, const char *config,
-		   const char *value)
+make_replicated(const char *topic, int partitions, int replicas,
+				const char *config, const char *value)
 {
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(cluster.producer);
 	rd_kafka_NewTopic_t *new_topic;
 
-	new_topic = rd_kafka_NewTopic_new(topic, partitions, 1, error,
+	new_topic = rd_kafka_NewTopic_new(topic, partitions, replicas, error,
 									  sizeof(error));
 	if (config != NULL)
 		rd_kafka_NewTopic_set_config(new_topic, config, value);
@@ -70,6 +70,13 @@ make_topic(const char *topic, int partitions, const char *config,
 	rd_kafka_NewTopic_destroy(new_topic);
 	rd_kafka_queue_destroy(queue);
 	sleep_ms(500);
+}
+
+static void
+make_topic(const char *topic, int partitions, const char *config,
+		   const char *value)
+{
+	make_replicated(topic, partitions, 1, config, value);
 }
 
 static void
@@ -267,9 +274,11 @@ test_deleted_records(void)
 	check(item.low == 40 && item.found_offset == 40,
 		  "a probe finds the first one left");
 	assign_one(&member, 0, 60);
+	await(&member, FM_EVENT_MESSAGE, 5000);
+	fm_message_release(&member.event.message);
 	delete_records(topic, 80);
 	check(await(&member, FM_EVENT_EOF, 5000) && member.event.offset == 100,
-		  "deleting under a reader ahead of it");
+		  "deleting what was fetched already disturbs nobody");
 	fm_consumer_close(member.consumer, 5000);
 }
 
@@ -576,6 +585,82 @@ test_damaged_segment(void)
 	fm_consumer_close(member.consumer, 5000);
 }
 
+/* A command of kafka-cluster for the cluster we test. */
+static void
+cluster_command(const char *command, int broker)
+{
+	char		line[1024];
+
+	snprintf(line, sizeof(line),
+			 "../kafka/kafka-cluster %s '%s' %d >/dev/null 2>&1", command,
+			 getenv("CLUSTER"), broker);
+	if (system(line) != 0)
+		note("%s %d failed", command, broker);
+}
+
+/* Serve a member of one partition for a while; false: an offset was off. */
+static bool
+follow(Member *member, int64_t *next, int ms)
+{
+	int64_t		until = now_ms() + ms;
+
+	while (now_ms() < until)
+	{
+		FmEvent    *event = &member->event;
+
+		if (!next_event(member, 50))
+			continue;
+		if (event->kind == FM_EVENT_REVOKE)
+			answer_revoke(member);
+		else if (event->kind == FM_EVENT_ASSIGN)
+			assign_one(member, 0, *next);
+		else if (event->kind == FM_EVENT_PARTITION_ERROR)
+			note("%s", event->text);
+		else if (event->kind == FM_EVENT_MESSAGE)
+		{
+			int64_t		offset = event->message.offset;
+
+			fm_message_release(&event->message);
+			if (offset != (*next)++)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Each broker in turn is killed and comes back, while messages flow. */
+static void
+test_broker_killed(void)
+{
+	const char *topic = name("killed");
+	Member		member;
+	int64_t		next = 0;
+	int			sent = 0;
+	bool		exact = true;
+
+	if (getenv("CLUSTER") == NULL || getenv("CLUSTER")[0] == '\0')
+		return;
+	make_replicated(topic, 1, 3, "min.insync.replicas", "2");
+	open_at(&member, topic, 0);
+	for (int broker = 1; broker <= 3; broker++)
+	{
+		produce_numbers(&cluster, topic, 0, sent, 200);
+		exact = exact && follow(&member, &next, 500);
+		cluster_command("kill", broker);
+		exact = exact && follow(&member, &next, 1000);
+		produce_numbers(&cluster, topic, 0, sent + 200, 200);
+		exact = exact && follow(&member, &next, 1000);
+		cluster_command("restart", broker);
+		sent += 400;
+	}
+	exact = exact && follow(&member, &next, 15000);
+	check(exact && next == sent,
+		  "over three kills each message comes once, in order: %lld of %d",
+		  (long long) next, sent);
+	note("%d errors, the last: %s", member.nerrors, member.last_error);
+	fm_consumer_close(member.consumer, 5000);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -598,6 +683,7 @@ main(int argc, char **argv)
 	test_missing_topic();
 	test_describe();
 	test_damaged_segment();
+	test_broker_killed();
 	check(fm_kafka_wait_threads(10000), "no thread is left behind");
 	cluster_stop(&cluster);
 	return finish();

@@ -35,8 +35,10 @@ rd_kafka_resp_err_t
 rd_kafka_metadata(rd_kafka_t *rk, int all_topics, rd_kafka_topic_t *only_rkt,
 				  const struct rd_kafka_metadata **metadatap, int timeout_ms)
 {
-	rd_kafka_resp_err_t (*real) (rd_kafka_t *, int, rd_kafka_topic_t *,
-								 const struct rd_kafka_metadata **, int);
+	rd_kafka_resp_err_t (*real) (rd_kafka_t *rk, int all_topics,
+								 rd_kafka_topic_t *only_rkt,
+								 const struct rd_kafka_metadata **metadatap,
+								 int timeout_ms);
 
 	*(void **) &real = dlsym(RTLD_NEXT, "rd_kafka_metadata");
 	if (stuck_ms > 0)

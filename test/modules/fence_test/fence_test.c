@@ -38,7 +38,7 @@ fence_take(PG_FUNCTION_ARGS)
 	fm_owner_begin(&scope);
 	if (fm_position_take(DatumGetInt16(PG_GETARG_DATUM(0)),
 						 text_to_cstring(PG_GETARG_TEXT_PP(1)),
-						 PG_GETARG_INT32(2), "test", &row))
+						 PG_GETARG_INT32(2), "test", 60000, &row))
 		snprintf(answer, sizeof(answer), "epoch %lld position %lld",
 				 (long long) row.epoch, (long long) row.position);
 	fm_owner_end(&scope);
