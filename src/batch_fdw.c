@@ -26,6 +26,7 @@
 #include "utils/jsonb.h"
 
 #include "batch_fdw.h"
+#include "compat.h"
 
 /* Columns of _factorymon.batch, the same as those of _factorymon.reading. */
 enum
@@ -97,9 +98,7 @@ static void
 get_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
 	add_path(baserel, (Path *)
-			 create_foreignscan_path(root, baserel, NULL, baserel->rows,
-									 0, baserel->rows, NIL,
-									 baserel->lateral_relids, NULL, NIL));
+			 fm_create_foreignscan_path(root, baserel, baserel->rows));
 }
 
 static ForeignScan *

@@ -291,8 +291,7 @@ close_extent(FmWorker *worker, FmCommit *commit, int index)
 	if (commit->last)
 		fm_ledger_close(worker->pipeline->id, row->stream_id, "extent",
 						"revoked");
-	else if (assigned->want_candidate && row->last.known &&
-			 row->last.offset + 1 == row->position)
+	else if (assigned->want_candidate && row->last.known)
 		fm_ledger_close(worker->pipeline->id, row->stream_id, "extent",
 						"anchor");
 	else if (GetCurrentTransactionStartTimestamp() - row->extent_opened_at >
@@ -402,7 +401,7 @@ adopt(FmWorker *worker, FmCommit *commit)
 		}
 		assigned->row = commit->rows[i];
 		if (assigned->want_candidate && assigned->row.last.known &&
-			assigned->row.extent_from == assigned->row.last.offset + 1)
+			assigned->row.extent_from == assigned->row.position)
 		{
 			assigned->candidate = assigned->row.last;
 			assigned->want_candidate = false;

@@ -34,6 +34,21 @@
 	object_aclcheck(ForeignServerRelationId, (server), (role), (mode))
 #endif
 
+/* The path of a foreign scan that costs nothing in particular. */
+#if PG_VERSION_NUM < 170000
+#define fm_create_foreignscan_path(root, rel, rows) \
+	create_foreignscan_path((root), (rel), NULL, (rows), 0, (rows), NIL, \
+							(rel)->lateral_relids, NULL, NIL)
+#elif PG_VERSION_NUM < 180000
+#define fm_create_foreignscan_path(root, rel, rows) \
+	create_foreignscan_path((root), (rel), NULL, (rows), 0, (rows), NIL, \
+							(rel)->lateral_relids, NULL, NIL, NIL)
+#else
+#define fm_create_foreignscan_path(root, rel, rows) \
+	create_foreignscan_path((root), (rel), NULL, (rows), 0, 0, (rows), NIL, \
+							(rel)->lateral_relids, NULL, NIL, NIL)
+#endif
+
 /* Number of a process among all, for its latch. */
 #if PG_VERSION_NUM < 170000
 #define FM_MY_PROC_NUMBER MyProc->pgprocno

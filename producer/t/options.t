@@ -123,7 +123,7 @@ unlike($err, qr/hush-hush/, 'a bad key is not shown');
 is($code, 2, 'a bad property next to secrets is a usage error');
 unlike($err, qr/hush-hush/, 'and its value is not shown');
 my $run = start($p, '-b', '127.0.0.1:1', '-X', 'sasl.password=hush-hush',
-	'--heartbeat', '0', '--count', '1', '-v');
+	'--heartbeat', '0', '--count', '1', '--rate', '1000', '-v');
 ok(wait_until(sub { slurp($run->{err}) =~ /refused/i }),
 	'unreachable brokers are reported');
 unlike(slurp("/proc/$run->{pid}/cmdline"), qr/hush-hush/,

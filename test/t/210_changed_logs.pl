@@ -17,7 +17,7 @@ use Test::More;
 my @lengths = ([ shorter => 30 ], [ equal => 100 ], [ longer => 170 ]);
 my @running = map { "running-$_->[0]" } @lengths;
 my @stopped = map { "stopped-$_->[0]" } @lengths;
-my @topics = (@running, @stopped, qw(mixed trimmed expired starts sought));
+my @topics = (@running, @stopped, qw(mixed single trimmed expired starts sought));
 my $kafka = start_kafka(
 	brokers => 1,
 	default_topics => 0,
@@ -90,10 +90,10 @@ sub pipeline
 # Two pipelines of a topic: NAME-stop and NAME-go, by their policies.
 sub both_policies
 {
-	my ($topic) = @_;
+	my ($topic, %opt) = @_;
 
-	pipeline("$topic-stop", $topic, on_data_loss => 'stop');
-	pipeline("$topic-go", $topic, on_data_loss => 'continue');
+	pipeline("$topic-stop", $topic, on_data_loss => 'stop', %opt);
+	pipeline("$topic-go", $topic, on_data_loss => 'continue', %opt);
 	return;
 }
 
@@ -179,10 +179,11 @@ sub refused
 }
 
 # Both pipelines of the topic are to find out that the log is another one, and
-# what the old and the new one delivered is to be where it belongs.
+# what the old and the new one delivered is to be where it belongs.  The new
+# one was read up to $unawares before that.
 sub another_log
 {
-	my ($topic, $old_count, $count, $what) = @_;
+	my ($topic, $old_count, $count, $what, $unawares) = @_;
 	my ($stop, $go) = ("$topic-stop", "$topic-go");
 
 	state_is($stop, 'stopped', "$what: policy stop stops");
@@ -204,6 +205,8 @@ sub another_log
 		my ($from, $to) = losses($pipeline) =~ /^suspect (\d+).* (\d+)$/;
 		ok(defined $from && $from <= $old_count,
 			"$name: so does the ledger (suspect $from to $to)");
+		is($to, $unawares, "$name: all that was read unawares is suspect")
+		  if defined $unawares;
 		holds($pipeline, 2, [ delivered($topic) ],
 			"$name: what the new log delivered is stored once");
 		verified($pipeline, $name);
@@ -216,11 +219,10 @@ sub another_log
 	return;
 }
 
-# --- where a pipeline starts --------------------------------------------------
+# --- where a pipeline starts ------------------------------------------------
 
 produce('starts', 30);
-my $between = sql($node, 'SELECT pg_sleep(0.01), clock_timestamp()');
-$between =~ s/^\|//;
+my $between = sql($node, 'SELECT clock_timestamp()');
 produce('starts', 20);
 pipeline('from-earliest', 'starts', start => 'earliest');
 pipeline('from-latest', 'starts', start => 'latest');
@@ -247,7 +249,7 @@ foreach my $case ([ earliest => 0 ], [ time => 30 ], [ latest => 50 ],
 	sql($node, "SELECT factorymon.drop_pipeline('from-$start')");
 }
 
-# --- a topic that is not there yet -----------------------------------------------
+# --- a topic that is not there yet ------------------------------------------
 
 ok(poll_until($node, <<'QUERY', qr/missing.*(unknown|not exist)|(unknown|not exist).*missing/i),
 SELECT last_error FROM factorymon.worker_status() WHERE pipeline = 'not-yet'
@@ -260,7 +262,7 @@ is_exact($node, [ truth('missing') ], pipeline => 'not-yet',
 	name => 'a topic created later');
 sql($node, "SELECT factorymon.drop_pipeline('not-yet')");
 
-# --- messages of the second batch are behind an anchor ------------------------------
+# --- messages of the second batch are behind an anchor ----------------------
 
 foreach my $topic (@running, @stopped, qw(trimmed expired))
 {
@@ -272,7 +274,7 @@ foreach my $topic (@running, @stopped, qw(trimmed expired))
 	accounted("$topic-$_", 1, 100, "$topic-$_ reads on") foreach qw(stop go);
 }
 
-# --- another log while the worker runs ------------------------------------------------
+# --- another log while the worker runs --------------------------------------
 
 # One is gone for a while, the others for a moment.
 $kafka->delete_topic('running-shorter');
@@ -295,7 +297,7 @@ foreach my $topic (@running)
 	  foreach qw(stop go);
 }
 
-# --- records deleted while the pipeline is paused ----------------------------------------
+# --- records deleted while the pipeline is paused ---------------------------
 
 sql($node, "SELECT factorymon.pause('trimmed-stop')");
 sql($node, "SELECT factorymon.pause('trimmed-go', 0)");
@@ -373,7 +375,7 @@ ok(poll_until($node, $anchor, sub { $_[0] ne '' && $_[0] >= $low }),
 	'where retention took the anchor, another takes its place');
 is($traffic->stop->{rc}, 0, 'the producer delivered everything');
 
-# --- compaction -----------------------------------------------------------------------------
+# --- compaction -------------------------------------------------------------
 
 # Three keys only; every batch begins a segment, and all but the last are
 # compacted soon.
@@ -430,7 +432,7 @@ unlike(events($node, "pipeline = 'packed'"), qr/suspect|gap/,
 verified('packed', 'compacted while paused');
 sql($node, "SELECT factorymon.drop_pipeline('packed')");
 
-# --- seek -----------------------------------------------------------------------------------
+# --- seek -------------------------------------------------------------------
 
 sub seek_to
 {
@@ -453,8 +455,7 @@ sub move
 }
 
 accounted('sought', 1, 60, 'before the first seek');
-my $middle = sql($node, 'SELECT pg_sleep(0.01), clock_timestamp()');
-$middle =~ s/^\|//;
+my $middle = sql($node, 'SELECT clock_timestamp()');
 produce('sought', 140);
 accounted('sought', 1, 200, 'before the first seek');
 refused("SELECT factorymon.seek('sought', 0, 100)",
@@ -501,37 +502,52 @@ holds('sought', 1, [ delivered('sought', 1, 0, 200), delivered('sought', 1, 210)
 verified('sought', 'at the end');
 sql($node, "SELECT factorymon.drop_pipeline('sought')");
 
-# --- another log, whose messages are stored before it is looked at --------------------------
+# --- another log, whose messages are stored before it is looked at ----------
 
 # No proof for a long time.  The workers are frozen while the log changes, so
-# that they do not notice anything of it and read on.
-$node->append_conf('postgresql.conf', "factorymon.proof_interval = '1h'\n");
+# that they do not notice anything of it and read on.  Of one topic they know
+# an anchor; of the other one message only, which the worker after the one that
+# stored it has to measure everything by.
+$node->append_conf('postgresql.conf', <<'CONF');
+factorymon.proof_interval = '1h'
+factorymon.snapshot_interval = '1h'
+CONF
 $node->reload;
 create_server($node, $kafka, name => 'patient',
 	options => { 'session.timeout.ms' => 45000, 'fetch.wait.max.ms' => 5 });
-foreach my $policy ([ stop => 'stop' ], [ go => 'continue' ])
-{
-	pipeline("mixed-$policy->[0]", 'mixed', server => 'patient',
-		on_data_loss => $policy->[1]);
-}
+both_policies($_, server => 'patient') foreach qw(mixed single);
 produce('mixed', 60);
+produce('single', 1, malformed => 0);
 accounted("mixed-$_", 1, 60, "mixed-$_ reads") foreach qw(stop go);
+accounted("single-$_", 1, 1, "single-$_ reads") foreach qw(stop go);
 produce('mixed', 40);
 accounted("mixed-$_", 1, 100, "mixed-$_ reads on") foreach qw(stop go);
+
+my @terminated = split /\n/, sql($node, <<'QUERY');
+SELECT pid FROM factorymon.worker_status()
+WHERE pipeline ~ '^single' AND pg_terminate_backend(pid)
+QUERY
+ok(poll_until($node, <<"QUERY", 2), 'other workers take over');
+SELECT count(*) FROM factorymon.partition_status() WHERE pipeline ~ '^single'
+AND state = 'running' AND pid NOT IN (@{[ join ', ', @terminated ]})
+QUERY
 my @frozen = split /\n/, sql($node, <<'QUERY');
-SELECT pid FROM factorymon.worker_status() WHERE pipeline ~ '^mixed'
+SELECT pid FROM factorymon.worker_status() WHERE pipeline ~ '^(mixed|single)'
 QUERY
 kill 'STOP', @frozen;
-replace('mixed', 170);
+replace($_, 170) foreach qw(mixed single);
 kill 'CONT', @frozen;
-ok(poll_until($node, <<'QUERY', '170 170'), 'messages of another log are stored unawares');
+ok(poll_until($node, <<'QUERY', '170 170 170 170'), 'messages of another log are stored unawares');
 SELECT string_agg(position::text, ' ') FROM factorymon.partition_status()
-WHERE pipeline ~ '^mixed' AND incarnation = 1
+WHERE pipeline ~ '^(mixed|single)' AND incarnation = 1
 QUERY
 
-# --- changes while the server is stopped ------------------------------------------------------
+# --- changes while the server is stopped ------------------------------------
 
-$node->append_conf('postgresql.conf', "factorymon.proof_interval = '1s'\n");
+$node->append_conf('postgresql.conf', <<'CONF');
+factorymon.proof_interval = '1s'
+factorymon.snapshot_interval = '1s'
+CONF
 $node->stop;
 replace("stopped-$_->[0]", $_->[1]) foreach @lengths;
 produce('expired', 50);
@@ -545,7 +561,8 @@ $node->start;
 another_log("stopped-$_->[0]", 100, $_->[1], "$_->[0], stopped")
   foreach @lengths;
 records_gone('expired', 100, 150, 'retention while stopped');
-another_log('mixed', 100, 170, 'stored unawares');
+another_log('mixed', 100, 170, 'stored unawares', 170);
+another_log('single', 1, 170, 'stored unawares behind one message', 170);
 unlike(events($node, "pipeline ~ '^trimmed'"), qr/suspect/,
 	'a log that is the same is not suspected');
 
