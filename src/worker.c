@@ -49,9 +49,7 @@
 #define THREADS_TIMEOUT_MS 2000
 #define COPY_INTERVAL (5 * USECS_PER_SEC)
 #define MAX_NAP_MS 5000
-#define MAX_EVENTS_A_TURN 20000
 #define PUBLISH_INTERVAL (100 * INT64CONST(1000))
-#define LOG_INTERVAL (60 * USECS_PER_SEC)
 #define USAGE_INTERVAL (2 * USECS_PER_SEC)
 
 static FmWorker *the_worker = NULL;	/* for before_shmem_exit only */
@@ -244,174 +242,6 @@ publish(FmWorker *worker)
 }
 
 /* ----------------------------------------------------------------------
- * Events of the client
- * ------------------------------------------------------------------- */
-
-/* End of a partition: control records and gaps before it are read too. */
-static void
-handle_eof(FmWorker *worker, const FmEvent *event)
-{
-	FmAssigned *assigned = fm_assign_find(worker, event->partition);
-
-	if (!assigned || worker->retrying || worker->fetch_dirty)
-		return;
-	if (assigned->phase == FM_PHASE_PROVING)
-		fm_assign_doubt(worker, assigned, "the last message is not there");
-	else if (assigned->phase == FM_PHASE_RUNNING &&
-			 event->offset > assigned->next_offset)
-		assigned->next_offset = event->offset;
-}
-
-/*
- * The client gives no more of this partition, or what it gives may be of
- * another log: look before storing more.
- */
-static void
-handle_partition_error(FmWorker *worker, const FmEvent *event)
-{
-	FmAssigned *assigned = fm_assign_find(worker, event->partition);
-
-	if (!assigned)
-		return;
-	fm_assign_error(worker, assigned, event->text);
-	if (assigned->phase != FM_PHASE_RUNNING &&
-		assigned->phase != FM_PHASE_PROVING)
-		return;
-	fm_assign_drop_pending(worker, assigned);
-	fm_assign_set_phase(worker, assigned, FM_PHASE_CHECK);
-	/* damaged data may be a passing thing: the same again, but not at once */
-	if (event->code != FM_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
-		event->code != FM_KAFKA_OFFSET_OUT_OF_RANGE)
-		assigned->retry_at = GetCurrentTimestamp() +
-			(int64) fm_restart_delay_min * 1000;
-}
-
-/*
- * The library words one and the same trouble in many ways (times, counts,
- * addresses), so a kind of error is logged when it is new and then once a
- * minute; the last one is always to be seen in worker_status().
- */
-static void
-handle_error(FmWorker *worker, const FmEvent *event)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (event->code != worker->logged_code ||
-		now - worker->logged_at >= LOG_INTERVAL)
-	{
-		ereport(LOG,
-				(errmsg("pipeline \"%s\": %s", worker->pipeline->name,
-						event->text)));
-		worker->logged_code = event->code;
-		worker->logged_at = now;
-	}
-	strlcpy(worker->info.last_error, event->text,
-			sizeof(worker->info.last_error));
-	worker->info.last_error_at = now;
-}
-
-/* Lines of the library's own log: its errors are events already. */
-static void
-handle_log(FmWorker *worker, const FmEvent *event)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	bool		again = now - worker->library_logged_at < LOG_INTERVAL;
-
-	ereport(event->log_level <= 4 && !again ? LOG : DEBUG1,
-			(errmsg_internal("librdkafka: %s", event->text)));
-	if (event->log_level <= 4 && !again)
-		worker->library_logged_at = now;
-}
-
-/*
- * No broker is reachable.  The client says nothing when one is again, so the
- * proofs, which come early now, find out.
- */
-static void
-handle_disconnect(FmWorker *worker)
-{
-	worker->disconnected = true;
-	for (int i = 0; i < worker->nassigned; i++)
-		worker->assigned[i].next_proof_at = GetCurrentTimestamp();
-}
-
-static void
-handle_committed(FmWorker *worker, const FmEvent *event)
-{
-	for (int i = 0; i < event->npartitions; i++)
-	{
-		FmAssigned *assigned = fm_assign_find(worker,
-											  event->partitions[i].partition);
-
-		if (assigned && event->code == FM_KAFKA_OK)
-			assigned->info.committed_offset = event->partitions[i].offset;
-	}
-}
-
-static void
-handle_event(FmWorker *worker, FmEvent *event)
-{
-	switch (event->kind)
-	{
-		case FM_EVENT_MESSAGE:
-			worker->disconnected = false;
-			fm_collect_message(worker, &event->message);
-			break;
-		case FM_EVENT_EOF:
-			worker->disconnected = false;
-			handle_eof(worker, event);
-			break;
-		case FM_EVENT_ASSIGN:
-			fm_assign_partitions(worker, event);
-			break;
-		case FM_EVENT_REVOKE:
-			fm_assign_revoke(worker, event);
-			break;
-		case FM_EVENT_PARTITION_ERROR:
-			handle_partition_error(worker, event);
-			break;
-		case FM_EVENT_COMMITTED:
-			handle_committed(worker, event);
-			break;
-		case FM_EVENT_ERROR:
-			handle_error(worker, event);
-			if (event->code == FM_KAFKA_ALL_BROKERS_DOWN)
-				handle_disconnect(worker);
-			if (event->code == FM_KAFKA_FATAL)
-				ereport(ERROR,
-						(errcode(FM_ERRCODE_KAFKA),
-						 errmsg("Kafka client failed: %s", event->text)));
-			break;
-		case FM_EVENT_LOG:
-			handle_log(worker, event);
-			break;
-		case FM_EVENT_NONE:
-			break;
-	}
-}
-
-/*
- * Take events until the batch is full or the queue is empty; true if it was
- * emptied.
- */
-static bool
-drain(FmWorker *worker)
-{
-	FmEvent		event;
-
-	fm_consumer_clear_fd(worker->consumer);
-	for (int i = 0; i < MAX_EVENTS_A_TURN; i++)
-	{
-		if (!worker->retrying && fm_batch_full(&worker->batch))
-			return false;
-		if (!fm_consumer_poll(worker->consumer, &event))
-			return true;
-		handle_event(worker, &event);
-	}
-	return false;
-}
-
-/* ----------------------------------------------------------------------
  * The loop
  * ------------------------------------------------------------------- */
 
@@ -487,9 +317,9 @@ fm_worker_check_extension(void)
 		proc_exit(0);
 }
 
-/* Read pipeline and options; both outlive the transaction. */
+/* Read pipeline and options into a context that outlives the transaction. */
 static FmPipeline *
-read_configuration(FmWorker *worker, int16 pipeline_id,
+read_configuration(MemoryContext context, int16 pipeline_id,
 				   FmServerOptions **options)
 {
 	MemoryContext old;
@@ -498,7 +328,7 @@ read_configuration(FmWorker *worker, int16 pipeline_id,
 
 	fm_worker_check_extension();
 	fm_worker_begin(&scope);
-	old = MemoryContextSwitchTo(worker->context);
+	old = MemoryContextSwitchTo(context);
 	pipeline = fm_pipeline_load(pipeline_id);
 	*options = pipeline ?
 		fm_options_load(pipeline->server, GetSessionUserId()) : NULL;
@@ -512,6 +342,7 @@ static void
 apply_configuration(FmWorker *worker)
 {
 	uint64		generation = fm_shmem_database_generation(MyDatabaseId);
+	MemoryContext context;
 	FmPipeline *now;
 	FmServerOptions *options;
 	const char *why;
@@ -521,7 +352,9 @@ apply_configuration(FmWorker *worker)
 	if (generation == worker->seen_generation)
 		return;
 	worker->seen_generation = generation;
-	now = read_configuration(worker, worker->pipeline->id, &options);
+	context = AllocSetContextCreate(worker->context, "factorymon pipeline",
+									ALLOCSET_SMALL_SIZES);
+	now = read_configuration(context, worker->pipeline->id, &options);
 	why = must_restart(worker->pipeline, now, worker->info.worker_number);
 	if (why)
 		leave(worker, why);
@@ -529,6 +362,10 @@ apply_configuration(FmWorker *worker)
 		leave(worker, "the options of its connection changed");
 	if (!worker->retrying && worker->batch.nmessages > 0)
 		fm_commit_batch(worker, false);
+	/* the client was made from the first one, which stays */
+	if (worker->pipeline_context)
+		MemoryContextDelete(worker->pipeline_context);
+	worker->pipeline_context = context;
 	worker->pipeline = now;
 	fm_assign_reread(worker);
 	if (worker->info.state == FM_WORKER_RUNNING ||
@@ -598,7 +435,7 @@ run(FmWorker *worker)
 		MemoryContextReset(turn);
 		service_signals();
 		apply_configuration(worker);
-		drained = drain(worker);
+		drained = fm_events_drain(worker);
 		fm_question_answer(worker);
 		fm_assign_advance(worker);
 		fm_question_ask(worker);
@@ -789,7 +626,8 @@ factorymon_worker_main(Datum arg)
 	check_encoding();
 	wait_for_version(worker);
 	worker->seen_generation = fm_shmem_database_generation(MyDatabaseId);
-	pipeline = read_configuration(worker, params.pipeline_id, &options);
+	pipeline = read_configuration(worker->context, params.pipeline_id,
+								  &options);
 	if (!pipeline || !pipeline->runs_here)
 		proc_exit(0);
 	worker->pipeline = pipeline;

@@ -3,8 +3,8 @@
  * worker.h
  *	  One ingest worker: what its parts share.
  *
- * worker.c is the process and its loop, assign.c the life of an assigned
- * partition, question.c what is asked of the brokers about it, collect.c the
+ * worker.c is the process and its loop, events.c takes what the client says,
+ * assign.c is the life of an assigned partition, question.c what is asked of the brokers about it, collect.c the
  * way of a message into the batch, commit.c the batch transaction.  All run
  * in one thread; there is one FmWorker a process.
  *
@@ -105,6 +105,7 @@ typedef struct FmRefusals
 typedef struct FmWorker
 {
 	FmPipeline *pipeline;
+	MemoryContext pipeline_context; /* of pipeline, if it is not the first */
 	MemoryContext context;		/* lives as long as the worker */
 	uint64		options_fingerprint;
 	FmConsumerConfig config;	/* how to reach Kafka */
@@ -163,6 +164,9 @@ extern void fm_worker_state(FmWorker *worker, FmWorkerState state);
 extern void fm_worker_check_extension(void);
 extern void fm_worker_begin(FmOwnerScope *scope);
 extern void fm_worker_commit(FmOwnerScope *scope);
+
+/* events.c */
+extern bool fm_events_drain(FmWorker *worker);
 
 /* assign.c */
 extern void fm_assign_partitions(FmWorker *worker, const FmEvent *event);
