@@ -23,6 +23,7 @@
 #define BACK_OFF (FM_SECOND / 2)	/* after a fatal error */
 #define MAX_WAIT FM_SECOND		/* for a transaction to fill up */
 #define MAX_REFUSED 3			/* then a record is at fault by itself */
+#define MAX_MISTAKEN 100			/* then it is no mistake of the library */
 
 static void
 on_delivered(FmClient *client, const rd_kafka_message_t *msg, int64_t offset)
@@ -293,6 +294,7 @@ step_begin(FmTransactions *txn)
 										txn->client.opt->abort_share);
 	txn->decided = true;
 	txn->commit_asked = false;
+	txn->mistaken = 0;
 	txn->in_transaction = txn->n < size ? txn->n : size;
 	txn->produced = 0;
 	for (uint32_t i = 0; i < txn->in_transaction; i++)
@@ -367,6 +369,21 @@ step_flush(FmTransactions *txn)
 	return true;
 }
 
+/*
+ * librdkafka (2.0.2 at least) may take its late answer to a call that had timed
+ * out for the answer to the next one.  It finds itself still committing then,
+ * says that this is the wrong state, and goes on: the same call, made again at
+ * once, waits for the outcome.
+ */
+static bool
+is_mistaken(FmTransactions *txn, const rd_kafka_error_t *error)
+{
+	return rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__STATE &&
+		!rd_kafka_error_is_fatal(error) &&
+		!rd_kafka_error_txn_requires_abort(error) &&
+		!fm_client_fatal(&txn->client) && txn->mistaken++ < MAX_MISTAKEN;
+}
+
 static bool
 step_commit(FmTransactions *txn)
 {
@@ -374,6 +391,11 @@ step_commit(FmTransactions *txn)
 
 	txn->commit_asked = true;
 	error = rd_kafka_commit_transaction(txn->client.rk, STEP_MS);
+	if (error && is_mistaken(txn, error))
+	{
+		rd_kafka_error_destroy(error);
+		return true;
+	}
 	if (error)
 	{
 		handle_error(txn, error, "commit transaction");

@@ -65,6 +65,7 @@ typedef struct FmTransactions
 	bool		decided;		/* "on_purpose" holds for this batch */
 	bool		on_purpose;		/* to be aborted */
 	bool		commit_asked;
+	int			mistaken;		/* answers to a commit that were none */
 	bool		draining;		/* do not wait for a full transaction */
 	int			fenced;			/* how often; part of the id then */
 	int			refused;		/* times in a row that INIT failed */

@@ -134,7 +134,10 @@ static const char *const secrets[] = {
  * First layer: speed.  See bound_prefetch() for the depth of the queue.  The
  * checksum costs a few hundredths of a microsecond per message and is the
  * only thing that tells a damaged log segment from an odd message.  New
- * partitions are noticed within the refresh interval.
+ * partitions are noticed within the refresh interval.  A broker answers a
+ * fetch as soon as there is data, so a longer wait makes nothing later but the
+ * first fetch of a partition that is assigned anew while its broker is idle,
+ * and halves what an idle consumer costs (0.2 to 0.1 % of a core).
  */
 static const FmProperty common_defaults[] = {
 	{"socket.nagle.disable", "true"},
@@ -143,12 +146,17 @@ static const FmProperty common_defaults[] = {
 	{"check.crcs", "true"},
 };
 static const FmProperty consumer_defaults[] = {
+	{"fetch.wait.max.ms", "1000"},
 	{"partition.assignment.strategy", "range,roundrobin"},
 };
 
-/* Somebody waits for a probe: give up sooner than after a minute. */
+/*
+ * Somebody waits for a probe: give up sooner than after a minute.  It asks for
+ * metadata itself.
+ */
 static const FmProperty probe_defaults[] = {
 	{"socket.timeout.ms", "10000"},
+	{"topic.metadata.refresh.interval.ms", "300000"},
 };
 
 /* Third layer: correctness. */

@@ -381,15 +381,7 @@ nap_time(void)
 static void
 leave(bool no_work)
 {
-	ListCell   *cell;
-
 	leaving_without_work = no_work;
-	foreach(cell, staff)
-	{
-		FmStaff    *member = lfirst(cell);
-
-		fm_child_terminate(&member->child);
-	}
 	proc_exit(0);
 }
 
@@ -484,14 +476,18 @@ run(void)
 	}
 }
 
-/* However it ends, its workers end with it: the next one starts its own. */
+/*
+ * However it ends, its workers end with it: the next one starts its own.
+ * Where there is no work any more they see that themselves, and go quietly.
+ */
 static void
 supervisor_gone(int code, Datum arg)
 {
 	ListCell   *cell;
 
-	foreach(cell, staff)
-		fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
+	if (!leaving_without_work)
+		foreach(cell, staff)
+			fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
 							   seen_generation);
