@@ -116,8 +116,9 @@ fm_client_new(FmClientKind kind, const FmConsumerConfig *config, int events,
 		rd_kafka_conf_destroy(conf);	/* still ours after a refusal */
 	else if (fm_client_uses_oauthbearer(config))
 	{
-		rd_kafka_error_t *failure = rd_kafka_sasl_background_callbacks_enable(rk);
+		rd_kafka_error_t *failure;
 
+		failure = rd_kafka_sasl_background_callbacks_enable(rk);
 		if (failure != NULL)
 			rd_kafka_error_destroy(failure);
 	}

@@ -269,7 +269,7 @@ set_property(rd_kafka_conf_t *conf, const char *name, const char *value,
 	}
 	else if (fm_kafka_property_is_secret(name) || text[0] == '\0')
 		fm_client_format(error, errlen,
-						 "librdkafka does not accept the value of property \"%s\"",
+						 "librdkafka refuses the value of property \"%s\"",
 						 name);
 	else if (strstr(text, name) != NULL)
 		fm_client_format(error, errlen, "%s", text);
@@ -359,14 +359,15 @@ static bool
 bound_prefetch(rd_kafka_conf_t *conf, const FmConsumerConfig *config,
 			   char *error, size_t errlen)
 {
-	const char *asked = fm_client_property(config, "queued.max.messages.kbytes");
+	const char *limit = "queued.max.messages.kbytes";
+	const char *asked = fm_client_property(config, limit);
 	int64_t		bound = config->max_queued_bytes;
 	int64_t		kbytes = bound / 1000;
 
 	if (asked != NULL && strtoll(asked, NULL, 0) < kbytes)
 		kbytes = strtoll(asked, NULL, 0);
-	if (!set_number(conf, "queued.max.messages.kbytes", kbytes, 1024,
-					INT_MAX / 1024, error, errlen))
+	if (!set_number(conf, limit, kbytes, 1024, INT_MAX / 1024,
+					error, errlen))
 		return false;
 	if (fm_client_property(config, "queued.min.messages") == NULL &&
 		!set_number(conf, "queued.min.messages",

@@ -205,7 +205,8 @@ fm_consumer_open(const FmConsumerConfig *config, char *error, size_t errlen)
 	err = connect_queues(consumer);
 	if (err)
 	{
-		fm_client_format(error, errlen, "could not subscribe to topic \"%s\": %s",
+		fm_client_format(error, errlen,
+						 "could not subscribe to topic \"%s\": %s",
 						 config->topic, rd_kafka_err2str(err));
 		fm_consumer_close(consumer, 1000);
 		return NULL;
@@ -824,6 +825,7 @@ fm_consumer_close(FmConsumer *consumer, int timeout_ms)
 	int64_t		begin = fm_client_now();
 	bool		left;
 	bool		destroyed;
+	int			flags;
 
 	if (consumer->queue != NULL)
 	{
@@ -833,8 +835,8 @@ fm_consumer_close(FmConsumer *consumer, int timeout_ms)
 	left = leave_group(consumer, begin + timeout_ms * 2 / 3);
 	if (consumer->queue != NULL)
 		rd_kafka_queue_destroy(consumer->queue);
-	destroyed = fm_client_destroy(consumer->rk,
-								  left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE,
+	flags = left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
+	destroyed = fm_client_destroy(consumer->rk, flags,
 								  fm_client_remaining(begin + timeout_ms));
 	free_consumer(consumer);
 	return destroyed;

@@ -32,7 +32,7 @@ typedef struct FmProperty
 
 typedef struct FmConsumerConfig
 {
-	const FmProperty *properties;	/* from server and user mapping, validated */
+	const FmProperty *properties;	/* of server and user mapping */
 	int			nproperties;
 	const char *topic;			/* NULL (probes only): all topics */
 	const char *group;			/* NULL for probes */

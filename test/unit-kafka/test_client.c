@@ -38,7 +38,7 @@ test_properties(void)
 		  "an unknown choice is refused: %s", error);
 	check(accepted("sasl.password", "99999999999999999999"),
 		  "a password of digits is no number");
-	check(!accepted("plugin.library.paths", "/tmp/evil"),
+	check(!accepted("plugin.library.paths", "evil"),
 		  "plugins are never loaded: %s", error);
 	check(!accepted("sasl.kerberos.kinit.cmd", "id"), "kinit: %s", error);
 	check(!accepted("test.mock.num.brokers", "3"), "mock: %s", error);

@@ -73,7 +73,8 @@ test_metadata(void)
 	answer = fm_probe_answer(probe);
 	check(answer != NULL && answer->code == FM_KAFKA_OK &&
 		  answer->npartitions == PARTITIONS && answer->nbrokers == 3 &&
-		  !answer->compacted && !answer->policy_known, "partitions and brokers: %d and %d",
+		  !answer->compacted && !answer->policy_known,
+		  "partitions and brokers: %d and %d",
 		  answer ? answer->npartitions : -9, answer ? answer->nbrokers : -9);
 	check(poll(&fd, 1, 0) == 0, "once");
 	fm_probe_close(probe);
