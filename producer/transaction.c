@@ -23,7 +23,7 @@
 #define BACK_OFF (FM_SECOND / 2)	/* after a fatal error */
 #define MAX_WAIT FM_SECOND		/* for a transaction to fill up */
 #define MAX_REFUSED 3			/* then a record is at fault by itself */
-#define MAX_MISTAKEN 100			/* then it is no mistake of the library */
+#define MAX_MISTAKEN 100		/* then it is no mistake of the library */
 
 static void
 on_delivered(FmClient *client, const rd_kafka_message_t *msg, int64_t offset)

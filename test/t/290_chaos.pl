@@ -216,8 +216,9 @@ sub restart_broker
 sub pause_and_resume
 {
 	my ($dice) = @_;
-	my $which = $dice->[0] < 0.5 ? '' : ', ' . int($dice->[1] * $partitions);
-	my $where = $which eq '' ? '' : 'WHERE kafka_partition = ' . substr $which, 2;
+	my $one = $dice->[0] < 0.5 ? undef : int($dice->[1] * $partitions);
+	my $which = defined $one ? ", $one" : '';
+	my $where = defined $one ? "WHERE kafka_partition = $one" : '';
 	my $paused;
 
 	insist("SELECT factorymon.pause('sensor-data'$which)");
