@@ -43,8 +43,9 @@ is_deeply([ map { $group->{$_}{lag} } sort keys %$group ], [ 0, 0, 0 ],
 
 $kafka->add_partitions('sensor-data', 5);
 ok(running($node, 5), 'partitions added while running are taken up');
+# slow enough for many batches, which go to partitions at random
 run_producer(
-	kafka => $kafka, sensors => 50, rate => 0, count => 3000, seed => 32,
+	kafka => $kafka, sensors => 50, rate => 2000, count => 3000, seed => 32,
 	heartbeat => 0, truth => $truth, unkeyed => 1);
 $total = () = lines_of($truth);
 ok(caught_up($node, $total), 'and read from their beginning');
