@@ -12,7 +12,7 @@
  * only adds rows of kind expired, and merging leaves those alone but for
  * adding them up.
  *
- * An extent never grows over the anchor of its stream (see proof.c): what
+ * An extent never grows over the anchor of its stream (see question.c): what
  * lies above the anchor may yet turn out to be of another log, and then it
  * becomes suspect extent by extent.  So merging stops there too.
  *
