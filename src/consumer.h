@@ -194,7 +194,7 @@ extern bool fm_message_header(const FmMessage *message, const char *name,
 
 /*
  * Hash over key, value and headers, length-prefixed, NULL distinct from
- * empty; the same on every machine, so it may be stored.  See proof.c.
+ * empty; the same on every machine, so it may be stored.  See question.c.
  */
 extern int64_t fm_message_digest(const FmMessage *message);
 
