@@ -3,7 +3,7 @@
  * shmem.h
  *	  What the processes share: who works where, and what they last said.
  *
- * Nobody outside shmem.c touches a shared field.  Processes keep their own
+ * Nobody outside shmem*.c touches a shared field.  Processes keep their own
  * copy of the structs below and publish it; readers get copies.  There is
  * one LWLock for everything; it is held for copying only.
  *
