@@ -37,224 +37,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "reading_internal.h"
 
 /* How much of a member's value a detail repeats. */
 #define SHOWN_VALUE			48
-
-/* ------------------------------------------------------------------------
- * Memory
- * ------------------------------------------------------------------------
- */
-
-/* Ordinary size of a chunk, and how many of these a reset keeps. */
-#define CHUNK_SIZE			(64 * 1024)
-#define KEPT_CHUNKS			64
-
-#define ALIGNMENT			16
-
-struct FmArenaChunk
-{
-	FmArenaChunk *next;
-	size_t		size;			/* of the memory behind this header */
-	size_t		used;
-};
-
-#define CHUNK_HEADER \
-	((sizeof(FmArenaChunk) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT)
-
-void
-fm_arena_init(FmArena *arena)
-{
-	arena->first = NULL;
-	arena->current = NULL;
-	arena->out_of_memory = false;
-}
-
-/* Put a new chunk with room for size bytes behind the current one. */
-static bool
-add_chunk(FmArena *arena, size_t size)
-{
-	FmArenaChunk *chunk;
-
-	if (size < CHUNK_SIZE - CHUNK_HEADER)
-		size = CHUNK_SIZE - CHUNK_HEADER;
-	chunk = malloc(CHUNK_HEADER + size);
-	if (chunk == NULL)
-		return false;
-	chunk->size = size;
-	chunk->used = 0;
-	if (arena->current == NULL)
-	{
-		chunk->next = arena->first;
-		arena->first = chunk;
-	}
-	else
-	{
-		chunk->next = arena->current->next;
-		arena->current->next = chunk;
-	}
-	arena->current = chunk;
-	return true;
-}
-
-/* Returns NULL, and remembers it in the arena, if there is no memory left. */
-void *
-fm_arena_alloc(FmArena *arena, size_t size)
-{
-	FmArenaChunk *chunk = arena->current;
-	char	   *result;
-
-	if (size > SIZE_MAX / 2)
-	{
-		arena->out_of_memory = true;
-		return NULL;
-	}
-	size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-	if (chunk == NULL || chunk->size - chunk->used < size)
-	{
-		FmArenaChunk *next = chunk == NULL ? arena->first : chunk->next;
-
-		/* after a reset, the chunks that follow are empty */
-		if (next != NULL && next->size >= size)
-			arena->current = next;
-		else if (!add_chunk(arena, size))
-		{
-			arena->out_of_memory = true;
-			return NULL;
-		}
-		chunk = arena->current;
-	}
-	result = (char *) chunk + CHUNK_HEADER + chunk->used;
-	chunk->used += size;
-	return result;
-}
-
-/* Keeps some memory of ordinary messages, and none of extraordinary ones. */
-void
-fm_arena_reset(FmArena *arena)
-{
-	FmArenaChunk **link = &arena->first;
-	int			kept = 0;
-
-	while (*link != NULL)
-	{
-		FmArenaChunk *chunk = *link;
-
-		if (chunk->size > CHUNK_SIZE || kept == KEPT_CHUNKS)
-		{
-			*link = chunk->next;
-			free(chunk);
-			continue;
-		}
-		chunk->used = 0;
-		kept++;
-		link = &chunk->next;
-	}
-	arena->current = NULL;
-	arena->out_of_memory = false;
-}
-
-void
-fm_arena_free(FmArena *arena)
-{
-	FmArenaChunk *chunk = arena->first;
-
-	while (chunk != NULL)
-	{
-		FmArenaChunk *next = chunk->next;
-
-		free(chunk);
-		chunk = next;
-	}
-	fm_arena_init(arena);
-}
-
-/* ------------------------------------------------------------------------
- * Reasons
- * ------------------------------------------------------------------------
- */
-
-/* Name and SQLSTATE of each reason; the codes are PostgreSQL's own. */
-static const struct
-{
-	const char *name;
-	const char *sqlstate;
-}			reasons[] =
-{
-	[FM_REJECT_NONE] = {"none", "00000"},
-	[FM_REJECT_EMPTY_PAYLOAD] = {"empty_payload", "22032"},
-	[FM_REJECT_TOO_LARGE] = {"too_large", "54000"},
-	[FM_REJECT_INVALID_UTF8] = {"invalid_utf8", "22021"},
-	[FM_REJECT_INVALID_JSON] = {"invalid_json", "22032"},
-	[FM_REJECT_TOO_DEEP] = {"too_deep", "54001"},
-	[FM_REJECT_DUPLICATE_KEY] = {"duplicate_key", "22030"},
-	[FM_REJECT_NUL_CHARACTER] = {"nul_character", "22P05"},
-	[FM_REJECT_NOT_AN_OBJECT] = {"not_an_object", "2203C"},
-	[FM_REJECT_MISSING_MEMBER] = {"missing_member", "2203A"},
-	[FM_REJECT_WRONG_TYPE] = {"wrong_type", "2203G"},
-	[FM_REJECT_EMPTY_STRING] = {"empty_string", "2200F"},
-	[FM_REJECT_TOO_LONG] = {"too_long", "22001"},
-	[FM_REJECT_INVALID_TIMESTAMP] = {"invalid_timestamp", "22007"},
-	[FM_REJECT_NUMBER_OUT_OF_RANGE] = {"number_out_of_range", "22003"},
-	[FM_REJECT_VALUE_OUT_OF_RANGE] = {"value_out_of_range", "23514"},
-	[FM_REJECT_OUT_OF_MEMORY] = {"out_of_memory", "53200"},
-	[FM_REJECT_TIMESTAMP_OUT_OF_WINDOW] =
-	{"timestamp_out_of_window", "22008"},
-	[FM_REJECT_TOO_MANY_SENSORS] = {"too_many_sensors", "53400"},
-	[FM_REJECT_TOO_MANY_PARTITIONS] = {"too_many_partitions", "53400"},
-	[FM_REJECT_BAD_HEARTBEAT] = {"bad_heartbeat", "22023"},
-	[FM_REJECT_DATABASE] = {"database", "22000"}
-};
-
-#define NUM_REASONS		((int) (sizeof(reasons) / sizeof(reasons[0])))
-
-const char *
-fm_reject_reason_name(FmRejectReason reason)
-{
-	return (int) reason >= 0 && (int) reason < NUM_REASONS ?
-		reasons[reason].name : "unknown";
-}
-
-const char *
-fm_reject_reason_sqlstate(FmRejectReason reason)
-{
-	return (int) reason >= 0 && (int) reason < NUM_REASONS ?
-		reasons[reason].sqlstate : "XX000";
-}
-
-bool
-fm_reject(FmDecoded *result, FmRejectReason reason, const char *format, ...)
-{
-	int			max = (int) sizeof(result->detail) - 1;
-	va_list		args;
-	int			len;
-
-	va_start(args, format);
-	len = vsnprintf(result->detail, sizeof(result->detail), format, args);
-	va_end(args);
-	if (len > max)				/* cut off, maybe within a character */
-	{
-		len = fm_utf8_clip(result->detail, max, max - 1);
-		result->detail[len] = '\0';
-	}
-	result->reason = reason;
-	result->nreadings = 0;
-	result->readings = NULL;
-	return false;
-}
-
-static bool
-reject_out_of_memory(FmDecoded *result)
-{
-	return fm_reject(result, FM_REJECT_OUT_OF_MEMORY,
-					 "There is no memory left to decode the message.");
-}
 
 /* ------------------------------------------------------------------------
  * The members of a factory message
@@ -343,6 +131,13 @@ typedef struct Message
 	bool		keep[NUM_FIELDS];	/* the columns do not give it back */
 	int			nkept[NUM_FIELDS + 1];	/* members of this object for extra */
 } Message;
+
+static bool
+reject_out_of_memory(FmDecoded *result)
+{
+	return fm_reject(result, FM_REJECT_OUT_OF_MEMORY,
+					 "There is no memory left to decode the message.");
+}
 
 static Field
 find_field(Field parent, FmSlice key)

@@ -6,7 +6,8 @@
  * reading_json.c decides whether a message is JSON text as we take it, and
  * reading_text.c walks such text.  reading_scalar.c knows what a single number
  * or timestamp means.  reading.c knows what a factory message must look like
- * and is the only one that fills an FmReading.  Nobody else includes this.
+ * and is the only one that fills an FmReading.  reading_reason.c says in words
+ * what is wrong, reading_arena.c has the memory.  Nobody else includes this.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -69,7 +70,7 @@ fm_hex_quad(const char *p)
 					   fm_hex_digit(p[2]) << 4 | fm_hex_digit(p[3]));
 }
 
-/* ---- reading.c ---- */
+/* ---- reading_reason.c ---- */
 
 /* Fill in reason and detail; always returns false, for "return fm_reject". */
 extern bool fm_reject(FmDecoded *result, FmRejectReason reason,
