@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * client.h
- *	  What consumer.c and the probe share: the room around librdkafka.
+ *	  What the consumer and the probe share: the room around librdkafka.
  *
  * This is the only header that includes librdkafka, and only
- * client*.c, consumer.c and probe*.c include it.  Everybody else sees
+ * client*.c, consumer*.c and probe*.c include it.  Everybody else sees
  * consumer.h, which has no type of the library in it.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * bench_consumer.c
- *	  How fast messages come out of consumer.c, and at what price.
+ *	  How fast messages come out of the consumer, and at what price.
  *
  *	bench_consumer [BOOTSTRAP TOPIC] [NAME=VALUE...]
  *		messages=N	 read that many, again and again from 0 (1000000)
