@@ -2,7 +2,7 @@
  *
  * probe_internal.h
  *	  Between the two halves of the probe: who asks (probe.c) and how each
- *	  kind of question is answered (probe_ask.c).
+ *	  kind of question is answered (probe_ask.c and the files named below).
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -75,10 +75,63 @@ typedef struct FmProbeCore
 	int			ntopics;
 } FmProbeCore;
 
+/* Longest wait for what an answer can do without, in ms. */
+#define FM_PROBE_OPTIONAL_MS	3000
+
+/* ---- probe.c ---- */
+
 /* True once the question is nobody's any more or its time is up. */
 extern bool fm_probe_stopped(FmProbeCore *core);
 
-/* Fill core->answer for core->kind; by the thread only. */
+/* All that follow are for the thread only. */
+
+/* ---- probe_ask.c ---- */
+
+/* Fill core->answer for core->kind. */
 extern void fm_probe_answer_question(FmProbeCore *core);
+
+/* What is left of the time, at most that much, at least one. */
+extern int	fm_probe_time_slice(FmProbeCore *core, int most);
+
+/* ---- probe_error.c ---- */
+
+/* Take what has been reported since the last look. */
+extern void fm_probe_collect_errors(FmProbeCore *core);
+
+/* Brokers answer: what went wrong before does not matter any more. */
+extern void fm_probe_forget_errors(FmProbeCore *core);
+
+/* An error that another try may not meet. */
+extern bool fm_probe_worth_retrying(FmKafkaCode code);
+
+/* The answer is an error: the library's code, and the best text there is. */
+extern void fm_probe_answer_error(FmProbeCore *core, rd_kafka_resp_err_t err);
+
+/* If no item of the answer knows anything, the question has failed. */
+extern void fm_probe_judge_items(FmProbeCore *core);
+
+/* ---- probe_metadata.c ---- */
+
+extern void fm_probe_answer_metadata(FmProbeCore *core);
+
+/* Metadata of the topic, or of all; the caller destroys it. */
+extern rd_kafka_resp_err_t fm_probe_fetch_metadata(FmProbeCore *core,
+								const struct rd_kafka_metadata **metadata);
+
+/* cleanup.policy of the topic into the answer; anew: not from memory. */
+extern void fm_probe_learn_policy(FmProbeCore *core, bool anew);
+
+/* ---- probe_offsets.c ---- */
+
+extern void fm_probe_answer_watermarks(FmProbeCore *core);
+extern void fm_probe_answer_times(FmProbeCore *core);
+
+/* Low and high of every item.  False: the question has failed as a whole. */
+extern bool fm_probe_ask_watermarks(FmProbeCore *core, FmProbeItem *items,
+									int nitems);
+
+/* ---- probe_read.c ---- */
+
+extern void fm_probe_answer_read(FmProbeCore *core);
 
 #endif							/* FM_PROBE_INTERNAL_H */
