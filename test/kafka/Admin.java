@@ -355,6 +355,15 @@ public final class Admin
 		}
 	}
 
+	/* Only Kafka's copy of a position; the group must have no members. */
+	private void setGroupOffset(String group, String topic, int partition,
+								long offset) throws Exception
+	{
+		client().alterConsumerGroupOffsets(group, Map.of(
+			new TopicPartition(topic, partition),
+			new OffsetAndMetadata(offset))).all().get();
+	}
+
 	private void offsets(String topic, PrintStream out) throws Exception
 	{
 		Set<TopicPartition> all = partitionsOf(topic);
@@ -628,6 +637,7 @@ public final class Admin
 			Map.entry("offsets", 1),
 			Map.entry("produce", 3),
 			Map.entry("recreate-topic", 3),
+			Map.entry("set-group-offset", 4),
 			Map.entry("topics", 0),
 			Map.entry("transaction", 4),
 			Map.entry("wait-broker", 1),
@@ -685,6 +695,10 @@ public final class Admin
 				recreateTopic(args.get(0), number(args.get(1)),
 							  (short) number(args.get(2)),
 							  args.subList(3, args.size()));
+				break;
+			case "set-group-offset":
+				setGroupOffset(args.get(0), args.get(1), number(args.get(2)),
+							   longNumber(args.get(3)));
 				break;
 			case "topics":
 				topics(args.contains("--all"), out);

@@ -296,6 +296,8 @@ sub start_broker
 #   offsets($topic)          { partition => { low, high } }
 #   leader($topic, $partition)   the broker's number, or undef
 #   group_offsets($group)    { topic => { partition => { committed, end, lag } } }
+#   set_group_offset($group, $topic, $partition, $offset)
+#                            Kafka's copy of a position; no member may be there
 #   group($group)            what Kafka's ConsumerGroupCommand prints (1-2 s)
 #   kill_broker($n)  stop_broker($n)  restart_broker($n)
 #   freeze_broker($n)  thaw_broker($n)  wait_in_sync
@@ -1043,6 +1045,13 @@ sub group_offsets
 		  { map { $_ => $row->{$_} } qw(committed end lag) };
 	}
 	return \%result;
+}
+
+sub set_group_offset
+{
+	my $self = shift;
+	$self->admin('set-group-offset', @_);
+	return;
 }
 
 sub group { my ($self, $group) = @_; return $self->_command_ok('group', $group) }

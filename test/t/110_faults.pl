@@ -1,6 +1,7 @@
 
 # Faults while messages flow, on the embedded broker: workers terminated and
-# killed, the server stopped hard, brokers cut off, pause and resume.  At the
+# killed (one between its rows and its position), the server stopped hard (once
+# with commits that are not on disk yet), brokers cut off, pause and resume.  At the
 # end everything is stored once.
 
 use strict;
@@ -67,16 +68,48 @@ FROM pg_stat_activity WHERE backend_type = 'factorymon worker'
 QUERY
 goes_on('the supervisor was terminated');
 
+# Killed where its rows are written and its position is not.
+sql($node, <<'QUERY');
+CREATE TABLE public.gate_is_shut AS SELECT true;
+CREATE FUNCTION public.linger() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE EXISTS (SELECT FROM public.gate_is_shut) LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER linger BEFORE UPDATE ON _factorymon.partition_offset
+FOR EACH ROW WHEN (NEW.position > OLD.position)
+EXECUTE FUNCTION public.linger();
+QUERY
+ok(poll_until($node, <<'QUERY', 2), 'both workers stand before their positions');
+SELECT count(*) FROM pg_stat_activity
+WHERE backend_type = 'factorymon worker' AND wait_event = 'PgSleep'
+QUERY
+is(sql($node, <<'QUERY'), 't', 'what they have written is not to be seen');
+SELECT count(*) > 0 AND count(*) FILTER (WHERE r.kafka_offset >= p.position) = 0
+FROM _factorymon.reading_1 r JOIN _factorymon.partition_offset p USING (stream_id)
+QUERY
 ($victim) = worker_pids($node);
 kill 'KILL', $victim;
 ok(wait_for_log($node, qr/all server processes terminated; reinitializing/,
 		$log), 'a killed worker costs a crash restart');
 ok(poll_until($node, 'SELECT 1', 1), 'the server comes back');
+sql($node, 'DELETE FROM public.gate_is_shut');
+sql($node, 'DROP TRIGGER linger ON _factorymon.partition_offset');
 goes_on('a worker was killed');
 
 $node->stop('immediate');
 $node->start;
 goes_on('the server was stopped immediately');
+
+$node->append_conf('postgresql.conf', 'synchronous_commit = off');
+$node->reload;
+ok(poll_until($node, 'SHOW synchronous_commit', 'off'), 'commits do not wait');
+goes_on('without waiting for the disk');
+$node->stop('immediate');
+$node->start;
+goes_on('the server was stopped before commits were on disk');
 
 # The embedded broker appends a batch again whose answer was lost, so nobody
 # produces while it is cut off.

@@ -1,7 +1,8 @@
 
 # Two owners of one partition: a worker frozen past its session timeout, once
-# outside a transaction and once inside one, behind the fence; and a user who
-# holds a stream's row.  Nothing twice, nothing missing, the waiting said.
+# outside a transaction, once with a batch that it has not begun to store, and
+# once inside a transaction, behind the fence; and a user who holds a stream's
+# row.  Nothing twice, nothing missing, the waiting said.
 
 use strict;
 use warnings;
@@ -44,6 +45,55 @@ SELECT count(*) = 4 AND bool_and(state = 'running')
 	AND count(DISTINCT pid) = 2 FROM factorymon.partition_status()
 QUERY
 ok(kill(0, $frozen), 'the same process');
+
+# --- frozen with a batch in hand ----------------------------------------------
+# While it registers a new sensor, a worker has collected its batch, has looked
+# at what the client says for the last time, and has not come to the fence.
+sql($node, <<'QUERY');
+CREATE TABLE public.gate_is_open ();
+CREATE FUNCTION public.wait_for_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM public.gate_is_open) LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	RETURN NULL;
+END $$;
+GRANT SELECT ON public.gate_is_open TO PUBLIC;
+CREATE TRIGGER wait_for_gate BEFORE INSERT ON _factorymon.sensor
+FOR EACH STATEMENT EXECUTE FUNCTION public.wait_for_gate();
+QUERY
+my $late_truth = "$truth.late";
+my $late = start_producer(
+	kafka => $broker, sensors => 40, 'sensor-id' => 'late', rate => 200,
+	seed => 52, truth => $late_truth);
+ok(poll_until($node, <<'QUERY', 2), 'both workers have a batch in hand');
+SELECT count(*) FROM pg_stat_activity
+WHERE backend_type = 'factorymon worker' AND wait_event = 'PgSleep'
+QUERY
+($frozen) = worker_pids($node);
+kill 'STOP', $frozen;
+my $fenced = sql($node, <<'QUERY');
+SELECT count(*) FROM factorymon.rebalancing_events WHERE event = 'fenced'
+QUERY
+$before = sql($node, $stored);
+sql($node, 'INSERT INTO public.gate_is_open DEFAULT VALUES');
+ok(poll_until($node, <<"QUERY", 't'), 'the partitions of one, frozen, are taken over');
+SELECT count(*) = 4 AND bool_and(pid <> $frozen AND state = 'running')
+FROM factorymon.partition_status()
+QUERY
+ok(poll_until($node, $stored, sub { $_[0] > $before + 1000 }),
+	'the messages that it holds are stored by its successor');
+kill 'CONT', $frozen;
+ok(poll_until($node, <<"QUERY", 't'), 'back, it finds the fence, and says so');
+SELECT count(*) > $fenced FROM factorymon.rebalancing_events
+WHERE event = 'fenced'
+QUERY
+ok(poll_until($node, <<'QUERY', 't'), 'and joins again');
+SELECT count(*) = 4 AND bool_and(state = 'running')
+	AND count(DISTINCT pid) = 2 FROM factorymon.partition_status()
+QUERY
+sql($node, 'DROP TRIGGER wait_for_gate ON _factorymon.sensor');
+is($late->stop->{rc}, 0, 'the late sensors are done');
 
 # --- frozen inside a transaction, behind the fence ----------------------------
 sql($node, <<'QUERY');
@@ -113,10 +163,10 @@ WHERE kafka_partition = 0
 QUERY
 
 is($producer->stop->{rc}, 0, 'the producer delivered everything');
-my $total = () = lines_of($truth);
+my $total = () = map { lines_of($_) } $truth, $late_truth;
 ok(caught_up($node, $total), 'every message is accounted for');
 ok(lag_is_zero($node), 'lag reaches zero');
-is_exact($node, [$truth]);
+is_exact($node, [ $truth, $late_truth ]);
 is(sql($node, "SELECT bool_and(batches > 0) FROM factorymon.worker_status()"),
 	't', 'both workers are at work');
 

@@ -1,6 +1,7 @@
 
 # Apache Kafka itself, three brokers: transactions, compression, compaction,
-# partitions added while running, a broker killed; and Kafka's own tools agree.
+# partitions added while running, a broker killed, the group's offsets in Kafka
+# moved by somebody; and Kafka's own tools agree.
 
 use strict;
 use warnings;
@@ -72,6 +73,22 @@ SELECT count(*) = 5 AND bool_and(anchor_proven_at IS NOT NULL)
 FROM _factorymon.partition_offset
 QUERY
 unlike(events($node), qr/suspect|gap/, 'and nothing was suspected');
+
+# Kafka's copy of the positions is a copy: moving it, while nobody is there to
+# correct it, moves nothing.
+$node->stop;
+$kafka->set_group_offset('sensor-processors', 'sensor-data', 0, 0);
+my $end = $kafka->offsets('sensor-data')->{1}{high};
+is(run_producer(
+		kafka => $kafka, sensors => 50, rate => 0, count => 2000, seed => 34,
+		heartbeat => 0, truth => $truth)->{rc},
+	0, 'the producer delivered everything while the server was down');
+$kafka->set_group_offset('sensor-processors', 'sensor-data', 1, $end + 10);
+$node->start;
+$total = () = lines_of($truth);
+ok(caught_up($node, $total), 'every message is accounted for');
+ok(lag_is_zero($node), 'lag reaches zero');
+is_exact($node, [$truth], name => q(Kafka's copy of the positions was moved));
 
 $node->stop;
 done_testing();

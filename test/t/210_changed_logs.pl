@@ -465,6 +465,10 @@ refused("SELECT factorymon.seek('sought', 0, 100, replay => true)",
 refused("SELECT factorymon.seek('sought', 0, 201)", qr/beyond the end/,
 	'there is nothing beyond the end');
 my $whole = [ truth('sought') ];
+my $alarms = q{SELECT count(*) || ': ' || md5(string_agg(a::text, ' ' ORDER BY a::text))
+FROM factorymon.alerts a WHERE pipeline = 'sought'};
+my $raised = sql($node, $alarms);
+like($raised, qr/^[1-9]/, 'there were alarms');
 cmp_ok(move('100, replay => true'), '<=', 100, 'replay from an offset');
 accounted('sought', 1, 200, 'replay from an offset: read again');
 is_exact($node, $whole, pipeline => 'sought', name => 'replay from an offset');
@@ -475,6 +479,7 @@ is_exact($node, $whole, pipeline => 'sought', name => 'replay from a time');
 is(move("'earliest', replay => true"), 0, 'replay from the start');
 accounted('sought', 1, 200, 'replay from the start: read again');
 is_exact($node, $whole, pipeline => 'sought', name => 'replay from the start');
+is(sql($node, $alarms), $raised, 'what was replayed raised no alarm again');
 like(events($node, "pipeline = 'sought'"), qr/(sought.*){3}/, 'events tell');
 
 is(move('230', sub { produce('sought', 50) }), 230, 'forward');
