@@ -1,0 +1,171 @@
+/*-------------------------------------------------------------------------
+ *
+ * oracle_tree.c
+ *	  Trees that json-c makes of JSON text, and the numbers in them.
+ *
+ * Numbers are compared by their digits, as text: two doubles may be equal
+ * where the numbers are not.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "oracle_internal.h"
+
+/* ------------------------------------------------------------------------
+ * Numbers, as sign, digits and exponent
+ * ------------------------------------------------------------------------
+ */
+
+Number
+number_parse(const char *text)
+{
+	Number		number = {false, xmalloc(strlen(text) + 1), 0};
+	size_t		n = 0;
+	bool		fraction = false;
+
+	for (; *text != '\0'; text++)
+	{
+		if (*text == '-')
+			number.negative = true;
+		else if (*text == '.')
+			fraction = true;
+		else if (*text == 'e' || *text == 'E')
+		{
+			number.exponent += strtol(text + 1, NULL, 10);
+			break;
+		}
+		else
+		{
+			if (!fraction)
+				number.exponent++;
+			if (n == 0 && *text == '0')
+				number.exponent--;	/* leave out a leading zero */
+			else
+				number.digits[n++] = *text;
+		}
+	}
+	while (n > 0 && number.digits[n - 1] == '0')
+		n--;
+	number.digits[n] = '\0';
+	if (n == 0)
+	{
+		number.negative = false;
+		number.exponent = 0;
+	}
+	return number;
+}
+
+static bool
+number_equal(const char *a, const char *b)
+{
+	Number		x = number_parse(a);
+	Number		y = number_parse(b);
+	bool		equal = x.negative == y.negative &&
+		x.exponent == y.exponent && strcmp(x.digits, y.digits) == 0;
+
+	free(x.digits);
+	free(y.digits);
+	return equal;
+}
+
+/* ------------------------------------------------------------------------
+ * Trees
+ * ------------------------------------------------------------------------
+ */
+
+json_object *
+tree_parse(const char *text, size_t len)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(FM_MAX_DEPTH + 2);
+	json_object *tree;
+
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	tree = json_tokener_parse_ex(tokener, text, (int) len);
+	/* a number is complete only once something else follows */
+	if (json_tokener_get_error(tokener) == json_tokener_continue)
+		tree = json_tokener_parse_ex(tokener, " ", 1);
+	if (json_tokener_get_error(tokener) != json_tokener_success)
+	{
+		json_object_put(tree);
+		tree = NULL;
+	}
+	json_tokener_free(tokener);
+	return tree;
+}
+
+long
+tree_count_members(json_object *tree)
+{
+	long		n = 0;
+
+	if (json_object_is_type(tree, json_type_object))
+	{
+		json_object_object_foreach(tree, key, value)
+		{
+			(void) key;
+			n += 1 + tree_count_members(value);
+		}
+	}
+	else if (json_object_is_type(tree, json_type_array))
+	{
+		size_t		i;
+
+		for (i = 0; i < json_object_array_length(tree); i++)
+			n += tree_count_members(json_object_array_get_idx(tree, i));
+	}
+	return n;
+}
+
+bool
+tree_is_number(json_object *value)
+{
+	return json_object_is_type(value, json_type_int) ||
+		json_object_is_type(value, json_type_double);
+}
+
+/* Are all members of a in b, with equal values? */
+static bool
+members_equal(json_object *a, json_object *b)
+{
+	json_object_object_foreach(a, key, value)
+	{
+		json_object *other;
+
+		if (!json_object_object_get_ex(b, key, &other) ||
+			!tree_equals(value, other))
+			return false;
+	}
+	return true;
+}
+
+bool
+tree_equals(json_object *a, json_object *b)
+{
+	size_t		i;
+
+	if (tree_is_number(a) && tree_is_number(b))
+		return number_equal(json_object_get_string(a),
+							json_object_get_string(b));
+	if (json_object_get_type(a) != json_object_get_type(b))
+		return false;
+	if (json_object_is_type(a, json_type_object))
+		return json_object_object_length(a) == json_object_object_length(b) &&
+			members_equal(a, b);
+	if (json_object_is_type(a, json_type_array))
+	{
+		if (json_object_array_length(a) != json_object_array_length(b))
+			return false;
+		for (i = 0; i < json_object_array_length(a); i++)
+		{
+			if (!tree_equals(json_object_array_get_idx(a, i),
+							 json_object_array_get_idx(b, i)))
+				return false;
+		}
+		return true;
+	}
+	return json_object_equal(a, b) == 1;
+}
