@@ -504,11 +504,7 @@ take_message(Message *message)
 		return fm_reject(message->result, FM_REJECT_NOT_AN_OBJECT,
 						 "The message must be an object, not %s.",
 						 fm_json_type_name(type));
-	message->reading = fm_arena_alloc(message->arena, sizeof(FmReading));
-	if (message->reading == NULL)
-		return reject_out_of_memory(message->result);
 	memset(message->reading, 0, sizeof(FmReading));
-
 	find_members(message, message->text, MESSAGE);
 	for (field = 0; field < NUM_FIELDS; field++)
 	{
@@ -518,9 +514,18 @@ take_message(Message *message)
 	return make_extra(message);
 }
 
+static void
+accept(FmReading *reading, FmDecoded *result)
+{
+	result->reason = FM_REJECT_NONE;
+	result->nreadings = 1;
+	result->readings = reading;
+	result->detail[0] = '\0';
+}
+
 void
-fm_decode_factory(const char *payload, size_t len, FmArena *arena,
-				  FmDecoded *result)
+fm_decode_any(const char *payload, size_t len, FmArena *arena,
+			  FmReading *reading, FmDecoded *result)
 {
 	Message		message = {0};
 
@@ -528,11 +533,22 @@ fm_decode_factory(const char *payload, size_t len, FmArena *arena,
 		return;
 	message.arena = arena;
 	message.result = result;
+	message.reading = reading;
 	message.text = fm_json_trim(payload, (int) len);
-	if (!take_message(&message))
-		return;
-	result->reason = FM_REJECT_NONE;
-	result->nreadings = 1;
-	result->readings = message.reading;
-	result->detail[0] = '\0';
+	if (take_message(&message))
+		accept(reading, result);
+}
+
+void
+fm_decode_factory(const char *payload, size_t len, FmArena *arena,
+				  FmDecoded *result)
+{
+	FmReading  *reading = fm_arena_alloc(arena, sizeof(FmReading));
+
+	if (reading == NULL)
+		(void) reject_out_of_memory(result);
+	else if (fm_decode_fast(payload, len, reading))
+		accept(reading, result);
+	else
+		fm_decode_any(payload, len, arena, reading, result);
 }

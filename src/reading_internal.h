@@ -6,8 +6,9 @@
  * reading_json.c decides whether a message is JSON text as we take it, and
  * reading_text.c walks such text.  reading_scalar.c knows what a single number
  * or timestamp means.  reading.c knows what a factory message must look like
- * and is the only one that fills an FmReading.  reading_reason.c says in words
- * what is wrong, reading_arena.c has the memory.  Nobody else includes this.
+ * and fills an FmReading; so does reading_fast.c, for messages of the usual
+ * kind only.  reading_reason.c says in words what is wrong, reading_arena.c
+ * has the memory.  Nobody else includes this, but for the tests.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -193,5 +194,23 @@ extern bool fm_decimal_above_one(const FmDecimal *decimal);
 /* As fm_parse_rfc3339(), but NULL or what is wrong ("it has no offset"). */
 extern const char *fm_rfc3339_fault(const char *text, int len, int64_t *ts,
 									int *digits);
+
+/* ---- reading_fast.c ---- */
+
+/*
+ * Take a message of the usual kind; false: declined, it may be good or bad,
+ * and reading holds anything.  reading has nothing from the arena.
+ */
+extern bool fm_decode_fast(const char *payload, size_t len,
+						   FmReading *reading);
+
+/* ---- reading.c ---- */
+
+/*
+ * fm_decode_factory() without the fast way; reading is memory for the one in
+ * the result.
+ */
+extern void fm_decode_any(const char *payload, size_t len, FmArena *arena,
+						  FmReading *reading, FmDecoded *result);
 
 #endif							/* FM_READING_INTERNAL_H */

@@ -14,7 +14,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $broker = start_broker(topics => ['sensor-data:3']);
+my $broker = start_broker(topics => [ 'sensor-data:3', 'other:1' ]);
 my $node = new_node(init => { allows_streaming => 1 });
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $truth = "$dir/truth";
@@ -106,7 +106,15 @@ is(sql($restored, 'SELECT comment FROM factorymon.threshold'), 'kept',
 is_exact($restored, [$truth], name => 'restored');
 is(sql($restored, 'SELECT running FROM factorymon.pipelines'), 'f',
 	'the restored pipeline does not run');
-is(scalar(worker_pids($restored)), 0, 'nor does any worker');
+# One that is made here starts at once; what came with the dump does not.
+create_pipeline($restored, undef, topic => 'other');
+ok(poll_until($restored, <<'QUERY', 'other'), 'nor does any worker of it');
+SELECT string_agg(DISTINCT pipeline, ' ') FROM factorymon.worker_status()
+WHERE state = 'running'
+QUERY
+is(sql($restored, 'SELECT running FROM factorymon.pipelines WHERE name = $$other$$'),
+	't', 'while a new one runs');
+sql($restored, "SELECT factorymon.drop_pipeline('other')");
 sql($restored, "SELECT factorymon.resume('sensor-data')");
 ok(running($restored, 3, 90), 'until somebody resumes it');
 produce($restored, 'after a restore', sensor_id => 'new', sensors => 5);

@@ -17,7 +17,9 @@ my $kafka = start_kafka();
 my $node = new_node(conf => "factorymon.proof_interval = '1s'\n");
 my $truth = PostgreSQL::Test::Utils::tempdir() . '/truth';
 
-create_pipeline($node, $kafka, workers => 3,
+# The start policy decides on the partitions of now, which are empty, and on
+# none that is added later.
+create_pipeline($node, $kafka, workers => 3, start => 'latest',
 	options => { 'session.timeout.ms' => 6000 });
 ok(running($node), 'every partition runs');
 
@@ -75,15 +77,19 @@ QUERY
 unlike(events($node), qr/suspect|gap/, 'and nothing was suspected');
 
 # Kafka's copy of the positions is a copy: moving it, while nobody is there to
-# correct it, moves nothing.
+# correct it, moves nothing.  And a partition added meanwhile is read from its
+# beginning, though it has messages when it is first seen.
 $node->stop;
+$kafka->add_partitions('sensor-data', 6);
 $kafka->set_group_offset('sensor-processors', 'sensor-data', 0, 0);
 my $end = $kafka->offsets('sensor-data')->{1}{high};
 is(run_producer(
-		kafka => $kafka, sensors => 50, rate => 0, count => 2000, seed => 34,
-		heartbeat => 0, truth => $truth)->{rc},
+		kafka => $kafka, sensors => 50, rate => 0, count => 8000, seed => 34,
+		heartbeat => 0, truth => $truth, unkeyed => 1)->{rc},
 	0, 'the producer delivered everything while the server was down');
 $kafka->set_group_offset('sensor-processors', 'sensor-data', 1, $end + 10);
+cmp_ok($kafka->offsets('sensor-data')->{5}{high}, '>', 0,
+	'and to the new partition, too');
 $node->start;
 $total = () = lines_of($truth);
 ok(caught_up($node, $total), 'every message is accounted for');

@@ -488,6 +488,11 @@ is(losses('sought'), 'gap 200 230', 'what was left out is a gap');
 holds('sought', 1, [ delivered('sought', 1, 0, 200), delivered('sought', 1, 230) ],
 	'and all else is stored once');
 verified('sought', 'forward');
+ok(poll_until($node, <<'QUERY', 't'), 'what was replayed is counted once');
+SELECT sum(readings) = (SELECT count(*) FROM factorymon.sensor_readings
+	WHERE pipeline = 'sought')
+FROM factorymon.sensor_health WHERE pipeline = 'sought'
+QUERY
 is(move("'latest'", sub { produce('sought', 20) }), 270, 'to the end');
 is(move('210, replay => true'), 210, 'back into the gap');
 accounted('sought', 1, 260, 'back into the gap: read at last');
@@ -563,7 +568,8 @@ $kafka->alter_topic_config('expired', { 'retention.ms' => '' });
 produce('expired', 30);
 $node->start;
 
-another_log("stopped-$_->[0]", 100, $_->[1], "$_->[0], stopped")
+# the last message shows it before anything of the new log is stored
+another_log("stopped-$_->[0]", 100, $_->[1], "$_->[0], stopped", 100)
   foreach @lengths;
 records_gone('expired', 100, 150, 'retention while stopped');
 another_log('mixed', 100, 170, 'stored unawares', 170);

@@ -13,8 +13,8 @@
  *		fuzz_reading --corpus DIRECTORY			writes the messages it starts
  *												from, for libFuzzer
  *
- * Either way each input goes through the decoder twice, in memory of exactly
- * its size; a disagreement is printed, written to ./fuzz-failure, and ends
+ * Either way each input goes through the decoder twice, and once through each
+ * of its two ways, in memory of exactly its size; a disagreement is printed, written to ./fuzz-failure, and ends
  * the program with abort().
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -27,6 +27,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../src/reading_internal.h"
 #include "messages.h"
 #include "oracle.h"
 
@@ -34,6 +35,7 @@
 #define MAX_INPUT		4096
 
 static unsigned long outcomes[FM_REJECT_DATABASE + 1];
+static unsigned long taken_fast;
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -65,6 +67,56 @@ check_repeatable(const char *payload, size_t len, FmArena *arena)
 		fail(payload, len, "the outcome is not repeatable");
 }
 
+static bool
+same_text(FmSlice a, FmSlice b)
+{
+	return a.len == b.len && (a.data == NULL) == (b.data == NULL) &&
+		(a.data == NULL || memcmp(a.data, b.data, (size_t) a.len) == 0);
+}
+
+/* Equal to the last bit; of two absent numbers both are zero. */
+static bool
+same_reading(const FmReading *a, const FmReading *b)
+{
+	return a->ts == b->ts && a->ts_digits == b->ts_digits &&
+		memcmp(&a->value, &b->value, sizeof(a->value)) == 0 &&
+		same_text(a->sensor_id, b->sensor_id) &&
+		same_text(a->sensor_type, b->sensor_type) &&
+		same_text(a->factory_section, b->factory_section) &&
+		same_text(a->machine_id, b->machine_id) &&
+		same_text(a->zone, b->zone) && same_text(a->unit, b->unit) &&
+		a->reported == b->reported &&
+		a->has_quality == b->has_quality &&
+		memcmp(&a->quality, &b->quality, sizeof(a->quality)) == 0 &&
+		a->has_reading_count == b->has_reading_count &&
+		a->reading_count == b->reading_count &&
+		a->has_warning_threshold == b->has_warning_threshold &&
+		memcmp(&a->warning_threshold, &b->warning_threshold,
+			   sizeof(a->warning_threshold)) == 0 &&
+		a->has_critical_threshold == b->has_critical_threshold &&
+		memcmp(&a->critical_threshold, &b->critical_threshold,
+			   sizeof(a->critical_threshold)) == 0 &&
+		same_text(a->extra, b->extra);
+}
+
+/* What the fast way takes, the other one takes as the same reading. */
+static void
+check_fast(const char *payload, size_t len, FmArena *arena)
+{
+	FmReading	fast;
+	FmReading	other;
+	FmDecoded	result;
+
+	if (!fm_decode_fast(payload, len, &fast))
+		return;
+	taken_fast++;
+	fm_decode_any(payload, len, arena, &other, &result);
+	if (result.reason != FM_REJECT_NONE)
+		fail(payload, len, "the fast way takes what is to be refused");
+	if (!same_reading(&fast, &other))
+		fail(payload, len, "the fast way makes another reading of it");
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -79,6 +131,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fail(payload, size, complaint);
 	outcomes[reason]++;
 	check_repeatable(payload, size, &arena);
+	check_fast(payload, size, &arena);
 	fm_arena_reset(&arena);
 	free(payload);
 	return 0;
@@ -313,8 +366,8 @@ run_mutations(long seconds, uint64_t seed)
 			printf(" %s %lu", fm_reject_reason_name((FmRejectReason) i),
 				   outcomes[i]);
 	}
-	printf("\nok 1 - the decoder and the oracle agree on mutated messages\n"
-		   "1..1\n");
+	printf("; the fast way took %lu\nok 1 - the decoder and the oracle agree on mutated messages\n"
+		   "1..1\n", taken_fast);
 }
 
 static void

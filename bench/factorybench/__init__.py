@@ -1,0 +1,1 @@
+"""The benchmark of factorymon; see ../README.md."""

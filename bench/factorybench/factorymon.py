@@ -1,0 +1,95 @@
+"""factorymon itself, with a number of workers."""
+
+import os
+import signal
+import time
+
+from .contender import Ingest
+from .errors import BenchError, Wrong
+
+PIPELINE = "bench"
+
+
+class Factorymon(Ingest):
+    """The pipeline is created paused, with its workers up, then resumed: that
+    is the start.  Each run must be exact, or the benchmark fails."""
+    family = "factorymon"
+    table = "_factorymon.reading_1"
+    key = "stream_id, kafka_offset, reading_index"
+    seconds_per_million = 8
+
+    def __init__(self, workers):
+        self.workers = workers
+        self.name = f"factorymon-{workers}"
+        self.title = "factorymon, 1 worker" if workers == 1 else \
+            f"factorymon, {workers} workers"
+        self._pids = []
+
+    # Options of create_pipeline() beside those that are always given.
+    options = ""
+
+    def prepare(self, run):
+        database = run.database
+        database.run("CREATE EXTENSION factorymon")
+        database.run("CREATE SERVER bench FOREIGN DATA WRAPPER kafka "
+                     'OPTIONS ("bootstrap.servers" '
+                     f"'{run.cluster.bootstrap}')")
+        database.run(
+            "SELECT factorymon.create_pipeline(%s, server => 'bench', "
+            "name => %s, consumer_group => %s, workers => %s, "
+            f"paused => true{self.options})",
+            run.topic.name, PIPELINE, run.group, self.workers)
+        wait_for(run, "SELECT count(*) = %s FROM factorymon.worker_status() "
+                 "WHERE state = 'paused'", self.workers,
+                 what="the workers to be up")
+
+    def start(self, run):
+        self._pids = [pid for pid, in run.database.rows(
+            "SELECT pid FROM factorymon.worker_status()")]
+        run.database.run("SELECT factorymon.resume(%s)", PIPELINE)
+
+    def stop(self, run):
+        """Nothing: the pipeline goes with its database."""
+
+    def kill(self, run):
+        """kill -9 of a worker: PostgreSQL restarts as after a crash."""
+        os.kill(self._pids[0], signal.SIGKILL)
+        time.sleep(1)
+        run.server.wait_ready()
+        run.database.reconnect()
+
+    def restart(self, run):
+        """It comes back by itself."""
+
+    def processes(self, run):
+        return self._pids
+
+    def client_cpu(self, run):
+        """Workers are children of PostgreSQL, and counted there."""
+        return 0.0
+
+    def check(self, run, result):
+        """Everything accounted for, nothing twice, nothing rejected."""
+        problems = verify(run.database)
+        delivered = run.topic.messages
+        if result.rows != delivered or result.duplicated or problems:
+            raise Wrong(
+                f"{self.name}: {delivered} messages delivered, {result.rows} "
+                f"rows, {result.duplicated} twice; verify_delivery(): "
+                f"{problems or 'no problem'}")
+
+
+def verify(database):
+    """The problems that verify_delivery() finds, as text."""
+    return [str(row) for row in database.rows(
+        "SELECT problem, kafka_partition, from_offset, to_offset, detail "
+        "FROM factorymon.verify_delivery(%s)", PIPELINE)]
+
+
+def wait_for(run, query, *arguments, what, timeout=60):
+    """Wait until a query answers true."""
+    deadline = time.monotonic() + timeout
+    while not run.database.value(query, *arguments):
+        if time.monotonic() > deadline:
+            raise BenchError(f"waited {timeout} s for {what}")
+        time.sleep(0.05)

@@ -1,0 +1,5 @@
+"""to come"""
+
+
+def section(session, choice, contenders, report):
+    pass

@@ -1,0 +1,104 @@
+"""A real Kafka of three brokers, and topics filled with canonical messages."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from . import paths
+from .errors import BenchError
+
+PARTITIONS = 3
+REPLICATION = 2
+
+# Brokers that live for minutes under load profit from the second compiler,
+# which kafka-cluster switches off for short tests.
+BROKER_ENVIRONMENT = {
+    "KAFKA_HEAP_OPTS": "-Xms512m -Xmx1g",
+    "KAFKA_OPTS": "-XX:TieredStopAtLevel=4",
+}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a topic holds: that many messages, from that many sensors."""
+    messages: int
+    sensors: int = 1000
+    codec: str = "none"
+
+    @property
+    def name(self):
+        """Its name in Kafka."""
+        return f"sensor-data-{self.messages}-{self.sensors}-{self.codec}"
+
+    @property
+    def title(self):
+        """Its description for people."""
+        codec = "uncompressed" if self.codec == "none" else self.codec
+        return f"{self.sensors:,} sensors, {codec}"
+
+
+class Cluster:
+    """A cluster below a folder, for as long as the benchmark runs."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.bootstrap = None
+        self._filled = set()
+
+    def _cluster(self, command, *arguments):
+        """Run a command of kafka-cluster; returns its output."""
+        answer = subprocess.run(
+            [paths.KAFKA_CLUSTER, command, *map(str, arguments)], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env=os.environ | BROKER_ENVIRONMENT,
+            start_new_session=True)
+        if answer.returncode != 0:
+            raise BenchError(f"kafka-cluster {command}: {answer.stderr}")
+        return answer.stdout
+
+    def start(self):
+        """Start it, without topics."""
+        answer = self._cluster("start", "--no-default-topics", "--dir",
+                               self.folder, "--owner", os.getpid())
+        for line in answer.splitlines():
+            name, _, value = line.partition("=")
+            if name == "bootstrap.servers":
+                self.bootstrap = value
+
+    def stop(self):
+        """End it and remove its files."""
+        if (self.folder / "env").exists():
+            self._cluster("stop", self.folder)
+
+    def create(self, name, partitions=PARTITIONS):
+        """Make an empty topic."""
+        self._cluster("create-topic", self.folder, name, partitions,
+                      REPLICATION)
+
+    def delete(self, name):
+        """Remove a topic."""
+        self._cluster("delete-topic", self.folder, name)
+
+    def produce_command(self, name, *options):
+        """The command line of a producer for a topic."""
+        return [paths.PRODUCER, "-b", self.bootstrap, "-t", name,
+                "--heartbeat", "0", *map(str, options)]
+
+    def produce(self, name, *options):
+        """Run a producer to its end."""
+        answer = subprocess.run(
+            self.produce_command(name, *options), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, start_new_session=True)
+        if answer.returncode != 0:
+            raise BenchError(f"the producer failed: {answer.stderr}")
+
+    def fill(self, topic):
+        """Create and fill a topic, unless that was done already."""
+        if topic in self._filled:
+            return
+        self.create(topic.name)
+        self.produce(topic.name, "--rate", 0, "--count", topic.messages,
+                     "--sensors", topic.sensors, "--seed", 1,
+                     "--compression", topic.codec)
+        self._filled.add(topic)
