@@ -18,10 +18,11 @@ import time
 from dataclasses import asdict, dataclass, field
 
 from . import process
+from .errors import BenchError
 
 POLL = 0.1
 QUIET = 0.5             # without growth for so long: count the rows
-START_PATIENCE = 120    # longest wait for the first row
+START_PATIENCE = 15
 PATIENCE = 75           # longest wait for more; a dead member leaves after 45
 
 
@@ -235,7 +236,7 @@ class Watch:
                                  lsn, self.lsn)
         rows, messages = contender.count(run)
         if rows == 0:
-            return Result(0, 0.0, 0.0, lost=run.topic.messages)
+            raise BenchError("no row arrived")
         commits = contender.commits(run)
         first, last = commits[0][0], commits[-1][0]
         if contender.streams and len(commits) > 1:

@@ -43,6 +43,7 @@ CONFIGURATION = """
   brokers = [{brokers}]
   topics = ["{topic}"]
   consumer_group = "{group}"
+  kafka_version = "4.0.0"
   offset = "oldest"
   max_undelivered_messages = 100000
   max_message_len = 1000000
