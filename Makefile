@@ -29,7 +29,7 @@ include $(PGXS)
 # Headers are few and shared: a change of one rebuilds everything.
 $(OBJS): $(wildcard src/*.h)
 
-.PHONY: help producer demo test test-long deps
+.PHONY: help producer demo test test-long bench bench-full deps
 
 ##@ Build
 help: ## show this list
@@ -59,6 +59,12 @@ test: ## everything that CI runs; ends with totals
 
 test-long: ## what takes longer; prints its budget first
 	tools/test --long
+
+bench: ## rows/s beside the limits and the fastest other tools, under 15 minutes
+	bench/bench quick
+
+bench-full: ## everything that bench/README.md lists; takes hours
+	bench/bench full
 
 clean: clean-producer
 .PHONY: clean-producer

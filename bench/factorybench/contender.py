@@ -22,7 +22,7 @@ from .errors import BenchError
 
 POLL = 0.1
 QUIET = 0.5             # without growth for so long: count the rows
-START_PATIENCE = 15
+START_PATIENCE = 120
 PATIENCE = 75           # longest wait for more; a dead member leaves after 45
 
 
@@ -158,6 +158,20 @@ class Ingest(Contender):
         return watch.result()
 
 
+def last_half(commits):
+    """Rate of the commits that brought the last half of the rows, if they are
+    several."""
+    half = sum(rows for _, rows in commits) / 2
+    seen = 0
+    for number, (_, rows) in enumerate(commits):
+        seen += rows
+        if seen >= half:
+            break
+    seconds = commits[-1][0] - commits[number][0]
+    rows = sum(rows for _, rows in commits[number + 1:])
+    return rows / seconds if seconds > 0 else 0.0
+
+
 class Watch:
     """Watches one run of an Ingest and makes the Result of it."""
 
@@ -258,6 +272,7 @@ class Watch:
             wal_per_row=wal / rows, heap_per_row=heap / rows,
             index_per_row=index / rows, memory=self.memory,
             memory_peak=self.memory_peak,
-            lost=run.topic.messages - messages, duplicated=rows - messages)
+            lost=run.topic.messages - messages, duplicated=rows - messages,
+            details={"last_half": last_half(commits)})
         contender.check(run, result)
         return result

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 
 from . import paths
@@ -24,11 +25,23 @@ class Topic:
     messages: int
     sensors: int = 1000
     codec: str = "none"
+    hours: int = 0          # simulated time that they cover; 0: the clock
+    purpose: str = "sensor-data"
 
     @property
     def name(self):
         """Its name in Kafka."""
-        return f"sensor-data-{self.messages}-{self.sensors}-{self.codec}"
+        return "-".join(map(str, (self.purpose, self.messages, self.sensors,
+                                  self.hours, self.codec)))
+
+    def time_options(self):
+        """Options of the producer for the messages' time."""
+        if not self.hours:
+            return []
+        begin = (int(time.time()) // 3600 - self.hours) * 3600
+        interval = 3600 * self.hours * self.sensors / self.messages
+        return ["--start", f"@{begin}", "--sampling-interval",
+                f"{0.999 * interval:.6f}"]
 
     @property
     def title(self):
@@ -100,5 +113,10 @@ class Cluster:
         self.create(topic.name)
         self.produce(topic.name, "--rate", 0, "--count", topic.messages,
                      "--sensors", topic.sensors, "--seed", 1,
-                     "--compression", topic.codec)
+                     "--compression", topic.codec, *topic.time_options())
         self._filled.add(topic)
+
+    def forget(self, topic):
+        """Remove a filled topic."""
+        self._filled.discard(topic)
+        self.delete(topic.name)

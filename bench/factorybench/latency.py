@@ -1,5 +1,124 @@
-"""to come"""
+"""From produce to visible.
+
+The producer writes the time into each message when it makes it, on the same
+clock as ours.  Meanwhile we read the pipeline's positions about every two
+milliseconds: a message is visible when an answer shows a position beyond its
+offset, because position and row commit together.  So the figures contain the
+producer's own queue (its linger is set to 1 ms), Kafka with two replicas, the
+ingest, the commit and its flush to disk, and are too high by up to the time
+between two looks; never too low.
+"""
+
+import time
+from bisect import bisect_right
+
+from . import process
+from .errors import BenchError
+from .factorymon import Factorymon, wait_for
+from .kafka import Topic
+from .report import number
+from .session import say
+
+WARM_UP = 5             # seconds at the beginning that do not count
+PAUSE = 0.001
+SENSORS = 1000
+
+HEADER = ["produce to visible, ms", "messages/s", "p50", "p95", "p99", "max",
+          "worker's CPU, % of a core", "messages"]
+
+POSITIONS = """
+SELECT s.kafka_partition, o.position
+FROM _factorymon.partition_offset o JOIN _factorymon.stream s USING (stream_id)
+"""
+
+
+class Positions:
+    """When which position was seen, by partition."""
+
+    def __init__(self, database):
+        self._database = database
+        self._seen = {}
+        database.run(f"PREPARE positions AS {POSITIONS}")
+
+    def look(self):
+        """Ask once; returns how many messages are stored."""
+        rows = self._database.rows("EXECUTE positions")
+        now = time.time()
+        for partition, position in rows:
+            positions, times = self._seen.setdefault(partition, ([], []))
+            if not positions or position > positions[-1]:
+                positions.append(position)
+                times.append(now)
+        return sum(position for _, position in rows)
+
+    def visible_at(self, partition, offset):
+        """When a message was first seen to be stored."""
+        positions, times = self._seen[partition]
+        return times[bisect_right(positions, offset)]
+
+
+def percentile(ordered, share):
+    """A percentile of an ordered list."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def measure(run, rate, seconds):
+    """Milliseconds of each message in order, and the worker's CPU share."""
+    pipeline = Factorymon(1)
+    pipeline.prepare(run)
+    pipeline.start(run)
+    wait_for(run, "SELECT count(*) = 3 AND bool_and(state = 'running') FROM "
+             "factorymon.partition_status()", what="the partitions to run")
+    positions = Positions(run.database)
+    producer = process.Program(
+        run.cluster.produce_command(
+            run.topic.name, "--sensors", SENSORS, "--rate", rate,
+            "--count", run.topic.messages, "--seed", 1, "--linger", 1),
+        run.log("producer"))
+    began = time.time()
+    used = process.cpu_seconds(pipeline.processes(run))
+    try:
+        deadline = time.monotonic() + 3 * (seconds + WARM_UP) + 60
+        while positions.look() < run.topic.messages:
+            if time.monotonic() > deadline:
+                raise BenchError("the pipeline does not keep up")
+            time.sleep(PAUSE)
+    finally:
+        producer.stop()
+    ended = time.time()
+    used = process.cpu_seconds(pipeline.processes(run)) - used
+    rows = run.database.rows(
+        "SELECT kafka_partition, kafka_offset, extract(epoch FROM ts)::float8 "
+        "FROM factorymon.sensor_readings WHERE ts > to_timestamp(%s)",
+        began + WARM_UP)
+    delays = sorted(1e3 * (positions.visible_at(partition, offset) - made)
+                    for partition, offset, made in rows)
+    if not delays:
+        raise BenchError("no message after the warm-up")
+    return {"percentiles": {name: percentile(delays, share)
+                            for name, share in (("p50", 0.5), ("p95", 0.95),
+                                                ("p99", 0.99))},
+            "max": delays[-1], "messages": len(delays),
+            "rate": run.topic.messages / (ended - began),
+            "cpu": 100 * used / (ended - began)}
 
 
 def section(session, choice, contenders, report):
-    pass
+    """One worker at each rate."""
+    rows, figures = [], {}
+    for rate in choice.rates:
+        topic = Topic(rate * (choice.seconds + WARM_UP), SENSORS,
+                      purpose=f"latency-{rate}")
+        session.cluster.create(topic.name)
+        seen = session.attempt(
+            Factorymon(1), topic,
+            lambda run, at=rate: measure(run, at, choice.seconds))
+        marks = [*seen["percentiles"].values(), seen["max"]]
+        say(f"latency at {rate:,}/s: p50, p95, p99, max = " +
+            ", ".join(f"{mark:.1f}" for mark in marks) + " ms")
+        figures[rate] = seen
+        rows.append([f"factorymon, 1 worker, asked for {rate:,}/s",
+                     number(seen["rate"]),
+                     *(number(mark, 1) for mark in marks),
+                     number(seen["cpu"], 1), number(seen["messages"])])
+    report.add("Latency", HEADER, rows, "latency", figures)

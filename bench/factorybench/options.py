@@ -44,6 +44,7 @@ class Choice:
     json: str = None
     rates: tuple = (1000, 10000, 50000)
     seconds: int = 20
+    scale: float = 1.0
 
     @property
     def quick(self):
@@ -74,6 +75,9 @@ def parser():
                         help="messages/s of the latency section")
     result.add_argument("--seconds", type=int, default=20, metavar="S",
                         help="how long each of these is produced (20)")
+    result.add_argument("--scale", type=float, default=1.0, metavar="F",
+                        help="factor for the sizes of the growth section, to "
+                        "try it out (1)")
     result.add_argument("--markdown", metavar="FILE",
                         help="write the tables as Markdown")
     result.add_argument("--json", metavar="FILE",
@@ -107,4 +111,4 @@ def parse(arguments):
                   given.repeat, [REGISTRY[name] for name in names],
                   given.markdown, given.json,
                   tuple(int(rate) for rate in given.rates.split(",")),
-                  given.seconds)
+                  given.seconds, given.scale)
