@@ -5,7 +5,6 @@ tells afterwards, for every contender alike, when which row was committed.
 """
 
 import signal
-import socket
 import time
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ import psycopg2
 
 from . import paths, process
 from .errors import BenchError
+from .ports import free_port
 
 USER = "bench"
 
@@ -28,14 +28,9 @@ SETTINGS = {
 }
 
 
-def free_port():
-    """A port of the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 class Database:
     """One database and the benchmark's own connection to it."""
+    user = USER
 
     def __init__(self, server, name):
         self.server = server
@@ -63,9 +58,8 @@ class Database:
 
     @property
     def jdbc(self):
-        """The same for Java."""
-        return (f"jdbc:postgresql://127.0.0.1:{self.server.port}/"
-                f"{self.name}?user={USER}")
+        """The same for Java, without the user."""
+        return f"jdbc:postgresql://127.0.0.1:{self.server.port}/{self.name}"
 
     def rows(self, query, *arguments):
         """All rows of a query."""

@@ -4,15 +4,18 @@ from factorybench.factorymon import Factorymon
 from factorybench.limits import Consume, Copy, Decode
 
 from .confluent import ConfluentCopy, ConfluentValues
+from .debezium import Debezium
 from .kafka_python import RowByRow
 from .kcat import Kcat
+from .rsyslog import Rsyslog
+from .spark import Spark
 from .telegraf import Telegraf
 
 REGISTRY = {contender.name: contender for contender in (
     Copy("text"), Copy("binary"), Consume(), Decode(),
     Factorymon(1), Factorymon(2), Factorymon(3),
-    Telegraf(), Kcat(), ConfluentCopy(1000), ConfluentCopy(5000),
-    ConfluentValues(), RowByRow(),
+    Telegraf(), Kcat(), Debezium(), Spark(), ConfluentCopy(1000), ConfluentCopy(5000),
+    Rsyslog(), ConfluentValues(), RowByRow(),
 )}
 
 QUICK = ("copy-text", "copy-binary", "consume", "decode", "factorymon-1",

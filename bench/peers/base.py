@@ -52,8 +52,8 @@ def fetch(step, argv, **keywords):
     except OSError as error:
         raise Unavailable(f"{step}: {error}") from error
     if answer.returncode != 0:
-        words = answer.stdout.strip().splitlines()[-5:]
-        raise Unavailable(f"{step} failed: " + " / ".join(words))
+        words = " / ".join(answer.stdout.split("\n"))
+        raise Unavailable(f"{step} failed: {words[:500]}")
 
 
 class ClientPeer(Ingest):
