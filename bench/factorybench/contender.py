@@ -15,6 +15,7 @@ measuring the same way for all:
 """
 
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from . import process
@@ -59,7 +60,6 @@ class Run:
     group: str
     folder: object
     exports: object = None
-    batch: dict = field(default_factory=dict)
 
     def log(self, name):
         """Path of a log of this run."""
@@ -72,7 +72,7 @@ class Contender:
     title = None            # in tables
     family = None           # "limit", "factorymon" or "peer"
     sample = None           # at most so many messages
-    seconds_per_million = 15    # a guess, for the progress display
+    seconds_per_million = 15    # a guess, to say how long it will take
 
     def install(self):
         """Fetch or build what it needs, once; raises Unavailable."""
@@ -142,6 +142,9 @@ class Ingest(Contender):
             f"n FROM (SELECT xmin AS x, count(*) AS n FROM {self.table} "
             "GROUP BY xmin) AS t ORDER BY 1")
 
+    def observe(self, run, seen):
+        """Count what is worth counting at each look, in a Counter."""
+
     def check(self, run, result):
         """Raise Wrong if a run must not be; peers are only reported."""
 
@@ -184,6 +187,7 @@ class Watch:
         self.end = None
         self.workers_base = self.workers_end = None
         self.lsn = None
+        self.observed = Counter()
 
     def _cpu(self):
         return (self.contender.client_cpu(self.run),
@@ -210,6 +214,7 @@ class Watch:
         used = process.cpu_seconds(pids)
         if used > 0:
             self.workers_end = used
+        self.contender.observe(self.run, self.observed)
         return self.contender.size(self.run)
 
     def until(self, enough):
@@ -273,6 +278,7 @@ class Watch:
             index_per_row=index / rows, memory=self.memory,
             memory_peak=self.memory_peak,
             lost=run.topic.messages - messages, duplicated=rows - messages,
-            details={"last_half": last_half(commits)})
+            details={"last_half": last_half(commits),
+                     "observed": dict(self.observed)})
         contender.check(run, result)
         return result

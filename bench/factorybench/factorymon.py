@@ -68,6 +68,14 @@ class Factorymon(Ingest):
         """Workers are children of PostgreSQL, and counted there."""
         return 0.0
 
+    def observe(self, run, seen):
+        """What the workers that have something to do wait for."""
+        seen.update(event for event, in run.database.rows(
+            "SELECT coalesce(wait_event_type || ':' || wait_event, 'running') "
+            "FROM pg_stat_activity WHERE pid = ANY (%s) AND EXISTS (SELECT "
+            "FROM factorymon.partition_status() AS p "
+            "WHERE p.pid = pg_stat_activity.pid)", self._pids))
+
     def check(self, run, result):
         self.check_exact(run, run.topic.messages, result.rows,
                          result.rows - result.duplicated)

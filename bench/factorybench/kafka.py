@@ -60,14 +60,21 @@ class Cluster:
 
     def _cluster(self, command, *arguments):
         """Run a command of kafka-cluster; returns its output."""
-        answer = subprocess.run(
+        child = subprocess.Popen(
             [paths.KAFKA_CLUSTER, command, *map(str, arguments)], text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=os.environ | BROKER_ENVIRONMENT,
             start_new_session=True)
-        if answer.returncode != 0:
-            raise BenchError(f"kafka-cluster {command}: {answer.stderr}")
-        return answer.stdout
+        try:
+            output, errors = child.communicate()
+        except BaseException:
+            # It takes back what it has started, which kill -9 would prevent.
+            child.terminate()
+            child.wait()
+            raise
+        if child.returncode != 0:
+            raise BenchError(f"kafka-cluster {command}: {errors}")
+        return output
 
     def start(self):
         """Start it, without topics."""

@@ -20,11 +20,12 @@ from .report import number
 from .session import say
 
 WARM_UP = 5             # seconds at the beginning that do not count
+IDLE = 10               # seconds without messages, before
 PAUSE = 0.001
 SENSORS = 1000
 
 HEADER = ["produce to visible, ms", "messages/s", "p50", "p95", "p99", "max",
-          "worker's CPU, % of a core", "messages"]
+          "worker's CPU, % of a core", "CPU before, idle", "messages"]
 
 POSITIONS = """
 SELECT s.kafka_partition, o.position
@@ -69,6 +70,9 @@ def measure(run, rate, seconds):
     pipeline.start(run)
     wait_for(run, "SELECT count(*) = 3 AND bool_and(state = 'running') FROM "
              "factorymon.partition_status()", what="the partitions to run")
+    idle = process.cpu_seconds(pipeline.processes(run))
+    time.sleep(IDLE)
+    idle = process.cpu_seconds(pipeline.processes(run)) - idle
     positions = Positions(run.database)
     producer = process.Program(
         run.cluster.produce_command(
@@ -100,7 +104,7 @@ def measure(run, rate, seconds):
                                                 ("p99", 0.99))},
             "max": delays[-1], "messages": len(delays),
             "rate": run.topic.messages / (ended - began),
-            "cpu": 100 * used / (ended - began)}
+            "cpu": 100 * used / (ended - began), "idle": 100 * idle / IDLE}
 
 
 def section(session, choice, contenders, report):
@@ -120,5 +124,6 @@ def section(session, choice, contenders, report):
         rows.append([f"factorymon, 1 worker, asked for {rate:,}/s",
                      number(seen["rate"]),
                      *(number(mark, 1) for mark in marks),
-                     number(seen["cpu"], 1), number(seen["messages"])])
+                     number(seen["cpu"], 1), number(seen["idle"], 1),
+                     number(seen["messages"])])
     report.add("Latency", HEADER, rows, "latency", figures)

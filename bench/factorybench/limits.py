@@ -10,7 +10,7 @@ import re
 import subprocess
 import time
 
-from . import paths
+from . import paths, process
 from .contender import Contender, Result
 from .errors import BenchError
 from .factorymon import Factorymon
@@ -73,9 +73,11 @@ class Copy(Contender):
         database.run("CREATE INDEX ON target (sensor_id, ts)")
         database.run("CHECKPOINT")
         lsn = database.value("SELECT pg_current_wal_lsn()")
+        used = process.cpu_seconds(run.server.processes())
         began = time.monotonic()
         database.run(f"COPY target FROM '{path}' (FORMAT {self.form})")
         seconds = time.monotonic() - began
+        used = process.cpu_seconds(run.server.processes()) - used
         rows = run.topic.messages
         wal, heap, index = database.rows(
             "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)::float8, "
@@ -86,7 +88,7 @@ class Copy(Contender):
         if found != rows:
             raise BenchError(f"COPY stored {found} rows of {rows}")
         return Result(rows=rows, seconds=seconds, rate=rows / seconds,
-                      wal_per_row=wal / rows, heap_per_row=heap / rows,
+                      cpu=used / rows * 1e6, wal_per_row=wal / rows, heap_per_row=heap / rows,
                       index_per_row=index / rows)
 
 

@@ -1,6 +1,7 @@
 """Medians, spread and ratios: as text, as Markdown, as JSON."""
 
 import json
+from collections import Counter
 from statistics import median
 
 from . import machine
@@ -50,6 +51,15 @@ def throughput_rows(results):
                 number(runs[0].rows), str(len(runs))]
         rows.append(row)
     return rows
+
+
+def shares(runs):
+    """What was observed at how many looks, if anything, in words."""
+    seen = sum((Counter(run.details.get("observed", {})) for run in runs),
+               Counter())
+    total = sum(seen.values())
+    return ", ".join(f"{what} {100 * count / total:.0f} %"
+                     for what, count in seen.most_common(6))
 
 
 THROUGHPUT_HEADER = [
@@ -102,6 +112,10 @@ class Report:
                 f"throughput {topic.name}",
                 {contender.name: [run.figures() for run in runs]
                  for contender, runs in results.items()})
+        for contender, runs in results.items():
+            waits = shares(runs)
+            if waits:
+                self.note(f"{contender.title}, {topic.title}: {waits}")
 
     def note(self, text):
         """Something that the reader of the tables must know."""

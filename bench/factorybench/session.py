@@ -10,6 +10,9 @@ from .errors import BenchError, Unavailable, Wrong
 from .limits import Export
 
 
+RUN_OVERHEAD = 8        # seconds for databases, tables, checks
+
+
 def say(text):
     """Progress, for people."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
@@ -77,6 +80,12 @@ class Session:
         of factorymon that is not exact ends everything (Wrong)."""
         results = {}
         out = set()
+        seconds = sum(
+            RUN_OVERHEAD + contender.seconds_per_million / 1e6 *
+            min(topic.messages, contender.sample or topic.messages)
+            for contender in contenders)
+        say(f"{topic.title}: {len(contenders)} contenders, {repeat} turns, "
+            f"about {repeat * seconds / 60:.0f} minutes")
         for turn in range(1, repeat + 1):
             for contender in contenders:
                 if contender in out:

@@ -14,8 +14,9 @@ from .telegraf import Telegraf
 REGISTRY = {contender.name: contender for contender in (
     Copy("text"), Copy("binary"), Consume(), Decode(),
     Factorymon(1), Factorymon(2), Factorymon(3),
-    Telegraf(), Kcat(), Debezium(), Spark(), ConfluentCopy(1000), ConfluentCopy(5000),
-    Rsyslog(), ConfluentValues(), RowByRow(),
+    Telegraf(), Kcat(), Debezium(), Spark(),
+    ConfluentCopy(1000), ConfluentCopy(5000), Rsyslog(), ConfluentValues(),
+    RowByRow(),
 )}
 
 QUICK = ("copy-text", "copy-binary", "consume", "decode", "factorymon-1",

@@ -9,8 +9,17 @@ from factorybench.errors import Unavailable
 
 from .base import fetch
 
-# The second repository that Debezium names is not needed: everything is on
-# Maven Central.  Ours of the same id comes before it, and is switched off.
+# The other repositories that artifacts name are not needed: everything is on
+# Maven Central.  Ours of the same id comes before theirs, and is switched off.
+FOREIGN_REPOSITORIES = ("confluent", "gcs-maven-central-mirror")
+
+REPOSITORY = """    <repository>
+      <id>{}</id>
+      <url>file:///nonexistent</url>
+      <releases><enabled>false</enabled></releases>
+      <snapshots><enabled>false</enabled></snapshots>
+    </repository>"""
+
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>factorymon</groupId>
@@ -18,12 +27,7 @@ POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <version>1</version>
   <packaging>pom</packaging>
   <repositories>
-    <repository>
-      <id>confluent</id>
-      <url>file:///nonexistent</url>
-      <releases><enabled>false</enabled></releases>
-      <snapshots><enabled>false</enabled></snapshots>
-    </repository>
+{repositories}
   </repositories>
   <dependencies>
 {dependencies}
@@ -58,7 +62,10 @@ def jars(name, *coordinates, without=()):
         dependencies = "\n".join(
             DEPENDENCY.format(*coordinate.split(":"), exclusions=exclusions)
             for coordinate in coordinates)
-        (staged / "pom.xml").write_text(POM.format(dependencies=dependencies))
+        (staged / "pom.xml").write_text(POM.format(
+            dependencies=dependencies,
+            repositories="\n".join(map(REPOSITORY.format,
+                                       FOREIGN_REPOSITORIES))))
         fetch("Maven",
               ["mvn", "-B", "-q", "-f", staged / "pom.xml",
                f"-Dmaven.repo.local={staged}/repository",

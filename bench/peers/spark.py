@@ -11,6 +11,9 @@ from .base import CLIENTS, ClientPeer
 
 VERSION = "4.2.0"
 
+# What pyspark brings itself.
+PROVIDED = ("scala-", "slf4j-", "hadoop-", "spark-tags")
+
 
 class Spark(ClientPeer):
     """Two cores, 300,000 messages a micro-batch, rewritten inserts."""
@@ -24,9 +27,11 @@ class Spark(ClientPeer):
         self._python = self._jars = None
 
     def install(self):
+        # The token provider is the newest one that is published.
         self._jars = maven.jars(
             f"spark-kafka-{VERSION}",
             f"org.apache.spark:spark-sql-kafka-0-10_2.13:{VERSION}",
+            "org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.0.0",
             "org.postgresql:postgresql:42.7.14")
         folder = paths.cache() / f"spark-{VERSION}"
         stamp = folder / "complete"
@@ -43,9 +48,8 @@ class Spark(ClientPeer):
         stamp.touch()
 
     def command(self, run):
-        # Spark brings Scala and its own logging.
         jars = [str(jar) for jar in self._jars.glob("*.jar")
-                if not jar.name.startswith(("scala-library", "slf4j-"))]
+                if not jar.name.startswith(PROVIDED)]
         return [self._python, CLIENTS / "spark_client.py",
                 run.cluster.bootstrap, run.topic.name, run.database.jdbc,
                 run.database.user, ",".join(jars), run.folder]
