@@ -20,12 +20,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <unistd.h>
 
 #include "client.h"
 
 /* Longest topic name Kafka allows. */
 #define MAX_TOPIC_NAME 249
+
+/* How late a timer of the library's threads may be, in nanoseconds. */
+#define TIMER_SLACK_NS 1200000UL
 
 static pthread_mutex_t live_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t live_cond;
@@ -89,6 +95,32 @@ fm_client_check_topic(const char *topic, char *error, size_t errlen)
 	return false;
 }
 
+/*
+ * The library's main thread sleeps whole milliseconds towards its next timer
+ * and spins through the rest, half a millisecond on average, several times a
+ * second: most of what an idle client costs.  Threads whose timers may be late
+ * by a little more than a millisecond do not wake up before the timer is due.
+ * Threads inherit this from the one that makes them; answers of brokers are
+ * not waited for by timers.
+ */
+static rd_kafka_t *
+new_with_lazy_timers(rd_kafka_conf_t *conf, char *error, size_t errlen)
+{
+	rd_kafka_t *rk;
+#if defined(PR_SET_TIMERSLACK)
+	int			slack = prctl(PR_GET_TIMERSLACK);
+
+	if (slack >= 0)
+		(void) prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
+#endif
+	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, errlen);
+#if defined(PR_SET_TIMERSLACK)
+	if (slack >= 0)
+		(void) prctl(PR_SET_TIMERSLACK, (unsigned long) slack);
+#endif
+	return rk;
+}
+
 rd_kafka_t *
 fm_client_new(FmClientKind kind, const FmConsumerConfig *config, int events,
 			  bool *self_waking, char *error, size_t errlen)
@@ -111,7 +143,7 @@ fm_client_new(FmClientKind kind, const FmConsumerConfig *config, int events,
 	conf = fm_client_conf(kind, config, events, self_waking, error, errlen);
 	if (conf == NULL)
 		return NULL;
-	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, errlen);
+	rk = new_with_lazy_timers(conf, error, errlen);
 	if (rk == NULL)
 		rd_kafka_conf_destroy(conf);	/* still ours after a refusal */
 	else if (fm_client_uses_oauthbearer(config))
