@@ -899,6 +899,7 @@ CREATE FUNCTION _factorymon.worker_slots(
 	OUT memory_bytes bigint,
 	OUT batch_seconds double precision,
 	OUT batch_histogram bigint[],
+	OUT store_path text,
 	OUT last_error text,
 	OUT last_error_at timestamptz)
 RETURNS SETOF record
@@ -1046,6 +1047,7 @@ RETURNS TABLE (
 	memory_bytes bigint,
 	batch_seconds double precision,
 	batch_histogram bigint[],
+	store_path text,
 	last_error text,
 	last_error_at timestamptz)
 LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -1064,14 +1066,14 @@ SELECT p.name, w.worker_number, w.pid, w.consumer, w.state, w.state_since,
 	coalesce(o.partitions, '{}'), w.messages, w.bytes, w.readings,
 	w.rejected, w.other, w.transitions, w.batches, w.retries, w.fenced,
 	w.rebalances, w.sensors, w.cpu_seconds, w.memory_bytes, w.batch_seconds,
-	w.batch_histogram, w.last_error, w.last_error_at
+	w.batch_histogram, w.store_path, w.last_error, w.last_error_at
 	FROM _factorymon.worker_slots() w
 	JOIN _factorymon.pipeline p ON p.pipeline_id = w.pipeline_id
 	LEFT JOIN owned o ON o.pipeline_id = w.pipeline_id AND o.pid = w.pid
 	ORDER BY p.name, w.worker_number
 $$;
 COMMENT ON FUNCTION factorymon.worker_status() IS
-	'every ingest worker of this database: its state (starting, wrong_version, connecting, running, paused, retrying, stopping), partitions, and counters since its process started. batch_histogram counts batches by duration, see batch_histogram_bounds()';
+	'every ingest worker of this database: its state (starting, wrong_version, connecting, running, paused, retrying, stopping), partitions, and counters since its process started. batch_histogram counts batches by duration, see batch_histogram_bounds(); store_path is the way of the last batch into the table: direct, or the executor and what asks for it (a trigger, a constraint, ...)';
 
 /* ======================================================================
  * 5. Wrappers

@@ -22,30 +22,10 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
-#include "utils/builtins.h"
-#include "utils/jsonb.h"
 
 #include "batch_fdw.h"
 #include "compat.h"
-
-/* Columns of _factorymon.batch, the same as those of _factorymon.reading. */
-enum
-{
-	COLUMN_TS = 0,
-	COLUMN_KAFKA_OFFSET,
-	COLUMN_VALUE,
-	COLUMN_SENSOR_ID,
-	COLUMN_STREAM_ID,
-	COLUMN_SENSOR_VERSION_ID,
-	COLUMN_READING_COUNT,
-	COLUMN_QUALITY,
-	COLUMN_PIPELINE_ID,
-	COLUMN_READING_INDEX,
-	COLUMN_LEVEL,
-	COLUMN_FLAGS,
-	COLUMN_EXTRA,
-	NCOLUMNS
-};
+#include "row.h"
 
 #define GUESSED_ROWS 1000
 
@@ -114,50 +94,12 @@ get_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 static void
 begin_scan(ForeignScanState *node, int eflags)
 {
-	if (node->ss.ss_ScanTupleSlot->tts_tupleDescriptor->natts != NCOLUMNS)
+	if (node->ss.ss_ScanTupleSlot->tts_tupleDescriptor->natts != FM_NCOLUMNS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("foreign table \"batch\" does not have %d columns",
-						NCOLUMNS)));
+						FM_NCOLUMNS)));
 	node->fdw_state = palloc0(sizeof(FmBatchScan));
-}
-
-/* What does not fit a column, as jsonb; it was checked by the decoder. */
-static Datum
-extra_to_jsonb(const FmSlice *extra)
-{
-	char	   *text = pnstrdup(extra->data, extra->len);
-	Datum		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-
-	pfree(text);
-	return result;
-}
-
-static void
-fill_slot(TupleTableSlot *slot, const FmRow *row)
-{
-	const FmReading *reading = row->reading;
-	Datum	   *values = slot->tts_values;
-	bool	   *isnull = slot->tts_isnull;
-
-	memset(isnull, 0, sizeof(bool) * NCOLUMNS);
-	values[COLUMN_TS] = TimestampTzGetDatum(reading->ts);
-	values[COLUMN_KAFKA_OFFSET] = Int64GetDatum(row->kafka_offset);
-	values[COLUMN_VALUE] = Float8GetDatum(reading->value);
-	values[COLUMN_SENSOR_ID] = Int32GetDatum(row->sensor_id);
-	values[COLUMN_STREAM_ID] = Int32GetDatum(row->stream_id);
-	values[COLUMN_SENSOR_VERSION_ID] = Int32GetDatum(row->sensor_version_id);
-	values[COLUMN_READING_COUNT] = Int32GetDatum(reading->reading_count);
-	isnull[COLUMN_READING_COUNT] = !reading->has_reading_count;
-	values[COLUMN_QUALITY] = Float4GetDatum(reading->quality);
-	isnull[COLUMN_QUALITY] = !reading->has_quality;
-	values[COLUMN_PIPELINE_ID] = Int16GetDatum(current.pipeline_id);
-	values[COLUMN_READING_INDEX] = Int16GetDatum(row->reading_index);
-	values[COLUMN_LEVEL] = Int16GetDatum(row->level);
-	values[COLUMN_FLAGS] = Int16GetDatum(row->flags);
-	isnull[COLUMN_EXTRA] = reading->extra.data == NULL;
-	values[COLUMN_EXTRA] = reading->extra.data ?
-		extra_to_jsonb(&reading->extra) : (Datum) 0;
 }
 
 static TupleTableSlot *
@@ -171,7 +113,8 @@ iterate_scan(ForeignScanState *node)
 	{
 		/* moved first: an error below belongs to this row */
 		current.last = scan->next++;
-		fill_slot(slot, &current.rows[current.last]);
+		fm_row_fill_slot(slot, current.pipeline_id,
+						 &current.rows[current.last]);
 		ExecStoreVirtualTuple(slot);
 	}
 	return slot;

@@ -72,6 +72,19 @@ fm_is_data_error(const ErrorData *error)
 	}
 }
 
+/* Which way the readings went, for worker_status(). */
+static void
+note_path(FmWorker *worker, const char *objection)
+{
+	char	   *path = worker->info.store_path;
+
+	if (objection)
+		snprintf(path, sizeof(worker->info.store_path), "executor: %s",
+				 objection);
+	else
+		strlcpy(path, "direct", sizeof(worker->info.store_path));
+}
+
 /*
  * fm_store_range
  *		Evaluate and insert the readings of messages [from, to), as the
@@ -105,7 +118,12 @@ fm_store_range(FmWorker *worker, int from, int to,
 		nrows += message->nrows;
 		fm_fold_advance(assigned->fold, message->message.offset + 1);
 	}
-	fm_store_rows(worker->pipeline->id, &batch->rows[first_row], nrows);
+	/* the executor knows which row an error is of */
+	if (worker->isolating)
+		fm_store_rows(worker->pipeline->id, &batch->rows[first_row], nrows);
+	else if (nrows > 0)
+		note_path(worker, fm_store_rows_fast(worker->pipeline->id,
+											 &batch->rows[first_row], nrows));
 }
 
 /* Take back what a failed range did to the folds. */

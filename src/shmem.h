@@ -74,6 +74,8 @@ typedef struct FmWorkerInfo
 	double		cpu_seconds;	/* whole process, library threads included */
 	int64		memory_bytes;	/* resident */
 	double		batch_seconds;	/* sum */
+	char		store_path[64]; /* of the last batch: "direct", or "executor: " and
+								 * what asks for it; "" before the first */
 	int64		batch_histogram[FM_HISTOGRAM_BUCKETS];	/* see bounds below */
 	char		last_error[FM_STATUS_TEXT_LEN];
 	TimestampTz last_error_at;

@@ -219,6 +219,7 @@ put_worker(StatusRow *row, const FmWorkerInfo *info)
 	put_count(row, info->memory_bytes);
 	put(row, Float8GetDatum(info->batch_seconds), true);
 	put(row, histogram_datum(info->batch_histogram), true);
+	put_text(row, info->store_path);
 	put_text(row, info->last_error);
 	put_time(row, info->last_error_at);
 }

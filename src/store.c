@@ -3,11 +3,12 @@
  * store.c
  *	  A batch of readings into the tables.
  *
- * Readings go in through the executor, with one INSERT ... SELECT from the
- * foreign table _factorymon.batch, prepared once a pipeline: partitions,
- * triggers, constraints and distributed tables are honoured because nothing
- * here knows about them.  Rejects and heartbeats are few and go in one by
- * one.
+ * There are two ways in.  The general one is the executor's, with one INSERT
+ * ... SELECT from the foreign table _factorymon.batch, prepared once a
+ * pipeline: partitions, triggers, constraints and distributed tables are
+ * honoured because nothing here knows about them.  Where none of that is there
+ * but partitions, store_direct.c does the same with less work a row.  Rejects
+ * and heartbeats are few and go in one by one.
  *
  * Nothing here begins or ends a transaction, and nothing here decides what
  * an error means: see commit.c.
@@ -28,8 +29,10 @@
 
 #include "batch_fdw.h"
 #include "factorymon.h"
+#include "guc.h"
 #include "heartbeat.h"
 #include "store.h"
+#include "store_direct.h"
 #include "worker.h"
 
 #define FIRST_HEADERS 16
@@ -128,6 +131,22 @@ insert_returning(FmStorePlans *plans)
 			 plans->pipeline_id);
 	return fm_spi_run_kept(&plans->rows_returning, sql, 0, NULL, NULL, NULL,
 						   SPI_OK_INSERT_RETURNING);
+}
+
+const char *
+fm_store_rows_fast(int16 pipeline_id, FmRow *rows, int nrows)
+{
+	const char *objection = "factorymon.direct_insert";
+
+	if (nrows == 0)
+		return NULL;
+	/* an error in there is of no row in particular */
+	fm_batch_fdw_clear();
+	if (fm_direct_insert)
+		objection = fm_store_direct(pipeline_id, rows, nrows);
+	if (objection)
+		fm_store_rows(pipeline_id, rows, nrows);
+	return objection;
 }
 
 void

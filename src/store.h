@@ -3,7 +3,7 @@
  * store.h
  *	  A batch of readings into the tables.
  *
- * Rows reach the executor through the foreign table _factorymon.batch, whose
+ * Where the executor is needed, rows reach it through the foreign table _factorymon.batch, whose
  * scan hands out virtual tuples straight from FmRow, so that an ordinary
  * INSERT ... SELECT, prepared once, does everything that a table may want
  * (partitions, triggers, constraints) without a tuplestore in between.
@@ -30,6 +30,16 @@
  */
 extern void fm_store_rows(int16 pipeline_id, FmRow *rows, int nrows);
 extern int	fm_store_last_row(void);
+
+/*
+ * fm_store_rows_fast
+ *		The same, past the executor if the table allows it (store_direct.c) and
+ *		factorymon.direct_insert is on.
+ *
+ * Returns NULL if it did, else what stood in the way, in constant words.
+ */
+extern const char *fm_store_rows_fast(int16 pipeline_id, FmRow *rows,
+									  int nrows);
 
 /*
  * Insert the rejected ones among messages[0..n) into the pipeline's reject
