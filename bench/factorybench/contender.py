@@ -143,7 +143,8 @@ class Ingest(Contender):
             "GROUP BY xmin) AS t ORDER BY 1")
 
     def observe(self, run, seen):
-        """Count what is worth counting at each look, in a Counter."""
+        """Count what is worth counting, in a Counter, at each look that
+        finds the table grown."""
 
     def check(self, run, result):
         """Raise Wrong if a run must not be; peers are only reported."""
@@ -214,7 +215,6 @@ class Watch:
         used = process.cpu_seconds(pids)
         if used > 0:
             self.workers_end = used
-        self.contender.observe(self.run, self.observed)
         return self.contender.size(self.run)
 
     def until(self, enough):
@@ -233,6 +233,7 @@ class Watch:
                     self._set_base()
             if size != last:
                 grown = now
+                self.contender.observe(self.run, self.observed)
             ended = self.contender.finished(self.run)
             if size != counted and (ended or now - grown >= QUIET):
                 counted = size
