@@ -215,10 +215,14 @@ $$;
 
 CREATE SEQUENCE _factorymon.sensor_id_seq AS integer;
 
+/*
+ * Not foreign keys, here and in sensor_version: they would look up and lock a
+ * row for each new sensor.  Who registers sensors locks the pipeline once, and
+ * drop_pipeline() deletes them.
+ */
 CREATE TABLE _factorymon.sensor (
 	sensor_id integer PRIMARY KEY,
-	pipeline_id smallint NOT NULL
-		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	pipeline_id smallint NOT NULL,
 	name text NOT NULL,
 	registered_at timestamptz NOT NULL DEFAULT now(),
 	UNIQUE (name, pipeline_id)
@@ -228,8 +232,7 @@ CREATE SEQUENCE _factorymon.sensor_version_id_seq AS integer;
 
 CREATE TABLE _factorymon.sensor_version (
 	sensor_version_id integer PRIMARY KEY,
-	sensor_id integer NOT NULL
-		REFERENCES _factorymon.sensor ON DELETE CASCADE,
+	sensor_id integer NOT NULL,
 	sensor_type text NOT NULL,
 	factory_section text NOT NULL,
 	machine_id text NOT NULL,

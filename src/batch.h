@@ -37,6 +37,7 @@ typedef enum FmMessageClass
 typedef struct FmRow
 {
 	FmReading  *reading;
+	struct FmSensor *sensor;	/* of sensor.c, found by prepare.c */
 	int32		stream_id;
 	int64		kafka_offset;
 	int16		reading_index;	/* 0-based within its message */

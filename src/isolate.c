@@ -110,10 +110,7 @@ fm_store_range(FmWorker *worker, int from, int to,
 			FmRow	   *row = &batch->rows[message->first_row + r];
 
 			row->flags &= FM_FLAG_TS_DIGITS;
-			fm_fold_apply(assigned->fold, row,
-						  fm_sensor_find(worker->sensors, row->reading,
-										 worker->limits_generation),
-						  transitions);
+			fm_fold_apply(assigned->fold, row, row->sensor, transitions);
 		}
 		nrows += message->nrows;
 		fm_fold_advance(assigned->fold, message->message.offset + 1);

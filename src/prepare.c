@@ -117,6 +117,15 @@ register_sensors(FmWorker *worker)
 	fm_sensor_register(worker->sensors, readings, n);
 }
 
+/* Find the row's sensor in the cache, for as long as the batch runs. */
+static bool
+find_sensor(FmWorker *worker, FmRow *row)
+{
+	row->sensor = fm_sensor_find(worker->sensors, row->reading,
+								 worker->limits_generation);
+	return row->sensor != NULL;
+}
+
 /* Those that could not be registered are beyond a limit. */
 static void
 reject_unregistered(FmWorker *worker)
@@ -124,8 +133,7 @@ reject_unregistered(FmWorker *worker)
 	FmBatch    *batch = &worker->batch;
 
 	for (int i = 0; i < batch->nrows; i++)
-		if (!fm_sensor_find(worker->sensors, batch->rows[i].reading,
-							worker->limits_generation))
+		if (!find_sensor(worker, &batch->rows[i]))
 			fm_collect_reject(&batch->messages[batch->rows[i].message],
 							  FM_REJECT_TOO_MANY_SENSORS,
 							  "it would need more sensors or descriptions of a sensor than factorymon.max_sensors and factorymon.max_sensor_versions allow");
@@ -146,8 +154,7 @@ is_missing(FmWorker *worker)
 		return true;
 	for (int i = 0; i < batch->nrows; i++)
 		if (!is_known(batch->rows[i].reading->ts) ||
-			!fm_sensor_find(worker->sensors, batch->rows[i].reading,
-							worker->limits_generation))
+			!find_sensor(worker, &batch->rows[i]))
 			return true;
 	return false;
 }
@@ -186,12 +193,12 @@ fm_prepare_rows(FmWorker *worker)
 	{
 		FmRow	   *row = &batch->rows[i];
 		int			stream = batch->messages[row->message].stream;
-		FmSensor   *sensor = fm_sensor_find(worker->sensors, row->reading,
-											worker->limits_generation);
 
-		Assert(sensor != NULL);
-		row->sensor_id = sensor->sensor_id;
-		row->sensor_version_id = sensor->sensor_version_id;
+		Assert(row->sensor != NULL);
+		fm_sensor_refresh(worker->sensors, row->sensor,
+						  worker->limits_generation);
+		row->sensor_id = row->sensor->sensor_id;
+		row->sensor_version_id = row->sensor->sensor_version_id;
 		row->stream_id = worker->assigned[stream].row.stream_id;
 		row->suppressed = false;
 	}

@@ -204,6 +204,14 @@ entry_find_limits(FmSensorCache *cache, SensorEntry *entry, uint64 generation)
 	entry->sensor.limits_generation = generation;
 }
 
+void
+fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
+				  uint64 limits_generation)
+{
+	if (unlikely(sensor->limits_generation != limits_generation))
+		entry_find_limits(cache, (SensorEntry *) sensor, limits_generation);
+}
+
 FmSensor *
 fm_sensor_find(FmSensorCache *cache, const FmReading *reading,
 			   uint64 limits_generation)
@@ -215,8 +223,7 @@ fm_sensor_find(FmSensorCache *cache, const FmReading *reading,
 	slot = sensorhash_lookup(cache->table, &probe.entry);
 	if (slot == NULL)
 		return NULL;
-	if (unlikely(slot->entry->sensor.limits_generation != limits_generation))
-		entry_find_limits(cache, slot->entry, limits_generation);
+	fm_sensor_refresh(cache, &slot->entry->sensor, limits_generation);
 	return &slot->entry->sensor;
 }
 

@@ -44,6 +44,10 @@ extern FmSensor *fm_sensor_find(FmSensorCache *cache,
 								const FmReading *reading,
 								uint64 limits_generation);
 
+/* Bring the limits of an entry that was found before to this generation. */
+extern void fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
+							  uint64 limits_generation);
+
 /*
  * fm_sensor_register
  *		Look up, or register, the sensors of n readings that are not cached.

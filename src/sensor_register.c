@@ -32,8 +32,12 @@
 #include "guc.h"
 #include "sensor_internal.h"
 
-/* Count the sensors anew after so many of our own, or so much time. */
+/*
+ * Count the sensors anew when so many of our own, and this share of what was
+ * left, have come since; or after so much time.
+ */
 #define RECOUNT_SENSORS		1000
+#define RECOUNT_SHARE		8
 #define RECOUNT_MS			60000
 
 /* A description on its way into the cache. */
@@ -82,6 +86,10 @@ static const char lookup_query[] =
 
 static const char count_query[] =
 "SELECT count(*) FROM _factorymon.sensor WHERE pipeline_id = $1";
+
+/* Locked as a foreign key would, but once for all sensors of a batch. */
+static const char lock_pipeline_query[] =
+"SELECT 1 FROM _factorymon.pipeline WHERE pipeline_id = $1 FOR KEY SHARE";
 
 static const char insert_sensors_query[] =
 "INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)"
@@ -260,17 +268,37 @@ lookup_candidates(FmSensorCache *cache, CandidateList *list)
 	list->length = kept;
 }
 
+/* Whoever drops the pipeline waits for us, and deletes what we insert. */
+static void
+lock_pipeline(const FmSensorCache *cache)
+{
+	Oid			types[] = {INT2OID};
+	Datum		values[] = {Int16GetDatum(cache->pipeline_id)};
+
+	if (fm_spi_run(lock_pipeline_query, 1, types, values, NULL,
+				   SPI_OK_SELECT) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("pipeline \"%s\" was dropped",
+						cache->pipeline_name)));
+	SPI_freetuptable(SPI_tuptable);
+}
+
 /*
  * How many more sensors the pipeline may have.  Other workers register too,
  * so the count is taken anew now and then; between two counts the limit may
- * be exceeded by RECOUNT_SENSORS a worker.
+ * be exceeded by RECOUNT_SENSORS a worker, or if more than RECOUNT_SHARE workers
+ * register at once.
  */
 static int64
 sensor_room(FmSensorCache *cache)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 
-	if (cache->counted_at == 0 || cache->uncounted >= RECOUNT_SENSORS ||
+	if (cache->counted_at == 0 ||
+		cache->uncounted >= Max(RECOUNT_SENSORS,
+								(fm_max_sensors - cache->sensor_count) /
+								RECOUNT_SHARE) ||
 		TimestampDifferenceExceeds(cache->counted_at, now, RECOUNT_MS))
 	{
 		Oid			types[] = {INT2OID};
@@ -388,6 +416,8 @@ fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n)
 	list = collect_candidates(cache, readings, n);
 	if (list.length > 0)
 		lookup_candidates(cache, &list);
+	if (list.length > 0)
+		lock_pipeline(cache);
 	if (list.length > 0 && insert_sensors(cache, &list))
 		lookup_candidates(cache, &list);
 	if (list.length > 0 && insert_versions(&list))

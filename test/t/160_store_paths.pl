@@ -122,5 +122,12 @@ cmp_ok(sql($node, 'SELECT count(DISTINCT tableoid) FROM _factorymon.reading_1'),
 	'>', 1, 'there are several partitions');
 
 is_exact($node, [$truth]);
+
+sql($node, q{SELECT factorymon.drop_pipeline('sensor-data')});
+is(sql($node, <<'QUERY'), '0 0 0', 'a dropped pipeline leaves no sensor behind');
+SELECT concat_ws(' ', (SELECT count(*) FROM _factorymon.sensor),
+	(SELECT count(*) FROM _factorymon.sensor_version),
+	(SELECT count(*) FROM _factorymon.fold_chunk))
+QUERY
 $node->stop;
 done_testing();
