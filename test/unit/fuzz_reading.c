@@ -155,6 +155,11 @@ static const char *const seeds[] = {
 	"\"quality\":0,\"location\":{\"factory_section\":\"a\",\"machine_id\":"
 	"\"b\",\"zone\":\"c\"},\"sensor_type\":\"x\",\"sensor_id\":\"y\","
 	"\"timestamp\":\"2016-12-31T23:59:60Z\",\"alert_level\":\"normal\"}",
+	"{\"value\":-10000000000000000000000000000000000,\"unit\":\"\","
+	"\"location\":{\"factory_section\":\"a\",\"machine_id\":\"b\","
+	"\"zone\":\"c\"},\"sensor_type\":\"x\",\"sensor_id\":\"y\","
+	"\"timestamp\":\"2016-12-31T23:59:59Z\","
+	"\"n\":[100000000000000000001,1e038]}",
 	"[]", "[[[[{\"a\":{\"a\":1,\"\\u0062\":2}}]]]]", "null", "1e5", "{}"
 };
 

@@ -77,10 +77,57 @@ number_equal(const char *a, const char *b)
  * ------------------------------------------------------------------------
  */
 
+/* Most digits of an integer that json-c has room for; others it cuts down. */
+#define MAX_INTEGER_DIGITS	18
+
+/*
+ * A copy of the text in which longer integers are written with an exponent:
+ * json-c then makes a double of each, with the text beside it.  len becomes
+ * the copy's.
+ */
+static char *
+integers_as_doubles(const char *text, size_t *len)
+{
+	char	   *copy = xmalloc(*len * 2 + 1);
+	size_t		n = 0;
+	size_t		digits = 0;		/* in a row, not behind a point or an exponent */
+	bool		in_string = false;
+	bool		integer = true;
+
+	for (size_t i = 0; i < *len; i++)
+	{
+		char		c = text[i];
+
+		if (in_string && c == '\\' && i + 1 < *len)
+			copy[n++] = text[i++];
+		else if (c == '"')
+			in_string = !in_string;
+		c = text[i];
+		if (!in_string && c >= '0' && c <= '9')
+			digits++;
+		else
+		{
+			if (integer && digits > MAX_INTEGER_DIGITS && c != '.' &&
+				c != 'e' && c != 'E')
+			{
+				copy[n++] = 'e';
+				copy[n++] = '0';
+			}
+			integer = c != '.' && c != 'e' && c != 'E' &&
+				(integer || (c != '-' && c != '+'));
+			digits = 0;
+		}
+		copy[n++] = c;
+	}
+	*len = n;
+	return copy;
+}
+
 json_object *
-tree_parse(const char *text, size_t len)
+tree_parse(const char *original, size_t len)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(FM_MAX_DEPTH + 2);
+	char	   *text = integers_as_doubles(original, &len);
 	json_object *tree;
 
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
@@ -94,6 +141,7 @@ tree_parse(const char *text, size_t len)
 		tree = NULL;
 	}
 	json_tokener_free(tokener);
+	free(text);
 	return tree;
 }
 
