@@ -6,7 +6,8 @@
  * Registering is a handful of statements, whatever the number of sensors.
  * At READ COMMITTED each takes a snapshot of its own, so after an INSERT with
  * ON CONFLICT DO NOTHING, which waits for a concurrent insert of the same row
- * to end, the following SELECT sees whichever row won.  Rows are inserted in
+ * to end, a following SELECT sees whichever row won; it is needed only where
+ * the INSERT did not return the row as ours.  Rows are inserted in
  * the order sensors, types, versions and sorted within each, so that two
  * workers can wait for each other only in one direction.  The statements use
  * LIMIT within LATERAL to make the planner probe an index per description,
@@ -97,7 +98,8 @@ static const char insert_sensors_query[] =
 "   FROM (SELECT DISTINCT u.name COLLATE \"C\" AS name"
 "           FROM unnest($2) AS u(name)"
 "          ORDER BY 1 LIMIT $3) AS n"
-" ON CONFLICT (pipeline_id, name) DO NOTHING";
+" ON CONFLICT (pipeline_id, name) DO NOTHING"
+" RETURNING sensor_id, name";
 
 static const char insert_types_query[] =
 "INSERT INTO _factorymon.sensor_type (sensor_type)"
@@ -122,7 +124,8 @@ static const char insert_versions_query[] =
 "                factory_section COLLATE \"C\", machine_id COLLATE \"C\","
 "                zone COLLATE \"C\", unit COLLATE \"C\","
 "                warning_threshold, critical_threshold) AS u"
-" ON CONFLICT DO NOTHING";
+" ON CONFLICT DO NOTHING"
+" RETURNING sensor_id, sensor_version_id";
 
 /* String n of all candidates as a text array. */
 static Datum
@@ -208,6 +211,20 @@ collect_candidates(FmSensorCache *cache, const FmReading **readings, int n)
 	return list;
 }
 
+/* Those without an entry have been found: off the list. */
+static void
+drop_found(CandidateList *list)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < list->length; i++)
+	{
+		if (list->items[i].entry != NULL)
+			list->items[kept++] = list->items[i];
+	}
+	list->length = kept;
+}
+
 /*
  * Look all candidates up in the database.  Those found go into the cache and
  * off the list; of the others sensor_id and nversions are set.
@@ -218,7 +235,6 @@ lookup_candidates(FmSensorCache *cache, CandidateList *list)
 	static SPIPlanPtr plan = NULL;
 	Oid			types[] = {INT2OID, CANDIDATE_TYPES};
 	Datum		values[CANDIDATE_ARRAYS + 1];
-	int			kept = 0;
 
 	if (plan == NULL)
 	{
@@ -259,13 +275,7 @@ lookup_candidates(FmSensorCache *cache, CandidateList *list)
 		candidate->entry = NULL;
 	}
 	SPI_freetuptable(SPI_tuptable);
-
-	for (int i = 0; i < list->length; i++)
-	{
-		if (list->items[i].entry != NULL)
-			list->items[kept++] = list->items[i];
-	}
-	list->length = kept;
+	drop_found(list);
 }
 
 /* Whoever drops the pipeline waits for us, and deletes what we insert. */
@@ -315,24 +325,73 @@ sensor_room(FmSensorCache *cache)
 	return Max(fm_max_sensors - cache->sensor_count, 0);
 }
 
+/* Those without a sensor first, by name. */
+static int
+missing_compare(const void *a, const void *b)
+{
+	const Candidate *x = a;
+	const Candidate *y = b;
+	FmSlice		name;
+	FmSlice		other;
+	int			result;
+
+	if ((x->sensor_id == 0) != (y->sensor_id == 0))
+		return x->sensor_id == 0 ? -1 : 1;
+	name = fm_sensor_entry_slice(x->entry, DESC_NAME);
+	other = fm_sensor_entry_slice(y->entry, DESC_NAME);
+	result = memcmp(name.data, other.data, Min(name.len, other.len));
+	return result != 0 ? result : name.len - other.len;
+}
+
+/* Give the candidates of this name, sorted, the id that it got. */
+static void
+set_sensor_id(CandidateList *missing, const char *name, int len,
+			  int32 sensor_id)
+{
+	int			low = 0;
+	int			high = missing->length;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		FmSlice		other = fm_sensor_entry_slice(missing->items[middle].entry,
+												  DESC_NAME);
+		int			order = memcmp(other.data, name, Min(other.len, len));
+
+		if (order < 0 || (order == 0 && other.len < len))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < missing->length; low++)
+	{
+		FmSlice		other = fm_sensor_entry_slice(missing->items[low].entry,
+												  DESC_NAME);
+
+		if (other.len != len || memcmp(other.data, name, len) != 0)
+			return;
+		missing->items[low].sensor_id = sensor_id;
+	}
+}
+
 /*
  * Insert the sensors that are missing, as far as there is room for them.
- * Returns whether there was anything to insert.
+ * Returns whether there are any whose id is not known then: without room, or
+ * inserted by somebody else at the same time.
  */
 static bool
-insert_sensors(FmSensorCache *cache, const CandidateList *list)
+insert_sensors(FmSensorCache *cache, CandidateList *list)
 {
-	CandidateList missing = {palloc(list->length * sizeof(Candidate)), 0};
+	CandidateList missing = {list->items, 0};
 	Oid			types[] = {INT2OID, TEXTARRAYOID, INT8OID};
 	Datum		values[3];
 	int64		room;
 	uint64		inserted;
 
-	for (int i = 0; i < list->length; i++)
-	{
-		if (list->items[i].sensor_id == 0)
-			missing.items[missing.length++] = list->items[i];
-	}
+	qsort(list->items, list->length, sizeof(Candidate), missing_compare);
+	while (missing.length < list->length &&
+		   list->items[missing.length].sensor_id == 0)
+		missing.length++;
 	if (missing.length == 0 || (room = sensor_room(cache)) == 0)
 		return false;
 
@@ -340,10 +399,23 @@ insert_sensors(FmSensorCache *cache, const CandidateList *list)
 	values[1] = string_array(&missing, DESC_NAME);
 	values[2] = Int64GetDatum(room);
 	inserted = fm_spi_run(insert_sensors_query, lengthof(types), types,
-						  values, NULL, SPI_OK_INSERT);
+						  values, NULL, SPI_OK_INSERT_RETURNING);
 	cache->sensor_count += inserted;
 	cache->uncounted += inserted;
-	return true;
+	for (uint64 row = 0; row < inserted; row++)
+	{
+		bool		isnull;
+		Datum		sensor_id = fm_spi_value(row, 1, &isnull);
+		text	   *name = DatumGetTextPP(fm_spi_value(row, 2, &isnull));
+
+		set_sensor_id(&missing, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
+					  DatumGetInt32(sensor_id));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < missing.length; i++)
+		if (missing.items[i].sensor_id == 0)
+			return true;
+	return false;
 }
 
 static int
@@ -356,11 +428,33 @@ candidate_compare(const void *a, const void *b)
 }
 
 /*
- * Insert the versions that are missing, with their types, as far as their
- * sensors may have more.  Returns whether there was anything to insert.
+ * A version was inserted: it is that of the candidate of its sensor, if there
+ * is only one of them in the list, which is sorted by sensor.
  */
-static bool
-insert_versions(CandidateList *list)
+static void
+take_version(FmSensorCache *cache, CandidateList *list, int32 sensor_id,
+			 int32 sensor_version_id)
+{
+	Candidate	key = {NULL, sensor_id, 0};
+	Candidate  *found = bsearch(&key, list->items, list->length,
+								sizeof(Candidate), candidate_compare);
+	int			n = found - list->items;
+
+	if (found == NULL || found->entry == NULL ||
+		(n > 0 && found[-1].sensor_id == sensor_id) ||
+		(n + 1 < list->length && found[1].sensor_id == sensor_id))
+		return;
+	fm_sensor_cache_add(cache, found->entry, sensor_id, sensor_version_id);
+	found->entry = NULL;
+}
+
+/*
+ * Insert the versions that are missing, with their types, as far as their
+ * sensors may have more.  Those whose id is known then go into the cache and
+ * off the list.
+ */
+static void
+insert_versions(FmSensorCache *cache, CandidateList *list)
 {
 	CandidateList missing = {palloc(list->length * sizeof(Candidate)), 0};
 	Oid			types[] = {
@@ -369,6 +463,7 @@ insert_versions(CandidateList *list)
 	};
 	Datum		values[lengthof(types)];
 	int64		nversions = 0;
+	uint64		inserted;
 
 	qsort(list->items, list->length, sizeof(Candidate), candidate_compare);
 	for (int i = 0; i < list->length; i++)
@@ -385,7 +480,7 @@ insert_versions(CandidateList *list)
 		missing.items[missing.length++] = *candidate;
 	}
 	if (missing.length == 0)
-		return false;
+		return;
 
 	/* the name gives way to the id, the rest is as described */
 	values[0] = sensor_id_array(&missing);
@@ -396,9 +491,19 @@ insert_versions(CandidateList *list)
 
 	(void) fm_spi_run(insert_types_query, 1, &types[1],
 					  &values[DESC_SENSOR_TYPE], NULL, SPI_OK_INSERT);
-	(void) fm_spi_run(insert_versions_query, lengthof(types), types, values,
-					  NULL, SPI_OK_INSERT);
-	return true;
+	inserted = fm_spi_run(insert_versions_query, lengthof(types), types,
+						  values, NULL, SPI_OK_INSERT_RETURNING);
+	for (uint64 row = 0; row < inserted; row++)
+	{
+		bool		isnull;
+		Datum		sensor_id = fm_spi_value(row, 1, &isnull);
+		Datum		version_id = fm_spi_value(row, 2, &isnull);
+
+		take_version(cache, list, DatumGetInt32(sensor_id),
+					 DatumGetInt32(version_id));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	drop_found(list);
 }
 
 void
@@ -420,7 +525,9 @@ fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n)
 		lock_pipeline(cache);
 	if (list.length > 0 && insert_sensors(cache, &list))
 		lookup_candidates(cache, &list);
-	if (list.length > 0 && insert_versions(&list))
+	if (list.length > 0)
+		insert_versions(cache, &list);
+	if (list.length > 0)
 		lookup_candidates(cache, &list);
 	SPI_finish();
 }
