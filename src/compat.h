@@ -56,6 +56,22 @@
 #define FM_MY_PROC_NUMBER MyProcNumber
 #endif
 
+/* The caller frees it; after an error its memory or resource owner does. */
+#if PG_VERSION_NUM < 170000
+#define fm_create_wait_event_set(size) \
+	CreateWaitEventSet(CurrentMemoryContext, (size))
+#else
+#define fm_create_wait_event_set(size) \
+	CreateWaitEventSet(CurrentResourceOwner, (size))
+#endif
+
+/* Goes before "static" and the type. */
+#if PG_VERSION_NUM < 180000
+#define FM_NORETURN pg_attribute_noreturn()
+#else
+#define FM_NORETURN pg_noreturn
+#endif
+
 #endif							/* PG_VERSION_NUM */
 
 #endif							/* FM_COMPAT_H */

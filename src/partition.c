@@ -491,7 +491,7 @@ find_or_create(Oid parent, int16 pipeline_id, const StorageKind *kind,
 	{
 		/* what arrives now always has a place, however many there are */
 		if (kind->width == 0 && survey.count >= fm_max_time_partitions &&
-			Abs(ts - GetCurrentTimestamp()) > 2 * width)
+			llabs(ts - GetCurrentTimestamp()) > 2 * width)
 			return false;
 		fm_partition_bounds(width, ts, &from, &to);
 		from = Max(from, survey.from);

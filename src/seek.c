@@ -89,7 +89,7 @@ typedef struct Seek
  * Asking Kafka
  * ------------------------------------------------------------------- */
 
-static void pg_attribute_noreturn()
+FM_NORETURN static void
 kafka_error(const Seek *seek, const char *text)
 {
 	ereport(ERROR,

@@ -37,6 +37,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -394,7 +395,7 @@ nap_time(FmWorker *worker)
 static void
 wait_for_work(FmWorker *worker)
 {
-	WaitEventSet *set = CreateWaitEventSet(CurrentMemoryContext, 4);
+	WaitEventSet *set = fm_create_wait_event_set(4);
 	WaitEvent	event;
 
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
