@@ -119,6 +119,11 @@ integers_as_doubles(const char *text, size_t *len)
 		}
 		copy[n++] = c;
 	}
+	if (integer && digits > MAX_INTEGER_DIGITS)
+	{
+		copy[n++] = 'e';
+		copy[n++] = '0';
+	}
 	*len = n;
 	return copy;
 }
