@@ -128,6 +128,16 @@ integers_as_doubles(const char *text, size_t *len)
 	return copy;
 }
 
+/*
+ * Strict, so that json-c judges the grammar once more; but json-c 0.18 then
+ * takes every byte beyond ASCII for a control character and refuses the string.
+ */
+static int
+tokener_flags(void)
+{
+	return json_c_version_num() >> 8 == 18 ? 0 : JSON_TOKENER_STRICT;
+}
+
 json_object *
 tree_parse(const char *original, size_t len)
 {
@@ -135,7 +145,7 @@ tree_parse(const char *original, size_t len)
 	char	   *text = integers_as_doubles(original, &len);
 	json_object *tree;
 
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	json_tokener_set_flags(tokener, tokener_flags());
 	tree = json_tokener_parse_ex(tokener, text, (int) len);
 	/* a number is complete only once something else follows */
 	if (json_tokener_get_error(tokener) == json_tokener_continue)
