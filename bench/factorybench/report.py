@@ -84,7 +84,8 @@ def as_markdown(header, rows):
     """The same table in Markdown."""
     lines = ["| " + " | ".join(header) + " |",
              "|---" + "|---:" * (len(header) - 1) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+              for row in rows]
     return "\n".join(lines)
 
 
