@@ -36,6 +36,7 @@
 #include "guc.h"
 #include "options.h"
 #include "pipeline_internal.h"
+#include "sensor.h"
 
 PG_FUNCTION_INFO_V1(factorymon_create_pipeline);
 PG_FUNCTION_INFO_V1(factorymon_alter_pipeline);
@@ -689,11 +690,7 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	fm_args_run(&args, "DELETE FROM _factorymon.pipeline"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);
 	/* after the pipeline: now nobody registers any more */
-	fm_args_run(&args, "DELETE FROM _factorymon.sensor_version v"
-				" USING _factorymon.sensor s WHERE s.pipeline_id = $1"
-				" AND v.sensor_id = s.sensor_id", SPI_OK_DELETE);
-	fm_args_run(&args, "DELETE FROM _factorymon.sensor"
-				" WHERE pipeline_id = $1", SPI_OK_DELETE);
+	fm_sensor_delete_all(pipeline->id);
 	SPI_finish();
 	fm_owner_end(&scope);
 

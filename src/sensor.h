@@ -62,4 +62,10 @@ extern void fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
 extern void fm_sensor_register(FmSensorCache *cache,
 							   const FmReading **readings, int n);
 
+/*
+ * Delete the sensors of a pipeline whose row the caller's transaction has
+ * deleted, as the extension's owner, connected to SPI.
+ */
+extern void fm_sensor_delete_all(int16 pipeline_id);
+
 #endif							/* FM_SENSOR_H */

@@ -531,3 +531,17 @@ fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n)
 		lookup_candidates(cache, &list);
 	SPI_finish();
 }
+
+void
+fm_sensor_delete_all(int16 pipeline_id)
+{
+	Oid			types[] = {INT2OID};
+	Datum		values[] = {Int16GetDatum(pipeline_id)};
+
+	(void) fm_spi_run("DELETE FROM _factorymon.sensor_version v"
+					  " USING _factorymon.sensor s WHERE s.pipeline_id = $1"
+					  " AND v.sensor_id = s.sensor_id",
+					  1, types, values, NULL, SPI_OK_DELETE);
+	(void) fm_spi_run("DELETE FROM _factorymon.sensor WHERE pipeline_id = $1",
+					  1, types, values, NULL, SPI_OK_DELETE);
+}
