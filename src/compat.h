@@ -65,6 +65,32 @@
 	CreateWaitEventSet(CurrentResourceOwner, (size))
 #endif
 
+/*
+ * Pages of a btree are written by our own code (btree_batch.c) only where its
+ * rules were compared with PostgreSQL's of that version.
+ */
+#define FM_KNOWS_BTREE_PAGES (PG_VERSION_NUM < 190000)
+
+/* Let go of what an index keeps between insertions. */
+#if PG_VERSION_NUM < 170000
+#define fm_index_insert_cleanup(index, info) ((void) 0)
+#else
+#define fm_index_insert_cleanup(index, info) \
+	index_insert_cleanup((index), (info))
+#endif
+
+/* Down a btree to the leaf page of a key, which is locked for writing. */
+#if PG_VERSION_NUM < 160000
+#define fm_bt_search(index, heap, key, buffer) \
+	_bt_search((index), (key), (buffer), BT_WRITE, NULL)
+#elif PG_VERSION_NUM < 170000
+#define fm_bt_search(index, heap, key, buffer) \
+	_bt_search((index), (heap), (key), (buffer), BT_WRITE, NULL)
+#else
+#define fm_bt_search(index, heap, key, buffer) \
+	_bt_search((index), (heap), (key), (buffer), BT_WRITE)
+#endif
+
 /* Goes before "static" and the type. */
 #if PG_VERSION_NUM < 180000
 #define FM_NORETURN pg_attribute_noreturn()

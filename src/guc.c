@@ -21,6 +21,7 @@
 int			fm_batch_max_bytes = 16 * 1024;
 int			fm_batch_max_delay = 100;
 int			fm_batch_max_messages = 5000;
+bool		fm_direct_index_insert = true;
 bool		fm_direct_insert = true;
 bool		fm_enabled = true;
 int			fm_event_retention = 30 * 24 * 60;
@@ -126,6 +127,11 @@ define_integers(const FmIntSetting *settings, int n, GucContext context)
 void
 fm_guc_define(bool preloaded)
 {
+	DefineCustomBoolVariable("factorymon.direct_index_insert",
+							 "Fill the index of readings a page at a time, if they go past the executor.",
+							 NULL,
+							 &fm_direct_index_insert, true, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
 	DefineCustomBoolVariable("factorymon.direct_insert",
 							 "Whether readings go past the executor into tables that allow it.",
 							 "worker_status() says which way is taken, and why.",

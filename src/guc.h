@@ -15,6 +15,7 @@
 extern int	fm_batch_max_bytes;			/* kB */
 extern int	fm_batch_max_delay;			/* ms */
 extern int	fm_batch_max_messages;
+extern bool fm_direct_index_insert;
 extern bool fm_direct_insert;
 extern bool fm_enabled;
 extern int	fm_event_retention;			/* min */

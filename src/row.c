@@ -18,22 +18,23 @@
 
 static const struct
 {
+	const char *name;
 	Oid			type;
 	bool		may_be_null;
 }			columns[FM_NCOLUMNS] = {
-	[FM_COLUMN_TS] = {TIMESTAMPTZOID, false},
-	[FM_COLUMN_KAFKA_OFFSET] = {INT8OID, false},
-	[FM_COLUMN_VALUE] = {FLOAT8OID, false},
-	[FM_COLUMN_SENSOR_ID] = {INT4OID, false},
-	[FM_COLUMN_STREAM_ID] = {INT4OID, false},
-	[FM_COLUMN_SENSOR_VERSION_ID] = {INT4OID, false},
-	[FM_COLUMN_READING_COUNT] = {INT4OID, true},
-	[FM_COLUMN_QUALITY] = {FLOAT4OID, true},
-	[FM_COLUMN_PIPELINE_ID] = {INT2OID, false},
-	[FM_COLUMN_READING_INDEX] = {INT2OID, false},
-	[FM_COLUMN_LEVEL] = {INT2OID, false},
-	[FM_COLUMN_FLAGS] = {INT2OID, false},
-	[FM_COLUMN_EXTRA] = {JSONBOID, true}
+	[FM_COLUMN_TS] = {"ts", TIMESTAMPTZOID, false},
+	[FM_COLUMN_KAFKA_OFFSET] = {"kafka_offset", INT8OID, false},
+	[FM_COLUMN_VALUE] = {"value", FLOAT8OID, false},
+	[FM_COLUMN_SENSOR_ID] = {"sensor_id", INT4OID, false},
+	[FM_COLUMN_STREAM_ID] = {"stream_id", INT4OID, false},
+	[FM_COLUMN_SENSOR_VERSION_ID] = {"sensor_version_id", INT4OID, false},
+	[FM_COLUMN_READING_COUNT] = {"reading_count", INT4OID, true},
+	[FM_COLUMN_QUALITY] = {"quality", FLOAT4OID, true},
+	[FM_COLUMN_PIPELINE_ID] = {"pipeline_id", INT2OID, false},
+	[FM_COLUMN_READING_INDEX] = {"reading_index", INT2OID, false},
+	[FM_COLUMN_LEVEL] = {"level", INT2OID, false},
+	[FM_COLUMN_FLAGS] = {"flags", INT2OID, false},
+	[FM_COLUMN_EXTRA] = {"extra", JSONBOID, true}
 };
 
 bool
@@ -46,7 +47,8 @@ fm_row_fits(TupleDesc desc)
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
 		if (attribute->atttypid != columns[i].type ||
-			attribute->attisdropped ||
+			strcmp(NameStr(attribute->attname), columns[i].name) != 0 ||
+			attribute->attisdropped || attribute->attgenerated != '\0' ||
 			(attribute->attnotnull && columns[i].may_be_null))
 			return false;
 	}

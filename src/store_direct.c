@@ -38,6 +38,9 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "btree_batch.h"
+#include "compat.h"
+#include "guc.h"
 #include "pipeline_internal.h"
 #include "row.h"
 #include "store_direct.h"
@@ -54,6 +57,7 @@ typedef struct OpenIndex
 {
 	Relation	rel;
 	IndexInfo  *info;
+	bool		batch;			/* filled last, by btree_batch.c */
 } OpenIndex;
 
 /* One partition, open. */
@@ -63,6 +67,8 @@ typedef struct Leaf
 	OpenIndex  *indexes;
 	int			nindexes;
 	BulkInsertState bulk;
+	FmIndexEntry *entries;		/* for the indexes that are filled last */
+	int			nentries;
 } Leaf;
 
 /* ----------------------------------------------------------------------
@@ -120,7 +126,10 @@ static void
 close_leaf(Leaf *leaf)
 {
 	for (int i = 0; i < leaf->nindexes; i++)
+	{
+		fm_index_insert_cleanup(leaf->indexes[i].rel, leaf->indexes[i].info);
 		index_close(leaf->indexes[i].rel, NoLock);
+	}
 	if (leaf->bulk)
 		FreeBulkInsertState(leaf->bulk);
 	table_close(leaf->rel, NoLock);
@@ -157,6 +166,8 @@ open_leaf(Oid relid, Leaf *leaf)
 		objection = index_objection(index->info);
 		if (objection)
 			return objection;
+		index->batch = fm_direct_index_insert &&
+			fm_btree_batch_fits(index->rel);
 	}
 	leaf->bulk = GetBulkInsertState();
 	return NULL;
@@ -191,16 +202,33 @@ insert_into_index(const OpenIndex *index, const Leaf *leaf, int nslots)
 	}
 }
 
+/* What the indexes that are filled last need to know of the slots. */
+static void
+remember_entries(Leaf *leaf, int nslots)
+{
+	for (int i = 0; i < nslots; i++)
+	{
+		FmIndexEntry *entry = &leaf->entries[leaf->nentries++];
+		Datum	   *values = slots[i]->tts_values;
+
+		entry->ts = DatumGetTimestampTz(values[FM_COLUMN_TS]);
+		entry->sensor_id = DatumGetInt32(values[FM_COLUMN_SENSOR_ID]);
+		entry->tid = slots[i]->tts_tid;
+	}
+}
+
 /* The first nslots slots into the partition. */
 static void
-insert_chunk(const Leaf *leaf, int nslots)
+insert_chunk(Leaf *leaf, int nslots)
 {
 	MemoryContext old = MemoryContextSwitchTo(chunk_context);
 
 	table_multi_insert(leaf->rel, slots, nslots, GetCurrentCommandId(true),
 					   0, leaf->bulk);
 	for (int i = 0; i < leaf->nindexes; i++)
-		insert_into_index(&leaf->indexes[i], leaf, nslots);
+		if (!leaf->indexes[i].batch)
+			insert_into_index(&leaf->indexes[i], leaf, nslots);
+	remember_entries(leaf, nslots);
 	for (int i = 0; i < nslots; i++)
 		ExecClearTuple(slots[i]);
 	MemoryContextSwitchTo(old);
@@ -209,7 +237,7 @@ insert_chunk(const Leaf *leaf, int nslots)
 
 /* Rows first, next[first], ... up to -1 into the partition. */
 static void
-insert_rows(const Leaf *leaf, int16 pipeline_id, const FmRow *rows, int first,
+insert_rows(Leaf *leaf, int16 pipeline_id, const FmRow *rows, int first,
 			const int *next)
 {
 	int			nslots = 0;
@@ -230,6 +258,18 @@ insert_rows(const Leaf *leaf, int16 pipeline_id, const FmRow *rows, int first,
 	}
 	if (nslots > 0)
 		insert_chunk(leaf, nslots);
+}
+
+/* What was put off: all entries of the partition at a time. */
+static void
+fill_indexes(const Leaf *leaf)
+{
+	ReleaseBulkInsertStatePin(leaf->bulk);
+	for (int i = 0; i < leaf->nindexes; i++)
+		if (leaf->indexes[i].batch)
+			fm_btree_insert_batch(leaf->rel, leaf->indexes[i].rel,
+								  leaf->indexes[i].info, leaf->entries,
+								  leaf->nentries);
 }
 
 /* ----------------------------------------------------------------------
@@ -350,7 +390,8 @@ store_into(Relation parent, int16 pipeline_id, const FmRow *rows, int nrows)
 
 	if (objection)
 		return objection;
-	desc = RelationGetPartitionDesc(parent, false);
+	/* as the executor has it: without those that are being detached */
+	desc = RelationGetPartitionDesc(parent, true);
 	if (desc->nparts == 0 ||
 		!route(parent, desc, rows, nrows, &routing))
 		return "rows without a partition of their own";
@@ -358,14 +399,20 @@ store_into(Relation parent, int16 pipeline_id, const FmRow *rows, int nrows)
 	objection = open_leaves(desc, &routing, leaves, &nleaves);
 	if (!objection)
 	{
+		FmIndexEntry *entries = palloc(sizeof(FmIndexEntry) * nrows);
 		int			leaf = 0;
 
 		if (slots[CHUNK - 1] == NULL)
 			make_slots(RelationGetDescr(parent));
 		for (int i = 0; i < desc->nparts; i++)
-			if (routing.first[i] >= 0)
-				insert_rows(&leaves[leaf++], pipeline_id, rows,
-							routing.first[i], routing.next);
+		{
+			if (routing.first[i] < 0)
+				continue;
+			leaves[leaf].entries = entries;
+			insert_rows(&leaves[leaf], pipeline_id, rows, routing.first[i],
+						routing.next);
+			fill_indexes(&leaves[leaf++]);
+		}
 		CommandCounterIncrement();
 	}
 	for (int i = 0; i < nleaves; i++)

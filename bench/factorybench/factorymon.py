@@ -18,11 +18,16 @@ class Factorymon(Ingest):
     key = "stream_id, kafka_offset, reading_index"
     seconds_per_million = 8
 
-    def __init__(self, workers):
+    def __init__(self, workers, variant="", words="", settings=()):
+        """A variant has a name, the same in words, and [(setting, value)]."""
         self.workers = workers
         self.name = f"factorymon-{workers}"
         self.title = "factorymon, 1 worker" if workers == 1 else \
             f"factorymon, {workers} workers"
+        if variant:
+            self.name += f"-{variant}"
+            self.title += f", {words}"
+        self.settings = settings
         self._pids = []
 
     # Options of create_pipeline() beside those that are always given.
@@ -30,6 +35,7 @@ class Factorymon(Ingest):
 
     def prepare(self, run):
         database = run.database
+        self.change_settings(database)
         database.run("CREATE EXTENSION factorymon")
         database.run("CREATE SERVER bench FOREIGN DATA WRAPPER kafka "
                      'OPTIONS ("bootstrap.servers" '
@@ -42,6 +48,14 @@ class Factorymon(Ingest):
         wait_for(run, "SELECT count(*) = %s FROM factorymon.worker_status() "
                  "WHERE state = 'paused'", self.workers,
                  what="the workers to be up")
+
+    def change_settings(self, database):
+        """The whole server's, since workers take no other: so each contender
+        sets anew all that any of them changes."""
+        database.run("ALTER SYSTEM RESET ALL")
+        for name, value in self.settings:
+            database.run(f"ALTER SYSTEM SET {name} = {value}")
+        database.run("SELECT pg_reload_conf()")
 
     def start(self, run):
         self._pids = [pid for pid, in run.database.rows(

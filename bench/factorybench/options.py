@@ -45,6 +45,8 @@ class Choice:
     rates: tuple = (1000, 10000, 50000)
     seconds: int = 20
     scale: float = 1.0
+    sensors: tuple = (1000, 100000)
+    codecs: tuple = ("none", "lz4")
 
     @property
     def quick(self):
@@ -71,6 +73,10 @@ def parser():
                         help="runs of each contender, in turns (3)")
     result.add_argument("--only", metavar="NAME,...",
                         help="these contenders (bench list)")
+    result.add_argument("--sensors", default="1000,100000", metavar="N,...",
+                        help="topics of the throughput section")
+    result.add_argument("--codecs", default="none,lz4", metavar="NAME,...",
+                        help="how their messages are compressed")
     result.add_argument("--rates", default="1000,10000,50000", metavar="R,...",
                         help="messages/s of the latency section")
     result.add_argument("--seconds", type=int, default=20, metavar="S",
@@ -111,4 +117,6 @@ def parse(arguments):
                   given.repeat, [REGISTRY[name] for name in names],
                   given.markdown, given.json,
                   tuple(int(rate) for rate in given.rates.split(",")),
-                  given.seconds, given.scale)
+                  given.seconds, given.scale,
+                  tuple(int(n) for n in given.sensors.split(",")),
+                  tuple(given.codecs.split(",")))

@@ -14,6 +14,10 @@ from .telegraf import Telegraf
 REGISTRY = {contender.name: contender for contender in (
     Copy("text"), Copy("binary"), Consume(), Decode(),
     Factorymon(1), Factorymon(2), Factorymon(3),
+    Factorymon(1, "plain-index", "index row by row",
+               [("factorymon.direct_index_insert", "off")]),
+    Factorymon(1, "executor", "through the executor",
+               [("factorymon.direct_insert", "off")]),
     Telegraf(), Kcat(), Debezium(), Spark(),
     ConfluentCopy(1000), ConfluentCopy(5000), Rsyslog(), ConfluentValues(),
     RowByRow(),

@@ -50,6 +50,13 @@ CREATE FUNCTION test.sensor_find(query text) RETURNS text
 CREATE FUNCTION test.sensor_bench(query text, rounds int,
 	pipeline_id smallint) RETURNS float8
 	AS :'library', 'sensor_bench' LANGUAGE C STRICT;
+CREATE FUNCTION test.store_batch(pipeline_id smallint, seed int, readings int,
+	sensors int, first timestamptz, instants int) RETURNS text
+	AS :'library', 'store_batch' LANGUAGE C STRICT;
+CREATE FUNCTION test.store_index_fits(index regclass) RETURNS boolean
+	AS :'library', 'store_index_fits' LANGUAGE C STRICT;
+CREATE FUNCTION test.store_index_directly(yes boolean) RETURNS void
+	AS :'library', 'store_index_directly' LANGUAGE C STRICT;
 
 -- a pipeline by hand: nothing here starts or needs a worker
 CREATE FUNCTION test.make_pipeline(id smallint) RETURNS void

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * btree_batch.h
+ *	  Many entries at a time into a btree on (sensor_id, ts).
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_BTREE_BATCH_H
+#define FM_BTREE_BATCH_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/execnodes.h"
+#include "storage/itemptr.h"
+#include "utils/rel.h"
+
+/* What the index holds of one row. */
+typedef struct FmIndexEntry
+{
+	TimestampTz ts;
+	int32		sensor_id;
+	ItemPointerData tid;		/* where the row is */
+} FmIndexEntry;
+
+/* Is it a plain btree on the row's sensor_id and ts, both ascending? */
+extern bool fm_btree_batch_fits(Relation index);
+
+/*
+ * fm_btree_insert_batch
+ *		Insert entries[0..n) for rows of heap that are in place, into an index
+ *		that fits and is open under RowExclusiveLock; sorts them.
+ *
+ * As n calls of index_insert() with UNIQUE_CHECK_NO would do.  Throws what they
+ * would throw.  Memory that it needs is left in the current context.
+ */
+extern void fm_btree_insert_batch(Relation heap, Relation index,
+								  IndexInfo *info,
+								  FmIndexEntry *entries, int n);
+
+#endif							/* FM_BTREE_BATCH_H */
