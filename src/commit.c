@@ -528,6 +528,7 @@ handle_failure(FmWorker *worker, MemoryContext context)
 {
 	ErrorData  *error;
 	int			suspect = find_suspect(worker);
+	bool		registering = worker->registering;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
@@ -536,7 +537,7 @@ handle_failure(FmWorker *worker, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	roll_back_memory(worker);
 
-	if (fm_is_data_error(error) && !worker->isolating &&
+	if (fm_is_data_error(error) && !registering && !worker->isolating &&
 		worker->batch.nmessages > 0)
 	{
 		worker->isolating = true;

@@ -114,7 +114,7 @@ register_sensors(FmWorker *worker)
 		if (!fm_sensor_find(worker->sensors, batch->rows[i].reading,
 							worker->limits_generation))
 			readings[n++] = batch->rows[i].reading;
-	fm_sensor_register(worker->sensors, readings, n);
+	fm_sensor_register(worker->sensors, readings, n, true);
 }
 
 /* Find the row's sensor in the cache, for as long as the batch runs. */

@@ -133,7 +133,7 @@ register_sensors(FmRetry *retry)
 								retry->limits_generation))
 				readings[n++] = &retry->rejects[i].readings[j];
 	if (n > 0)
-		fm_sensor_register(retry->sensors, readings, n);
+		fm_sensor_register(retry->sensors, readings, n, false);
 }
 
 /* Make sure that sensor and partition of every reading exist. */

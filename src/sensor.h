@@ -53,14 +53,16 @@ extern void fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
  *		Look up, or register, the sensors of n readings that are not cached.
  *
  * Runs in the caller's transaction, switched to the extension's owner by the
- * caller, at READ COMMITTED, safe against other workers doing the same (rows
- * are inserted in sorted order with ON CONFLICT DO NOTHING).  Afterwards
- * fm_sensor_find() finds each of them, except those beyond
- * factorymon.max_sensors or factorymon.max_sensor_versions, which the caller
- * rejects (FM_REJECT_TOO_MANY_SENSORS).  Registers unknown sensor types too.
+ * caller, at READ COMMITTED.  While sensors are registered others wait who want
+ * to register some of the same pipeline; with keep_lock until the transaction
+ * ends, which it should do soon.  Afterwards fm_sensor_find() finds each of
+ * them, except those beyond factorymon.max_sensors or
+ * factorymon.max_sensor_versions, which the caller rejects
+ * (FM_REJECT_TOO_MANY_SENSORS).  Registers unknown sensor types too.
  */
 extern void fm_sensor_register(FmSensorCache *cache,
-							   const FmReading **readings, int n);
+							   const FmReading **readings, int n,
+							   bool keep_lock);
 
 /*
  * Delete the sensors of a pipeline whose row the caller's transaction has

@@ -12,6 +12,8 @@
 #ifndef FM_SENSOR_INTERNAL_H
 #define FM_SENSOR_INTERNAL_H
 
+#include "utils/snapshot.h"
+
 #include "sensor.h"
 
 /* The strings of a description, in this order. */
@@ -119,5 +121,35 @@ extern void fm_sensor_cache_add(FmSensorCache *cache,
 
 /* Begin anew if the cache holds too much. */
 extern void fm_sensor_cache_retire_if_full(FmSensorCache *cache);
+
+/*
+ * sensor_table.c: both tables, open for reading and writing.  Rows are written
+ * when they are closed, at the latest, and visible after
+ * CommandCounterIncrement().
+ */
+typedef struct FmSensorTables FmSensorTables;
+
+extern FmSensorTables *fm_sensor_tables_open(void);
+extern void fm_sensor_tables_close(FmSensorTables *tables);
+
+/* The sensor of that name; 0 if there is none. */
+extern int32 fm_sensor_table_find(FmSensorTables *tables, Snapshot snapshot,
+								  int16 pipeline_id, FmSlice name);
+
+/*
+ * The sensor's row of this description; 0 if there is none, and then *nversions
+ * tells how many others there are.
+ */
+extern int32 fm_sensor_table_find_version(FmSensorTables *tables,
+										  Snapshot snapshot, int32 sensor_id,
+										  const SensorEntry *entry,
+										  int64 *nversions);
+
+/* New rows, whose ids are returned. */
+extern int32 fm_sensor_table_add(FmSensorTables *tables, int16 pipeline_id,
+								 FmSlice name);
+extern int32 fm_sensor_table_add_version(FmSensorTables *tables,
+										 int32 sensor_id,
+										 const SensorEntry *entry);
 
 #endif							/* FM_SENSOR_INTERNAL_H */

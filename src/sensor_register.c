@@ -3,17 +3,16 @@
  * sensor_register.c
  *	  Looking sensors up in the database, and registering new ones.
  *
- * Registering is a handful of statements, whatever the number of sensors.
- * At READ COMMITTED each takes a snapshot of its own, so after an INSERT with
- * ON CONFLICT DO NOTHING, which waits for a concurrent insert of the same row
- * to end, a following SELECT sees whichever row won; it is needed only where
- * the INSERT did not return the row as ours.  Rows are inserted in
- * the order sensors, types, versions and sorted within each, so that two
- * workers can wait for each other only in one direction.  The statements use
- * LIMIT within LATERAL to make the planner probe an index per description,
- * whatever it believes about the tables, and are planned each time, since a
- * plan made while the tables were empty would scan them for ever.  (Only plain
- * "unnest", without a schema, takes several arrays.)
+ * Who registers sensors of a pipeline holds a lock, from the look at what is
+ * missing to the end of the transaction, so that nobody else registers the same
+ * ones meanwhile: workers take turns, for milliseconds.  What is not missing is
+ * found without it.  At READ COMMITTED a snapshot taken under the lock shows
+ * what the last holder has committed.  A session that retries rejects gives the
+ * lock back at once, for it may go on for long; where a worker then meets a
+ * sensor of an open transaction it waits at the unique index, and fails and
+ * tries again when that has committed.
+ *
+ * Rows are read and written by sensor_table.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -22,11 +21,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "factorymon.h"
@@ -55,51 +59,12 @@ typedef struct CandidateList
 	int			length;
 } CandidateList;
 
-#define CANDIDATE_TYPES \
-	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, \
-	TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID
-#define CANDIDATE_ARRAYS	(DESC_STRINGS + 2)
-#define CANDIDATE_COLUMNS \
-	"name, sensor_type, factory_section, machine_id, zone, unit," \
-	" warning_threshold, critical_threshold"
-
-static const char lookup_query[] =
-"SELECT (r.n - 1)::integer, s.sensor_id, v.sensor_version_id,"
-"       CASE WHEN v.sensor_version_id IS NULL THEN"
-"         (SELECT count(*) FROM _factorymon.sensor_version AS c"
-"           WHERE c.sensor_id = s.sensor_id) END"
-"  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)"
-"       WITH ORDINALITY AS r(" CANDIDATE_COLUMNS ", n)"
-" CROSS JOIN LATERAL"
-"       (SELECT x.sensor_id FROM _factorymon.sensor AS x"
-"         WHERE x.pipeline_id = $1 AND x.name = r.name LIMIT 1) AS s"
-"  LEFT JOIN LATERAL"
-"       (SELECT x.sensor_version_id FROM _factorymon.sensor_version AS x"
-"         WHERE x.sensor_id = s.sensor_id"
-"           AND x.sensor_type = r.sensor_type"
-"           AND x.factory_section = r.factory_section"
-"           AND x.machine_id = r.machine_id"
-"           AND x.zone = r.zone"
-"           AND x.unit = r.unit"
-"           AND x.warning_threshold IS NOT DISTINCT FROM r.warning_threshold"
-"           AND x.critical_threshold IS NOT DISTINCT FROM r.critical_threshold"
-"         LIMIT 1) AS v ON true";
-
 static const char count_query[] =
 "SELECT count(*) FROM _factorymon.sensor WHERE pipeline_id = $1";
 
 /* Locked as a foreign key would, but once for all sensors of a batch. */
 static const char lock_pipeline_query[] =
 "SELECT 1 FROM _factorymon.pipeline WHERE pipeline_id = $1 FOR KEY SHARE";
-
-static const char insert_sensors_query[] =
-"INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)"
-" SELECT pg_catalog.nextval('_factorymon.sensor_id_seq'), $1, n.name"
-"   FROM (SELECT DISTINCT u.name COLLATE \"C\" AS name"
-"           FROM unnest($2) AS u(name)"
-"          ORDER BY 1 LIMIT $3) AS n"
-" ON CONFLICT (pipeline_id, name) DO NOTHING"
-" RETURNING sensor_id, name";
 
 static const char insert_types_query[] =
 "INSERT INTO _factorymon.sensor_type (sensor_type)"
@@ -109,76 +74,6 @@ static const char insert_types_query[] =
 "                     WHERE t.sensor_type = u.sensor_type)"
 "  ORDER BY 1"
 " ON CONFLICT (sensor_type) DO NOTHING";
-
-static const char insert_versions_query[] =
-"INSERT INTO _factorymon.sensor_version (sensor_version_id, sensor_id,"
-"       sensor_type, factory_section, machine_id, zone, unit,"
-"       warning_threshold, critical_threshold)"
-" SELECT pg_catalog.nextval('_factorymon.sensor_version_id_seq'),"
-"        u.sensor_id, u.sensor_type, u.factory_section, u.machine_id,"
-"        u.zone, u.unit, u.warning_threshold, u.critical_threshold"
-"   FROM (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
-"           AS r(sensor_id, sensor_type, factory_section, machine_id, zone,"
-"                unit, warning_threshold, critical_threshold)"
-"          ORDER BY sensor_id, sensor_type COLLATE \"C\","
-"                factory_section COLLATE \"C\", machine_id COLLATE \"C\","
-"                zone COLLATE \"C\", unit COLLATE \"C\","
-"                warning_threshold, critical_threshold) AS u"
-" ON CONFLICT DO NOTHING"
-" RETURNING sensor_id, sensor_version_id";
-
-/* String n of all candidates as a text array. */
-static Datum
-string_array(const CandidateList *list, int n)
-{
-	Datum	   *values = palloc(list->length * sizeof(Datum));
-
-	for (int i = 0; i < list->length; i++)
-	{
-		FmSlice		slice = fm_sensor_entry_slice(list->items[i].entry, n);
-
-		values[i] = PointerGetDatum(cstring_to_text_with_len(slice.data,
-															 slice.len));
-	}
-	return PointerGetDatum(construct_array(values, list->length, TEXTOID, -1,
-										   false, TYPALIGN_INT));
-}
-
-/* One of the two limits of all candidates as an array with NULLs. */
-static Datum
-threshold_array(const CandidateList *list, bool critical)
-{
-	Datum	   *values = palloc(list->length * sizeof(Datum));
-	bool	   *nulls = palloc(list->length * sizeof(bool));
-	int			dims[1] = {list->length};
-	int			lower_bounds[1] = {1};
-
-	for (int i = 0; i < list->length; i++)
-	{
-		DescriptionHeader *header = &list->items[i].entry->header;
-
-		values[i] = Float8GetDatum(critical ? header->critical_threshold :
-								   header->warning_threshold);
-		nulls[i] = critical ? !header->has_critical_threshold :
-			!header->has_warning_threshold;
-	}
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims,
-											  lower_bounds, FLOAT8OID,
-											  sizeof(float8), FLOAT8PASSBYVAL,
-											  TYPALIGN_DOUBLE));
-}
-
-static Datum
-sensor_id_array(const CandidateList *list)
-{
-	Datum	   *values = palloc(list->length * sizeof(Datum));
-
-	for (int i = 0; i < list->length; i++)
-		values[i] = Int32GetDatum(list->items[i].sensor_id);
-	return PointerGetDatum(construct_array(values, list->length, INT4OID,
-										   sizeof(int32), true,
-										   TYPALIGN_INT));
-}
 
 /*
  * All descriptions among the readings that are not cached, once each, in the
@@ -211,71 +106,72 @@ collect_candidates(FmSensorCache *cache, const FmReading **readings, int n)
 	return list;
 }
 
-/* Those without an entry have been found: off the list. */
+/*
+ * Find those that are in the database, from item first on, and put them into
+ * the cache.  Returns the first that is not; of that one sensor_id and nversions
+ * are set.
+ */
+static int
+find_candidates(FmSensorCache *cache, FmSensorTables *tables,
+				CandidateList *list, int first)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	int			n;
+
+	for (n = first; n < list->length; n++)
+	{
+		Candidate  *candidate = &list->items[n];
+		SensorEntry *entry = candidate->entry;
+		int32		version_id;
+
+		candidate->sensor_id =
+			fm_sensor_table_find(tables, snapshot, cache->pipeline_id,
+								 fm_sensor_entry_slice(entry, DESC_NAME));
+		if (candidate->sensor_id == 0)
+			break;
+		version_id = fm_sensor_table_find_version(tables, snapshot,
+												  candidate->sensor_id, entry,
+												  &candidate->nversions);
+		if (version_id == 0)
+			break;
+		fm_sensor_cache_add(cache, entry, candidate->sensor_id, version_id);
+	}
+	UnregisterSnapshot(snapshot);
+	return n;
+}
+
+/* Only those that are missing stay on the list; the lock is held. */
 static void
-drop_found(CandidateList *list)
+keep_missing(FmSensorCache *cache, FmSensorTables *tables,
+			 CandidateList *list, int first)
 {
 	int			kept = 0;
 
-	for (int i = 0; i < list->length; i++)
-	{
-		if (list->items[i].entry != NULL)
-			list->items[kept++] = list->items[i];
-	}
+	while ((first = find_candidates(cache, tables, list, first)) <
+		   list->length)
+		list->items[kept++] = list->items[first++];
 	list->length = kept;
 }
 
-/*
- * Look all candidates up in the database.  Those found go into the cache and
- * off the list; of the others sensor_id and nversions are set.
- */
+/* One at a time registers sensors of a pipeline. */
 static void
-lookup_candidates(FmSensorCache *cache, CandidateList *list)
+lock_registration(const FmSensorCache *cache)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[] = {INT2OID, CANDIDATE_TYPES};
-	Datum		values[CANDIDATE_ARRAYS + 1];
+	Oid			schema = get_namespace_oid("_factorymon", false);
 
-	if (plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare_cursor(lookup_query,
-												  lengthof(types), types,
-												  CURSOR_OPT_CUSTOM_PLAN);
+	LockDatabaseObject(RelationRelationId,
+					   get_relname_relid("sensor", schema),
+					   cache->pipeline_id, ExclusiveLock);
+}
 
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "could not prepare the look-up of sensors");
-		plan = prepared;
-	}
+static void
+unlock_registration(const FmSensorCache *cache)
+{
+	Oid			schema = get_namespace_oid("_factorymon", false);
 
-	values[0] = Int16GetDatum(cache->pipeline_id);
-	for (int i = 0; i < DESC_STRINGS; i++)
-		values[i + 1] = string_array(list, i);
-	values[DESC_STRINGS + 1] = threshold_array(list, false);
-	values[DESC_STRINGS + 2] = threshold_array(list, true);
-	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up sensors");
-
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		bool		isnull;
-		int			n = DatumGetInt32(fm_spi_value(row, 1, &isnull));
-		Candidate  *candidate = &list->items[n];
-		int32		version_id;
-
-		candidate->sensor_id = DatumGetInt32(fm_spi_value(row, 2, &isnull));
-		version_id = DatumGetInt32(fm_spi_value(row, 3, &isnull));
-		if (isnull)
-		{
-			Datum		count = fm_spi_value(row, 4, &isnull);
-
-			candidate->nversions = DatumGetInt64(count);
-			continue;
-		}
-		fm_sensor_cache_add(cache, candidate->entry, candidate->sensor_id, version_id);
-		candidate->entry = NULL;
-	}
-	SPI_freetuptable(SPI_tuptable);
-	drop_found(list);
+	UnlockDatabaseObject(RelationRelationId,
+						 get_relname_relid("sensor", schema),
+						 cache->pipeline_id, ExclusiveLock);
 }
 
 /* Whoever drops the pipeline waits for us, and deletes what we insert. */
@@ -325,189 +221,120 @@ sensor_room(FmSensorCache *cache)
 	return Max(fm_max_sensors - cache->sensor_count, 0);
 }
 
-/* Those without a sensor first, by name. */
 static int
-missing_compare(const void *a, const void *b)
+compare_names(const Candidate *a, const Candidate *b)
 {
-	const Candidate *x = a;
-	const Candidate *y = b;
-	FmSlice		name;
-	FmSlice		other;
-	int			result;
+	FmSlice		name = fm_sensor_entry_slice(a->entry, DESC_NAME);
+	FmSlice		other = fm_sensor_entry_slice(b->entry, DESC_NAME);
+	int			result = memcmp(name.data, other.data,
+								Min(name.len, other.len));
 
-	if ((x->sensor_id == 0) != (y->sensor_id == 0))
-		return x->sensor_id == 0 ? -1 : 1;
-	name = fm_sensor_entry_slice(x->entry, DESC_NAME);
-	other = fm_sensor_entry_slice(y->entry, DESC_NAME);
-	result = memcmp(name.data, other.data, Min(name.len, other.len));
 	return result != 0 ? result : name.len - other.len;
 }
 
-/* Give the candidates of this name, sorted, the id that it got. */
-static void
-set_sensor_id(CandidateList *missing, const char *name, int len,
-			  int32 sensor_id)
-{
-	int			low = 0;
-	int			high = missing->length;
-
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-		FmSlice		other = fm_sensor_entry_slice(missing->items[middle].entry,
-												  DESC_NAME);
-		int			order = memcmp(other.data, name, Min(other.len, len));
-
-		if (order < 0 || (order == 0 && other.len < len))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < missing->length; low++)
-	{
-		FmSlice		other = fm_sensor_entry_slice(missing->items[low].entry,
-												  DESC_NAME);
-
-		if (other.len != len || memcmp(other.data, name, len) != 0)
-			return;
-		missing->items[low].sensor_id = sensor_id;
-	}
-}
-
-/*
- * Insert the sensors that are missing, as far as there is room for them.
- * Returns whether there are any whose id is not known then: without room, or
- * inserted by somebody else at the same time.
- */
-static bool
-insert_sensors(FmSensorCache *cache, CandidateList *list)
-{
-	CandidateList missing = {list->items, 0};
-	Oid			types[] = {INT2OID, TEXTARRAYOID, INT8OID};
-	Datum		values[3];
-	int64		room;
-	uint64		inserted;
-
-	qsort(list->items, list->length, sizeof(Candidate), missing_compare);
-	while (missing.length < list->length &&
-		   list->items[missing.length].sensor_id == 0)
-		missing.length++;
-	if (missing.length == 0 || (room = sensor_room(cache)) == 0)
-		return false;
-
-	values[0] = Int16GetDatum(cache->pipeline_id);
-	values[1] = string_array(&missing, DESC_NAME);
-	values[2] = Int64GetDatum(room);
-	inserted = fm_spi_run(insert_sensors_query, lengthof(types), types,
-						  values, NULL, SPI_OK_INSERT_RETURNING);
-	cache->sensor_count += inserted;
-	cache->uncounted += inserted;
-	for (uint64 row = 0; row < inserted; row++)
-	{
-		bool		isnull;
-		Datum		sensor_id = fm_spi_value(row, 1, &isnull);
-		text	   *name = DatumGetTextPP(fm_spi_value(row, 2, &isnull));
-
-		set_sensor_id(&missing, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
-					  DatumGetInt32(sensor_id));
-	}
-	SPI_freetuptable(SPI_tuptable);
-	for (int i = 0; i < missing.length; i++)
-		if (missing.items[i].sensor_id == 0)
-			return true;
-	return false;
-}
-
 static int
-candidate_compare(const void *a, const void *b)
+compare_candidates(const void *a, const void *b)
 {
-	int32		x = ((const Candidate *) a)->sensor_id;
-	int32		y = ((const Candidate *) b)->sensor_id;
-
-	return (x > y) - (x < y);
+	return compare_names(a, b);
 }
 
-/*
- * A version was inserted: it is that of the candidate of its sensor, if there
- * is only one of them in the list, which is sorted by sensor.
- */
+/* The types of the descriptions: few, and mostly the same for names alike. */
 static void
-take_version(FmSensorCache *cache, CandidateList *list, int32 sensor_id,
-			 int32 sensor_version_id)
+insert_types(const CandidateList *list)
 {
-	Candidate	key = {NULL, sensor_id, 0};
-	Candidate  *found = bsearch(&key, list->items, list->length,
-								sizeof(Candidate), candidate_compare);
-	int			n = found - list->items;
+	Oid			types[] = {TEXTARRAYOID};
+	Datum	   *strings = palloc(list->length * sizeof(Datum));
+	FmSlice		last = {NULL, 0};
+	Datum		values[1];
+	int			n = 0;
 
-	if (found == NULL || found->entry == NULL ||
-		(n > 0 && found[-1].sensor_id == sensor_id) ||
-		(n + 1 < list->length && found[1].sensor_id == sensor_id))
-		return;
-	fm_sensor_cache_add(cache, found->entry, sensor_id, sensor_version_id);
-	found->entry = NULL;
-}
-
-/*
- * Insert the versions that are missing, with their types, as far as their
- * sensors may have more.  Those whose id is known then go into the cache and
- * off the list.
- */
-static void
-insert_versions(FmSensorCache *cache, CandidateList *list)
-{
-	CandidateList missing = {palloc(list->length * sizeof(Candidate)), 0};
-	Oid			types[] = {
-		INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID
-	};
-	Datum		values[lengthof(types)];
-	int64		nversions = 0;
-	uint64		inserted;
-
-	qsort(list->items, list->length, sizeof(Candidate), candidate_compare);
 	for (int i = 0; i < list->length; i++)
 	{
-		const Candidate *candidate = &list->items[i];
+		FmSlice		type = fm_sensor_entry_slice(list->items[i].entry,
+												 DESC_SENSOR_TYPE);
 
-		if (candidate->sensor_id == 0)
-			continue;			/* no room for the sensor */
-		if (i == 0 || candidate->sensor_id != list->items[i - 1].sensor_id)
+		if (last.data && last.len == type.len &&
+			memcmp(last.data, type.data, type.len) == 0)
+			continue;
+		strings[n++] = PointerGetDatum(cstring_to_text_with_len(type.data,
+																type.len));
+		last = type;
+	}
+	values[0] = PointerGetDatum(construct_array(strings, n, TEXTOID, -1, false,
+												TYPALIGN_INT));
+	(void) fm_spi_run(insert_types_query, 1, types, values, NULL,
+					  SPI_OK_INSERT);
+}
+
+/*
+ * Register what is missing, which is in the order of the names: as many sensors as there
+ * is room for, and of each as many descriptions as it may have.
+ */
+static void
+insert_missing(FmSensorCache *cache, FmSensorTables *tables,
+			   CandidateList *list)
+{
+	int64		room = sensor_room(cache);
+	int64		nversions = 0;
+	int32		sensor_id = 0;
+
+	for (int i = 0; i < list->length; i++)
+	{
+		Candidate  *candidate = &list->items[i];
+		int32		version_id;
+
+		if (i == 0 || compare_names(candidate, candidate - 1) != 0)
+		{
+			sensor_id = candidate->sensor_id;
 			nversions = candidate->nversions;
-		if (nversions >= fm_max_sensor_versions)
+			if (sensor_id == 0 && room > 0)
+			{
+				sensor_id = fm_sensor_table_add(tables, cache->pipeline_id,
+												fm_sensor_entry_slice(candidate->entry, DESC_NAME));
+				room--;
+				cache->sensor_count++;
+				cache->uncounted++;
+			}
+		}
+		if (sensor_id == 0 || nversions >= fm_max_sensor_versions)
 			continue;
 		nversions++;
-		missing.items[missing.length++] = *candidate;
+		version_id = fm_sensor_table_add_version(tables, sensor_id,
+												 candidate->entry);
+		fm_sensor_cache_add(cache, candidate->entry, sensor_id, version_id);
 	}
-	if (missing.length == 0)
-		return;
+}
 
-	/* the name gives way to the id, the rest is as described */
-	values[0] = sensor_id_array(&missing);
-	for (int i = 1; i < DESC_STRINGS; i++)
-		values[i] = string_array(&missing, i);
-	values[DESC_STRINGS] = threshold_array(&missing, false);
-	values[DESC_STRINGS + 1] = threshold_array(&missing, true);
+/* Look up what is not cached; register what is not there. */
+static void
+register_candidates(FmSensorCache *cache, CandidateList *list, bool keep_lock)
+{
+	FmSensorTables *tables = fm_sensor_tables_open();
+	int			first = find_candidates(cache, tables, list, 0);
+	bool		locked = first < list->length;
 
-	(void) fm_spi_run(insert_types_query, 1, &types[1],
-					  &values[DESC_SENSOR_TYPE], NULL, SPI_OK_INSERT);
-	inserted = fm_spi_run(insert_versions_query, lengthof(types), types,
-						  values, NULL, SPI_OK_INSERT_RETURNING);
-	for (uint64 row = 0; row < inserted; row++)
+	if (locked)
 	{
-		bool		isnull;
-		Datum		sensor_id = fm_spi_value(row, 1, &isnull);
-		Datum		version_id = fm_spi_value(row, 2, &isnull);
-
-		take_version(cache, list, DatumGetInt32(sensor_id),
-					 DatumGetInt32(version_id));
+		lock_registration(cache);
+		lock_pipeline(cache);
+		keep_missing(cache, tables, list, first);
+		if (list->length > 0)
+		{
+			qsort(list->items, list->length, sizeof(Candidate),
+				  compare_candidates);
+			insert_types(list);
+			insert_missing(cache, tables, list);
+		}
 	}
-	SPI_freetuptable(SPI_tuptable);
-	drop_found(list);
+	fm_sensor_tables_close(tables);
+	if (locked && !keep_lock)
+		unlock_registration(cache);
+	CommandCounterIncrement();
 }
 
 void
-fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n)
+fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n,
+				   bool keep_lock)
 {
 	CandidateList list;
 
@@ -520,15 +347,7 @@ fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n)
 	/* from here to SPI_finish() the current context is SPI's own */
 	list = collect_candidates(cache, readings, n);
 	if (list.length > 0)
-		lookup_candidates(cache, &list);
-	if (list.length > 0)
-		lock_pipeline(cache);
-	if (list.length > 0 && insert_sensors(cache, &list))
-		lookup_candidates(cache, &list);
-	if (list.length > 0)
-		insert_versions(cache, &list);
-	if (list.length > 0)
-		lookup_candidates(cache, &list);
+		register_candidates(cache, &list, keep_lock);
 	SPI_finish();
 }
 

@@ -142,6 +142,10 @@ class Ingest(Contender):
             f"n FROM (SELECT xmin AS x, count(*) AS n FROM {self.table} "
             "GROUP BY xmin) AS t ORDER BY 1")
 
+    def details(self, run):
+        """More figures of a run, by name."""
+        return {}
+
     def observe(self, run, seen):
         """Count what is worth counting, in a Counter, at each look that
         finds the table grown."""
@@ -280,6 +284,7 @@ class Watch:
             memory_peak=self.memory_peak,
             lost=run.topic.messages - messages, duplicated=rows - messages,
             details={"last_half": last_half(commits),
-                     "observed": dict(self.observed)})
+                     "observed": dict(self.observed),
+                     **contender.details(run)})
         contender.check(run, result)
         return result

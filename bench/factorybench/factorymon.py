@@ -83,12 +83,26 @@ class Factorymon(Ingest):
         return 0.0
 
     def observe(self, run, seen):
-        """What the workers that have something to do wait for."""
+        """What the workers wait for while all partitions have messages left."""
         seen.update(event for event, in run.database.rows(
             "SELECT coalesce(wait_event_type || ':' || wait_event, 'running') "
             "FROM pg_stat_activity WHERE pid = ANY (%s) AND EXISTS (SELECT "
             "FROM factorymon.partition_status() AS p "
-            "WHERE p.pid = pg_stat_activity.pid)", self._pids))
+            "WHERE p.pid = pg_stat_activity.pid) AND (SELECT "
+            "bool_and(lag_messages > 0) FROM factorymon.partition_status())",
+            self._pids))
+
+    def details(self, run):
+        """The rate while every partition had messages left: two workers share
+        three partitions, and one of them is done sooner."""
+        commits = run.database.rows(
+            "SELECT extract(epoch FROM pg_xact_commit_timestamp(x))::float8, "
+            "stream_id, n FROM (SELECT xmin AS x, stream_id, count(*) AS n "
+            f"FROM {self.table} GROUP BY xmin, stream_id) AS t ORDER BY 1")
+        last = {stream: when for when, stream, _ in commits}
+        begin, end = commits[0][0], min(last.values())
+        rows = sum(n for when, _, n in commits if begin < when <= end)
+        return {"together": rows / (end - begin) if end > begin else None}
 
     def check(self, run, result):
         self.check_exact(run, run.topic.messages, result.rows,

@@ -128,8 +128,10 @@ def by_rows(session, choice, report):
                ["", "k rows/s", f"vs {sizes[0]:,} rows"], rows, "rows", rates)
 
 
+PARTS = {"sensors": by_sensors, "partitions": by_partitions, "rows": by_rows}
+
+
 def section(session, choice, contenders, report):
-    """All three."""
-    by_sensors(session, choice, report)
-    by_partitions(session, choice, report)
-    by_rows(session, choice, report)
+    """All three, or those that were asked for."""
+    for name in choice.growth:
+        PARTS[name](session, choice, report)

@@ -47,6 +47,7 @@ class Choice:
     scale: float = 1.0
     sensors: tuple = (1000, 100000)
     codecs: tuple = ("none", "lz4")
+    growth: tuple = ("sensors", "partitions", "rows")
 
     @property
     def quick(self):
@@ -84,6 +85,9 @@ def parser():
     result.add_argument("--scale", type=float, default=1.0, metavar="F",
                         help="factor for the sizes of the growth section, to "
                         "try it out (1)")
+    result.add_argument("--growth", default="sensors,partitions,rows",
+                        metavar="PART,...",
+                        help="what grows in the growth section")
     result.add_argument("--markdown", metavar="FILE",
                         help="write the tables as Markdown")
     result.add_argument("--json", metavar="FILE",
@@ -109,6 +113,9 @@ def parse(arguments):
         for name in names:
             if name not in REGISTRY:
                 commandline.error(f"there is no contender \"{name}\"")
+    for part in given.growth.split(","):
+        if part not in ("sensors", "partitions", "rows"):
+            commandline.error(f"nothing grows that is called \"{part}\"")
     messages = given.messages or (
         1000000 if given.command == "quick" else 3000000)
     if messages < 1000 or given.repeat < 1:
@@ -119,4 +126,5 @@ def parse(arguments):
                   tuple(int(rate) for rate in given.rates.split(",")),
                   given.seconds, given.scale,
                   tuple(int(n) for n in given.sensors.split(",")),
-                  tuple(given.codecs.split(",")))
+                  tuple(given.codecs.split(",")),
+                  tuple(given.growth.split(",")))

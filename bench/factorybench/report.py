@@ -23,6 +23,14 @@ def middle(results, name):
     return median(values) if values else None
 
 
+def ratio(results, reference, name="rate"):
+    """Median of the ratios of runs of the same turn, or None: the machine is
+    not as fast in one turn as in another."""
+    ratios = [getattr(run, name) / getattr(other, name)
+              for run, other in zip(results, reference)]
+    return median(ratios) if ratios else None
+
+
 def scaled(value, factor, digits=1):
     """A number in another unit, for people."""
     return "" if value is None else number(value / factor, digits)
@@ -30,17 +38,17 @@ def scaled(value, factor, digits=1):
 
 def throughput_rows(results):
     """Rows of the table of one topic: {contender: [Result, ...]}."""
-    rates = {contender.name: middle(runs, "rate")
-             for contender, runs in results.items()}
+    by_name = {contender.name: runs for contender, runs in results.items()}
     rows = []
     for contender, runs in results.items():
-        rate = rates[contender.name]
+        rate = middle(runs, "rate")
         spread = [run.rate for run in runs]
         row = [contender.title, number(rate / 1e3, 1),
                f"{min(spread) / 1e3:,.1f}-{max(spread) / 1e3:,.1f}"]
         for name, _ in REFERENCES:
-            known = rates.get(name)
-            row.append(f"{rate / known:.2f}" if known else "")
+            row.append(number(ratio(runs, by_name.get(name, [])), 2))
+        together = [run.details.get("together") for run in runs]
+        row.append(scaled(median(together), 1e3) if all(together) else "")
         row += [scaled(middle(runs, "cpu"), 1, 2),
                 scaled(middle(runs, "cpu_workers"), 1, 2),
                 number(middle(runs, "wal_per_row")),
@@ -64,7 +72,7 @@ def shares(runs):
 
 THROUGHPUT_HEADER = [
     "", "k rows/s", "spread", *(title for _, title in REFERENCES),
-    "CPU s/M rows, all", "CPU s/M rows, ingest", "WAL B/row", "heap B/row",
+    "k rows/s, all busy", "CPU s/M rows, all", "CPU s/M rows, ingest", "WAL B/row", "heap B/row",
     "index B/row", "memory MiB", "first commit s", "rows", "runs"]
 
 

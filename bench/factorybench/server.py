@@ -20,6 +20,7 @@ SETTINGS = {
     "shared_preload_libraries": "factorymon",
     "shared_buffers": "1GB",
     "max_wal_size": "8GB",
+    "min_wal_size": "4GB",     # WAL files are used again, as on a server in use
     "max_worker_processes": "48",
     "track_commit_timestamp": "on",
     "max_locks_per_transaction": "2048",
