@@ -102,6 +102,30 @@ ensure_partitions(FmWorker *worker)
 	fm_batch_squeeze(batch);
 }
 
+/*
+ * Find each row's sensor in the cache, for as long as the batch runs; true if
+ * all are there.  That needs no catalog: the generation of the limits is at
+ * least 1 once a batch was prepared, and before the cache is empty.
+ */
+static bool
+find_sensors(FmWorker *worker)
+{
+	FmBatch    *batch = &worker->batch;
+	bool		all = true;
+
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		FmRow	   *row = &batch->rows[i];
+
+		row->sensor = fm_sensor_find(worker->sensors, row->reading,
+									 worker->limits_generation);
+		if (row->sensor == NULL)
+			all = false;
+	}
+	return all;
+}
+
+/* Register those that were not found, and find them. */
 static void
 register_sensors(FmWorker *worker)
 {
@@ -111,19 +135,19 @@ register_sensors(FmWorker *worker)
 	int			n = 0;
 
 	for (int i = 0; i < batch->nrows; i++)
-		if (!fm_sensor_find(worker->sensors, batch->rows[i].reading,
-							worker->limits_generation))
+		if (batch->rows[i].sensor == NULL)
 			readings[n++] = batch->rows[i].reading;
+	if (n == 0)
+		return;
 	fm_sensor_register(worker->sensors, readings, n, true);
-}
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		FmRow	   *row = &batch->rows[i];
 
-/* Find the row's sensor in the cache, for as long as the batch runs. */
-static bool
-find_sensor(FmWorker *worker, FmRow *row)
-{
-	row->sensor = fm_sensor_find(worker->sensors, row->reading,
-								 worker->limits_generation);
-	return row->sensor != NULL;
+		if (row->sensor == NULL)
+			row->sensor = fm_sensor_find(worker->sensors, row->reading,
+										 worker->limits_generation);
+	}
 }
 
 /* Those that could not be registered are beyond a limit. */
@@ -133,28 +157,24 @@ reject_unregistered(FmWorker *worker)
 	FmBatch    *batch = &worker->batch;
 
 	for (int i = 0; i < batch->nrows; i++)
-		if (!find_sensor(worker, &batch->rows[i]))
+		if (batch->rows[i].sensor == NULL)
 			fm_collect_reject(&batch->messages[batch->rows[i].message],
 							  FM_REJECT_TOO_MANY_SENSORS,
 							  "it would need more sensors or descriptions of a sensor than factorymon.max_sensors and factorymon.max_sensor_versions allow");
 	fm_batch_squeeze(batch);
 }
 
-/*
- * Is anything missing?  The generation of the limits is at least 1 once a
- * batch was prepared, so that looking up needs no catalog here.
- */
+/* Is a partition missing, or will one be soon? */
 static bool
-is_missing(FmWorker *worker)
+lacks_partitions(const FmWorker *worker)
 {
-	FmBatch    *batch = &worker->batch;
+	const FmBatch *batch = &worker->batch;
 
 	if (worker->limits_generation == 0 ||
 		GetCurrentTimestamp() >= worker->ensured_until)
 		return true;
 	for (int i = 0; i < batch->nrows; i++)
-		if (!is_known(batch->rows[i].reading->ts) ||
-			!find_sensor(worker, &batch->rows[i]))
+		if (!is_known(batch->rows[i].reading->ts))
 			return true;
 	return false;
 }
@@ -162,9 +182,10 @@ is_missing(FmWorker *worker)
 void
 fm_prepare_batch(FmWorker *worker)
 {
+	bool		found = find_sensors(worker);
 	FmOwnerScope scope;
 
-	if (!is_missing(worker))
+	if (found && !lacks_partitions(worker))
 		return;
 	fm_worker_begin(&scope);
 	worker->registering = true;

@@ -14,9 +14,8 @@
  * The hash is 64 bits wide and seeded at random, so that nobody can choose
  * names that collide; equality is always verified.
  *
- * Memory: with strings of 60 bytes in all an entry takes 184 bytes, 24 more
- * for its chunk, and 18 to 36 in the hash table: about 240 bytes a sensor, 1 M
- * sensors about 240 MB.  The cache is bounded: when it holds twice as many
+ * Memory: with strings of 60 bytes in all an entry takes 184 bytes, and 18 to 36
+ * in the hash table: about 210 bytes a sensor, 1 M sensors about 210 MB.  The cache is bounded: when it holds twice as many
  * entries as there may be sensors, it is retired and a new one begun.  The
  * retired one is kept until that happens again, so that entries handed out
  * in the running batch stay valid.
@@ -34,6 +33,9 @@
 
 /* Entries beyond twice the number of sensors before the cache begins anew. */
 #define SPARE_ENTRIES		1000
+
+/* Entries are allocated so much at a time: they need no header each. */
+#define SLAB				(32 * 1024)
 
 /* ------------------------------------------------------------------------
  * Descriptions
@@ -144,6 +146,28 @@ cache_begin_entries(FmSensorCache *cache)
 											 8 * 1024, 8 * 1024,
 											 8 * 1024 * 1024);
 	cache->table = sensorhash_create(cache->entries, 1024, NULL);
+	cache->slab = NULL;
+	cache->slab_left = 0;
+}
+
+/* Memory that lives as long as the entries do. */
+static void *
+cache_alloc(FmSensorCache *cache, Size size)
+{
+	void	   *result;
+
+	StaticAssertStmt(SLAB >= sizeof(SensorProbe), "a slab holds any entry");
+	size = MAXALIGN(size);
+	if (size > cache->slab_left)
+	{
+		cache->slab_left = 0;	/* in case of an error */
+		cache->slab = MemoryContextAlloc(cache->entries, SLAB);
+		cache->slab_left = SLAB;
+	}
+	result = cache->slab;
+	cache->slab += size;
+	cache->slab_left -= size;
+	return result;
 }
 
 FmSensorCache *
@@ -231,9 +255,11 @@ void
 fm_sensor_cache_add(FmSensorCache *cache, const SensorEntry *entry, int32 sensor_id,
 		  int32 sensor_version_id)
 {
-	SensorEntry *copy = fm_sensor_entry_copy(entry, cache->entries);
+	Size		size = offsetof(SensorEntry, strings) + entry->header.total;
+	SensorEntry *copy = cache_alloc(cache, size);
 	bool		found;
 
+	memcpy(copy, entry, size);
 	copy->sensor.sensor_id = sensor_id;
 	copy->sensor.sensor_version_id = sensor_version_id;
 	copy->sensor.limits_generation = 0;

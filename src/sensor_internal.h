@@ -95,6 +95,8 @@ struct FmSensorCache
 	MemoryContext entries;		/* of the table and what it points to */
 	MemoryContext retired;		/* entries before; may be NULL */
 	sensorhash_hash *table;
+	char	   *slab;			/* in entries; what is left of it is free */
+	Size		slab_left;
 	int16		pipeline_id;
 	char	   *pipeline_name;
 	uint64		seed;

@@ -38,11 +38,13 @@
 #include "sensor_internal.h"
 
 /*
- * Count the sensors anew when so many of our own, and this share of what was
- * left, have come since; or after so much time.
+ * Count the sensors anew when so many of our own have come since, or after so
+ * much time.  Counting takes the longer the more there are, so these shares of
+ * what was left and of what was there may come, too, if they are more.
  */
 #define RECOUNT_SENSORS		1000
-#define RECOUNT_SHARE		8
+#define RECOUNT_SHARE_LEFT	8
+#define RECOUNT_SHARE_THERE	64
 #define RECOUNT_MS			60000
 
 /* A description on its way into the cache. */
@@ -190,22 +192,30 @@ lock_pipeline(const FmSensorCache *cache)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* Have so many come since they were counted that this must be done again? */
+static bool
+must_recount(const FmSensorCache *cache, TimestampTz now)
+{
+	int64		enough = Max((fm_max_sensors - cache->sensor_count) /
+							 RECOUNT_SHARE_LEFT,
+							 cache->sensor_count / RECOUNT_SHARE_THERE);
+
+	return cache->counted_at == 0 ||
+		cache->uncounted >= Max(RECOUNT_SENSORS, enough) ||
+		TimestampDifferenceExceeds(cache->counted_at, now, RECOUNT_MS);
+}
+
 /*
- * How many more sensors the pipeline may have.  Other workers register too,
- * so the count is taken anew now and then; between two counts the limit may
- * be exceeded by RECOUNT_SENSORS a worker, or if more than RECOUNT_SHARE workers
- * register at once.
+ * How many more sensors the pipeline may have.  Other workers register too, and
+ * are noticed when the count is taken anew: until then a worker may exceed the
+ * limit by RECOUNT_SENSORS, or by 1 / RECOUNT_SHARE_THERE.
  */
 static int64
 sensor_room(FmSensorCache *cache)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 
-	if (cache->counted_at == 0 ||
-		cache->uncounted >= Max(RECOUNT_SENSORS,
-								(fm_max_sensors - cache->sensor_count) /
-								RECOUNT_SHARE) ||
-		TimestampDifferenceExceeds(cache->counted_at, now, RECOUNT_MS))
+	if (must_recount(cache, now))
 	{
 		Oid			types[] = {INT2OID};
 		Datum		values[] = {Int16GetDatum(cache->pipeline_id)};

@@ -27,6 +27,7 @@ class Topic:
     codec: str = "none"
     hours: int = 0          # simulated time that they cover; 0: the clock
     purpose: str = "sensor-data"
+    big: float = 0          # share of messages that are padded to 900 kB
 
     @property
     def name(self):
@@ -120,7 +121,8 @@ class Cluster:
         self.create(topic.name)
         self.produce(topic.name, "--rate", 0, "--count", topic.messages,
                      "--sensors", topic.sensors, "--seed", 1,
-                     "--compression", topic.codec, *topic.time_options())
+                     "--compression", topic.codec, "--big", topic.big,
+                     *topic.time_options())
         self._filled.add(topic)
 
     def forget(self, topic):

@@ -12,11 +12,13 @@ EPILOG = """\
 commands:
   quick        throughput of factorymon, the limits and the fastest peers, in
                less than 15 minutes
-  full         everything: throughput of all, kill, latency, growth
+  full         everything: throughput of all, kill, latency, growth,
+               memory
   throughput   rows per second, CPU, WAL, memory of all contenders
   kill         rows lost and duplicated after kill -9 in the middle
   latency      from produce to visible, at 1 k, 10 k and 50 k messages/s
   growth       with more rows, more sensors, more time partitions
+  memory       10 M messages, some of 900 kB, through one worker
   list         the contenders, by name
 
 Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
@@ -24,11 +26,12 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 
 COMMANDS = {
     "quick": ("throughput",),
-    "full": ("throughput", "kill", "latency", "growth"),
+    "full": ("throughput", "kill", "latency", "growth", "memory"),
     "throughput": ("throughput",),
     "kill": ("kill",),
     "latency": ("latency",),
     "growth": ("growth",),
+    "memory": ("memory",),
 }
 
 
@@ -83,8 +86,8 @@ def parser():
     result.add_argument("--seconds", type=int, default=20, metavar="S",
                         help="how long each of these is produced (20)")
     result.add_argument("--scale", type=float, default=1.0, metavar="F",
-                        help="factor for the sizes of the growth section, to "
-                        "try it out (1)")
+                        help="factor for the sizes of the growth and memory "
+                        "sections, to try them out (1)")
     result.add_argument("--growth", default="sensors,partitions,rows",
                         metavar="PART,...",
                         help="what grows in the growth section")

@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import growth, kill, latency
+from . import growth, kill, latency, memory
 from .kafka import Topic
 
 
@@ -24,4 +24,5 @@ SECTIONS = {
     "kill": kill.section,
     "latency": latency.section,
     "growth": growth.section,
+    "memory": memory.section,
 }
