@@ -43,8 +43,8 @@ extern const char *fm_side_name(FmSide side);
  * The limits in force, one cache a process.  fm_limits_refresh() needs a
  * transaction and SELECT on factorymon.threshold (call it switched to the
  * extension's owner); it reloads only after an invalidation, and returns a
- * number that changes with every reload, so that callers may keep the result
- * of fm_limits_find() beside that number.
+ * number that changes with every reload: what fm_limits_find() returned before
+ * is not valid any more then.
  */
 extern uint64 fm_limits_refresh(void);
 
@@ -53,10 +53,10 @@ extern uint64 fm_limits_refresh(void);
  * else of its zone, else of its type, each first for this pipeline and then
  * for any; else the built-in default of the type; else none.
  */
-extern FmLimits fm_limits_find(const char *pipeline,
-							   const FmSlice *sensor_type,
-							   const FmSlice *zone,
-							   const FmSlice *machine_id,
-							   const FmSlice *sensor_id);
+extern const FmLimits *fm_limits_find(const char *pipeline,
+									  const FmSlice *sensor_type,
+									  const FmSlice *zone,
+									  const FmSlice *machine_id,
+									  const FmSlice *sensor_id);
 
 #endif							/* FM_CLASSIFY_H */

@@ -38,6 +38,9 @@
 #include "worker.h"
 
 #define EXTENT_MAX_AGE (INT64CONST(3600) * USECS_PER_SEC)
+/* How often in a row others may be faster in registering the same sensors. */
+#define MAX_RACES 100
+
 #define REFUSALS_TO_PAUSE 100
 #define SNAPSHOT_SHARE 33		/* at most 1/33 of the time: 3 % */
 
@@ -537,8 +540,11 @@ handle_failure(FmWorker *worker, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	roll_back_memory(worker);
 
-	if (fm_is_data_error(error) && !registering && !worker->isolating &&
-		worker->batch.nmessages > 0)
+	if (registering && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		worker->races < MAX_RACES)
+		worker->races++;		/* somebody else was faster: at once again */
+	else if (fm_is_data_error(error) && !registering && !worker->isolating &&
+			 worker->batch.nmessages > 0)
 	{
 		worker->isolating = true;
 		worker->suspects_fail = false;
@@ -579,15 +585,18 @@ void
 fm_commit_batch(FmWorker *worker, bool last)
 {
 	MemoryContext context = CurrentMemoryContext;
+	int			races;
 
 	pgstat_report_activity(STATE_RUNNING, "storing a batch");
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
+		races = worker->races;
 		PG_TRY();
 		{
 			commit_once(worker, last);
 			back_to_normal(worker);
+			worker->races = 0;
 		}
 		PG_CATCH();
 		{
@@ -595,6 +604,7 @@ fm_commit_batch(FmWorker *worker, bool last)
 		}
 		PG_END_TRY();
 		MemoryContextSwitchTo(context);
-	} while (worker->isolating && !worker->retrying);
+	} while ((worker->isolating && !worker->retrying) ||
+			 worker->races > races);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

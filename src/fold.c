@@ -324,11 +324,11 @@ describe_reading(const Evaluation *e, FmTransition *transition)
 	transition->sensor_id = e->sensor->sensor_id;
 	transition->sensor_version_id = e->sensor->sensor_version_id;
 	transition->value = row->reading->value;
-	transition->deadband = e->sensor->limits.deadband;
+	transition->deadband = e->sensor->limits->deadband;
 	transition->has_quality = row->reading->has_quality;
 	transition->quality = row->reading->quality;
 	transition->event_time = row->reading->ts;
-	transition->threshold_id = e->sensor->limits.threshold_id;
+	transition->threshold_id = e->sensor->limits->threshold_id;
 	transition->message = row->message;
 }
 
@@ -372,7 +372,7 @@ move_alarm(Evaluation *e, FmTransitionKind kind, FmAlarmState alarm_state,
 	/* one that returned keeps the severity it had */
 	transition->severity = fm_alarm_severity(level != FM_LEVEL_NORMAL ? level :
 											 transition->previous_level);
-	transition->limit_value = limit_reached(&e->sensor->limits, level, side);
+	transition->limit_value = limit_reached(e->sensor->limits, level, side);
 
 	state->alarm_state = alarm_state;
 	state->alarm_level = level;
@@ -444,7 +444,7 @@ fm_fold_apply(FmFold *fold, FmRow *row, const FmSensor *sensor,
 {
 	const FmReading *reading = row->reading;
 	FmSide		side;
-	FmLevel		level = fm_classify(reading->value, &sensor->limits, &side);
+	FmLevel		level = fm_classify(reading->value, sensor->limits, &side);
 	FmFoldSensor *state;
 	FmFoldReading taken;
 

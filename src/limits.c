@@ -341,7 +341,7 @@ limits_probe(char scope, const char *pipeline, const FmSlice *sensor_type,
 	return entry != NULL ? &entry->limits : NULL;
 }
 
-FmLimits
+const FmLimits *
 fm_limits_find(const char *pipeline, const FmSlice *sensor_type,
 			   const FmSlice *zone, const FmSlice *machine_id,
 			   const FmSlice *sensor_id)
@@ -360,7 +360,7 @@ fm_limits_find(const char *pipeline, const FmSlice *sensor_type,
 		found = limits_probe('t', pipeline, sensor_type, &nothing);
 	if (found == NULL)
 		found = limits_probe('d', NULL, sensor_type, &nothing);
-	return found != NULL ? *found : no_limits;
+	return found != NULL ? found : &no_limits;
 }
 
 /* ------------------------------------------------------------------------
@@ -451,7 +451,7 @@ factorymon_limits_of(PG_FUNCTION_ARGS)
 	FmSlice		machine_id = argument_slice(fcinfo, 3);
 	FmSlice		sensor_id = argument_slice(fcinfo, 4);
 	TupleDesc	tupdesc;
-	FmLimits	limits;
+	const FmLimits *limits;
 	Datum		values[6];
 	bool		nulls[6];
 
@@ -463,18 +463,18 @@ factorymon_limits_of(PG_FUNCTION_ARGS)
 	limits = fm_limits_find(pipeline, &sensor_type, &zone, &machine_id,
 							&sensor_id);
 
-	values[0] = Float8GetDatum(limits.critical_low);
-	nulls[0] = isnan(limits.critical_low);
-	values[1] = Float8GetDatum(limits.warning_low);
-	nulls[1] = isnan(limits.warning_low);
-	values[2] = Float8GetDatum(limits.warning_high);
-	nulls[2] = isnan(limits.warning_high);
-	values[3] = Float8GetDatum(limits.critical_high);
-	nulls[3] = isnan(limits.critical_high);
-	values[4] = Float8GetDatum(limits.deadband);
+	values[0] = Float8GetDatum(limits->critical_low);
+	nulls[0] = isnan(limits->critical_low);
+	values[1] = Float8GetDatum(limits->warning_low);
+	nulls[1] = isnan(limits->warning_low);
+	values[2] = Float8GetDatum(limits->warning_high);
+	nulls[2] = isnan(limits->warning_high);
+	values[3] = Float8GetDatum(limits->critical_high);
+	nulls[3] = isnan(limits->critical_high);
+	values[4] = Float8GetDatum(limits->deadband);
 	nulls[4] = false;
-	values[5] = Int32GetDatum(limits.threshold_id);
-	nulls[5] = limits.threshold_id == 0;
+	values[5] = Int32GetDatum(limits->threshold_id);
+	nulls[5] = limits->threshold_id == 0;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
 }

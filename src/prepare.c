@@ -139,7 +139,7 @@ register_sensors(FmWorker *worker)
 			readings[n++] = batch->rows[i].reading;
 	if (n == 0)
 		return;
-	fm_sensor_register(worker->sensors, readings, n, true);
+	fm_sensor_register(worker->sensors, readings, n);
 	for (int i = 0; i < batch->nrows; i++)
 	{
 		FmRow	   *row = &batch->rows[i];

@@ -111,6 +111,37 @@ decode_chunk(FmRetry *retry)
 	}
 }
 
+/* In a subtransaction; false if somebody else was faster with one of them. */
+static bool
+try_register(FmRetry *retry, const FmReading **readings, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner resource_owner = CurrentResourceOwner;
+	volatile bool done = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		fm_sensor_register(retry->sensors, readings, n);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		fm_sensor_cache_reset(retry->sensors);
+		done = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = resource_owner;
+	return done;
+}
+
 /* Look up or register the sensors of the chunk. */
 static void
 register_sensors(FmRetry *retry)
@@ -132,8 +163,8 @@ register_sensors(FmRetry *retry)
 								&retry->rejects[i].readings[j],
 								retry->limits_generation))
 				readings[n++] = &retry->rejects[i].readings[j];
-	if (n > 0)
-		fm_sensor_register(retry->sensors, readings, n, false);
+	while (n > 0 && !try_register(retry, readings, n))
+		CHECK_FOR_INTERRUPTS();
 }
 
 /* Make sure that sensor and partition of every reading exist. */
@@ -175,7 +206,7 @@ add_row(FmRetry *retry, int message, FmReading *reading, int reading_index)
 											retry->limits_generation);
 	FmRow	   *row = &retry->rows[retry->nrows++];
 	FmSide		side;
-	FmLevel		level = fm_classify(reading->value, &sensor->limits, &side);
+	FmLevel		level = fm_classify(reading->value, sensor->limits, &side);
 
 	memset(row, 0, sizeof(*row));
 	row->reading = reading;

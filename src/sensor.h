@@ -21,7 +21,7 @@ typedef struct FmSensor
 	int32		sensor_id;
 	int32		sensor_version_id;
 	uint64		limits_generation;	/* of limits; 0: not looked up yet */
-	FmLimits	limits;
+	const FmLimits *limits;		/* valid while that is the generation */
 	/* the rest is private to sensor.c */
 } FmSensor;
 
@@ -53,16 +53,15 @@ extern void fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
  *		Look up, or register, the sensors of n readings that are not cached.
  *
  * Runs in the caller's transaction, switched to the extension's owner by the
- * caller, at READ COMMITTED.  While sensors are registered others wait who want
- * to register some of the same pipeline; with keep_lock until the transaction
- * ends, which it should do soon.  Afterwards fm_sensor_find() finds each of
+ * caller, at READ COMMITTED.  Afterwards fm_sensor_find() finds each of
  * them, except those beyond factorymon.max_sensors or
  * factorymon.max_sensor_versions, which the caller rejects
- * (FM_REJECT_TOO_MANY_SENSORS).  Registers unknown sensor types too.
+ * (FM_REJECT_TOO_MANY_SENSORS).  Registers unknown sensor types too.  Throws a
+ * unique violation if somebody else has registered one of them meanwhile: then
+ * it is to be tried again.
  */
 extern void fm_sensor_register(FmSensorCache *cache,
-							   const FmReading **readings, int n,
-							   bool keep_lock);
+							   const FmReading **readings, int n);
 
 /*
  * Delete the sensors of a pipeline whose row the caller's transaction has

@@ -132,6 +132,7 @@ extern void fm_sensor_cache_retire_if_full(FmSensorCache *cache);
 typedef struct FmSensorTables FmSensorTables;
 
 extern FmSensorTables *fm_sensor_tables_open(void);
+extern void fm_sensor_tables_flush(FmSensorTables *tables);
 extern void fm_sensor_tables_close(FmSensorTables *tables);
 
 /* The sensor of that name; 0 if there is none. */

@@ -3,14 +3,12 @@
  * sensor_register.c
  *	  Looking sensors up in the database, and registering new ones.
  *
- * Who registers sensors of a pipeline holds a lock, from the look at what is
- * missing to the end of the transaction, so that nobody else registers the same
- * ones meanwhile: workers take turns, for milliseconds.  What is not missing is
- * found without it.  At READ COMMITTED a snapshot taken under the lock shows
- * what the last holder has committed.  A session that retries rejects gives the
- * lock back at once, for it may go on for long; where a worker then meets a
- * sensor of an open transaction it waits at the unique index, and fails and
- * tries again when that has committed.
+ * Whoever registers a sensor that somebody else has just registered, too, waits
+ * at the unique index, and fails when the other one commits.  That is rare,
+ * since readings of a sensor mostly come through one partition, so it is not
+ * guarded against: the caller tries again, and finds what is there by then.  All
+ * insert types, then sensors, then descriptions, each in order, so that two can
+ * wait for each other only in one direction.
  *
  * Rows are read and written by sensor_table.c.
  *
@@ -21,14 +19,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -109,71 +103,38 @@ collect_candidates(FmSensorCache *cache, const FmReading **readings, int n)
 }
 
 /*
- * Find those that are in the database, from item first on, and put them into
- * the cache.  Returns the first that is not; of that one sensor_id and nversions
- * are set.
+ * Put those that are in the database into the cache; the others stay on the list,
+ * with what there is of their sensors.
  */
-static int
+static void
 find_candidates(FmSensorCache *cache, FmSensorTables *tables,
-				CandidateList *list, int first)
+				CandidateList *list)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	int			n;
+	int			kept = 0;
 
-	for (n = first; n < list->length; n++)
+	for (int i = 0; i < list->length; i++)
 	{
-		Candidate  *candidate = &list->items[n];
+		Candidate  *candidate = &list->items[i];
 		SensorEntry *entry = candidate->entry;
-		int32		version_id;
+		int32		version_id = 0;
 
 		candidate->sensor_id =
 			fm_sensor_table_find(tables, snapshot, cache->pipeline_id,
 								 fm_sensor_entry_slice(entry, DESC_NAME));
-		if (candidate->sensor_id == 0)
-			break;
-		version_id = fm_sensor_table_find_version(tables, snapshot,
-												  candidate->sensor_id, entry,
-												  &candidate->nversions);
-		if (version_id == 0)
-			break;
-		fm_sensor_cache_add(cache, entry, candidate->sensor_id, version_id);
+		if (candidate->sensor_id != 0)
+			version_id = fm_sensor_table_find_version(tables, snapshot,
+													  candidate->sensor_id,
+													  entry,
+													  &candidate->nversions);
+		if (version_id != 0)
+			fm_sensor_cache_add(cache, entry, candidate->sensor_id,
+								version_id);
+		else
+			list->items[kept++] = *candidate;
 	}
 	UnregisterSnapshot(snapshot);
-	return n;
-}
-
-/* Only those that are missing stay on the list; the lock is held. */
-static void
-keep_missing(FmSensorCache *cache, FmSensorTables *tables,
-			 CandidateList *list, int first)
-{
-	int			kept = 0;
-
-	while ((first = find_candidates(cache, tables, list, first)) <
-		   list->length)
-		list->items[kept++] = list->items[first++];
 	list->length = kept;
-}
-
-/* One at a time registers sensors of a pipeline. */
-static void
-lock_registration(const FmSensorCache *cache)
-{
-	Oid			schema = get_namespace_oid("_factorymon", false);
-
-	LockDatabaseObject(RelationRelationId,
-					   get_relname_relid("sensor", schema),
-					   cache->pipeline_id, ExclusiveLock);
-}
-
-static void
-unlock_registration(const FmSensorCache *cache)
-{
-	Oid			schema = get_namespace_oid("_factorymon", false);
-
-	UnlockDatabaseObject(RelationRelationId,
-						 get_relname_relid("sensor", schema),
-						 cache->pipeline_id, ExclusiveLock);
 }
 
 /* Whoever drops the pipeline waits for us, and deletes what we insert. */
@@ -276,17 +237,39 @@ insert_types(const CandidateList *list)
 					  SPI_OK_INSERT);
 }
 
-/*
- * Register what is missing, which is in the order of the names: as many sensors as there
- * is room for, and of each as many descriptions as it may have.
- */
+/* Insert the sensors that are missing, as many as there is room for. */
 static void
-insert_missing(FmSensorCache *cache, FmSensorTables *tables,
+insert_sensors(FmSensorCache *cache, FmSensorTables *tables,
 			   CandidateList *list)
 {
 	int64		room = sensor_room(cache);
+
+	for (int i = 0; i < list->length; i++)
+	{
+		Candidate  *candidate = &list->items[i];
+
+		if (i > 0 && compare_names(candidate, candidate - 1) == 0)
+			candidate->sensor_id = candidate[-1].sensor_id;
+		else if (candidate->sensor_id == 0 && room > 0)
+		{
+			candidate->sensor_id =
+				fm_sensor_table_add(tables, cache->pipeline_id,
+									fm_sensor_entry_slice(candidate->entry,
+														  DESC_NAME));
+			room--;
+			cache->sensor_count++;
+			cache->uncounted++;
+		}
+	}
+	fm_sensor_tables_flush(tables);
+}
+
+/* Insert what is missing of their descriptions, as many as each may have. */
+static void
+insert_versions(FmSensorCache *cache, FmSensorTables *tables,
+				CandidateList *list)
+{
 	int64		nversions = 0;
-	int32		sensor_id = 0;
 
 	for (int i = 0; i < list->length; i++)
 	{
@@ -294,57 +277,39 @@ insert_missing(FmSensorCache *cache, FmSensorTables *tables,
 		int32		version_id;
 
 		if (i == 0 || compare_names(candidate, candidate - 1) != 0)
-		{
-			sensor_id = candidate->sensor_id;
 			nversions = candidate->nversions;
-			if (sensor_id == 0 && room > 0)
-			{
-				sensor_id = fm_sensor_table_add(tables, cache->pipeline_id,
-												fm_sensor_entry_slice(candidate->entry, DESC_NAME));
-				room--;
-				cache->sensor_count++;
-				cache->uncounted++;
-			}
-		}
-		if (sensor_id == 0 || nversions >= fm_max_sensor_versions)
+		if (candidate->sensor_id == 0 || nversions >= fm_max_sensor_versions)
 			continue;
 		nversions++;
-		version_id = fm_sensor_table_add_version(tables, sensor_id,
+		version_id = fm_sensor_table_add_version(tables, candidate->sensor_id,
 												 candidate->entry);
-		fm_sensor_cache_add(cache, candidate->entry, sensor_id, version_id);
+		fm_sensor_cache_add(cache, candidate->entry, candidate->sensor_id,
+							version_id);
 	}
 }
 
 /* Look up what is not cached; register what is not there. */
 static void
-register_candidates(FmSensorCache *cache, CandidateList *list, bool keep_lock)
+register_candidates(FmSensorCache *cache, CandidateList *list)
 {
 	FmSensorTables *tables = fm_sensor_tables_open();
-	int			first = find_candidates(cache, tables, list, 0);
-	bool		locked = first < list->length;
 
-	if (locked)
+	find_candidates(cache, tables, list);
+	if (list->length > 0)
 	{
-		lock_registration(cache);
 		lock_pipeline(cache);
-		keep_missing(cache, tables, list, first);
-		if (list->length > 0)
-		{
-			qsort(list->items, list->length, sizeof(Candidate),
-				  compare_candidates);
-			insert_types(list);
-			insert_missing(cache, tables, list);
-		}
+		qsort(list->items, list->length, sizeof(Candidate),
+			  compare_candidates);
+		insert_types(list);
+		insert_sensors(cache, tables, list);
+		insert_versions(cache, tables, list);
 	}
 	fm_sensor_tables_close(tables);
-	if (locked && !keep_lock)
-		unlock_registration(cache);
 	CommandCounterIncrement();
 }
 
 void
-fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n,
-				   bool keep_lock)
+fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n)
 {
 	CandidateList list;
 
@@ -357,7 +322,7 @@ fm_sensor_register(FmSensorCache *cache, const FmReading **readings, int n,
 	/* from here to SPI_finish() the current context is SPI's own */
 	list = collect_candidates(cache, readings, n);
 	if (list.length > 0)
-		register_candidates(cache, &list, keep_lock);
+		register_candidates(cache, &list);
 	SPI_finish();
 }
 

@@ -192,6 +192,13 @@ put_row(OpenTable *table, TupleTableSlot *row)
 		flush_table(table);
 }
 
+void
+fm_sensor_tables_flush(FmSensorTables *tables)
+{
+	flush_table(&tables->sensor);
+	flush_table(&tables->version);
+}
+
 static void
 close_table(OpenTable *table)
 {

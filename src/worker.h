@@ -116,6 +116,7 @@ typedef struct FmWorker
 	FmSensorCache *sensors;
 	uint64		limits_generation;	/* as of the last batch */
 	bool		registering;	/* sensors are being registered */
+	int			races;			/* lost in a row while doing so */
 	TimestampTz ensured_until;	/* arrival partitions exist until then */
 	FmBatch		batch;
 	FmAssigned *assigned;

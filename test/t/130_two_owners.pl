@@ -59,7 +59,7 @@ BEGIN
 	RETURN NULL;
 END $$;
 GRANT SELECT ON public.gate_is_open TO PUBLIC;
-CREATE TRIGGER wait_for_gate BEFORE INSERT ON _factorymon.sensor
+CREATE TRIGGER wait_for_gate BEFORE INSERT ON _factorymon.sensor_type
 FOR EACH STATEMENT EXECUTE FUNCTION public.wait_for_gate();
 QUERY
 my $late_truth = "$truth.late";
@@ -92,7 +92,7 @@ ok(poll_until($node, <<'QUERY', 't'), 'and joins again');
 SELECT count(*) = 4 AND bool_and(state = 'running')
 	AND count(DISTINCT pid) = 2 FROM factorymon.partition_status()
 QUERY
-sql($node, 'DROP TRIGGER wait_for_gate ON _factorymon.sensor');
+sql($node, 'DROP TRIGGER wait_for_gate ON _factorymon.sensor_type');
 is($late->stop->{rc}, 0, 'the late sensors are done');
 
 # --- frozen inside a transaction, behind the fence ----------------------------

@@ -156,7 +156,7 @@ choose_row(TestRun *run, TestMessage *message)
 	row->reading_index = message->nrows++;
 	run->sensors[n].sensor_id = FIRST_SENSOR + sensor;
 	run->sensors[n].sensor_version_id = 10 * sensor + below(run, 3);
-	run->sensors[n].limits = run->limits;
+	run->sensors[n].limits = &run->limits;
 }
 
 static void

@@ -171,6 +171,7 @@ fold_apply(PG_FUNCTION_ARGS)
 	FmReading	reading = {0};
 	FmRow		row = {0};
 	FmSensor	sensor = {0};
+	FmLimits	limits;
 	int			before = transitions.length;
 
 	reading.ts = PG_GETARG_TIMESTAMPTZ(3);
@@ -187,7 +188,8 @@ fold_apply(PG_FUNCTION_ARGS)
 	row.message_at = PG_ARGISNULL(7) ? reading.ts : PG_GETARG_TIMESTAMPTZ(7);
 	sensor.sensor_id = PG_GETARG_INT32(2);
 	sensor.sensor_version_id = sensor.sensor_id * 10;
-	read_limits(PG_GETARG_ARRAYTYPE_P(8), &sensor.limits);
+	read_limits(PG_GETARG_ARRAYTYPE_P(8), &limits);
+	sensor.limits = &limits;
 
 	fm_fold_apply(fold, &row, &sensor, &transitions);
 	PG_RETURN_TEXT_P(cstring_to_text(describe_outcome(&row, before)));
@@ -300,6 +302,10 @@ fold_sensor(PG_FUNCTION_ARGS)
 Datum
 fold_bench(PG_FUNCTION_ARGS)
 {
+	FmLimits	limits = {
+		.critical_low = 5, .warning_low = 10,
+		.warning_high = 35, .critical_high = 40
+	};
 	int			nsensors = PG_GETARG_INT32(0);
 	int64		nreadings = PG_GETARG_INT64(1);
 	int			batch = PG_GETARG_INT32(2);
@@ -334,10 +340,7 @@ fold_bench(PG_FUNCTION_ARGS)
 			rows[i].flags = 0;
 			rows[i].message_at = readings[i].ts;
 			sensors[i].sensor_id = n + 1;
-			sensors[i].limits.critical_low = 5;
-			sensors[i].limits.warning_low = 10;
-			sensors[i].limits.warning_high = 35;
-			sensors[i].limits.critical_high = 40;
+			sensors[i].limits = &limits;
 		}
 		start = test_cpu_seconds();
 		for (int i = 0; i < batch; i++)

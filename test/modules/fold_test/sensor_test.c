@@ -102,7 +102,7 @@ sensor_register(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	readings = readings_of_query(text_to_cstring(PG_GETARG_TEXT_PP(0)), &n);
-	fm_sensor_register(cache, readings, n, true);
+	fm_sensor_register(cache, readings, n);
 	for (int i = 0; i < n; i++)
 		found += fm_sensor_find(cache, readings[i],
 								fm_limits_refresh()) != NULL;
@@ -129,7 +129,7 @@ sensor_find(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("sensor %d version %d limit %g",
 											  sensor->sensor_id,
 											  sensor->sensor_version_id,
-											  sensor->limits.warning_high)));
+											  sensor->limits->warning_high)));
 }
 
 /*
@@ -157,7 +157,7 @@ sensor_bench(PG_FUNCTION_ARGS)
 	readings = readings_of_query(text_to_cstring(PG_GETARG_TEXT_PP(0)), &n);
 	start = test_cpu_seconds();
 	for (int i = 0; i < n; i += 5000)
-		fm_sensor_register(bench, readings + i, Min(5000, n - i), true);
+		fm_sensor_register(bench, readings + i, Min(5000, n - i));
 	seconds = test_cpu_seconds() - start;
 	elog(NOTICE, "registering: %.1f us each, %lld bytes in all for %d",
 		 seconds * 1e6 / n,

@@ -134,3 +134,15 @@ SELECT test.sensor_limit(1000000, 1000);
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT test.sensor_register(test.description('t9'));
 ROLLBACK;
+
+-- what only statements honor is refused
+CREATE FUNCTION test.nothing() RETURNS trigger LANGUAGE plpgsql
+	AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER t BEFORE INSERT ON _factorymon.sensor FOR EACH ROW
+	EXECUTE FUNCTION test.nothing();
+SELECT test.sensor_register(test.description('t9'));
+DROP TRIGGER t ON _factorymon.sensor;
+CREATE INDEX i ON _factorymon.sensor_version (lower(zone));
+SELECT test.sensor_register(test.description('t9'));
+DROP INDEX _factorymon.i;
+SELECT test.sensor_register(test.description('t9'));

@@ -1,0 +1,46 @@
+# Workers that meet the same new sensors at the same time: each sensor and each
+# description of it is registered once, no batch is given up for it, and what
+# is stored refers to them.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use FactorymonTest;
+use FactorymonCheck;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $broker = start_broker(topics => ['sensor-data:3']);
+my $node = new_node();
+my $truth = PostgreSQL::Test::Utils::tempdir() . '/truth';
+
+# Without a key any reading goes to any partition, so each worker meets nearly
+# every sensor in its first batches.
+my $run = run_producer(
+	kafka => $broker, sensors => 3000, count => 30000, rate => 0, seed => 81,
+	heartbeat => 0, unkeyed => 1, truth => $truth);
+is($run->{rc}, 0, 'the producer delivered everything');
+create_pipeline($node, $broker, workers => 3, options => quick_options());
+ok(caught_up($node, scalar(() = lines_of($truth))),
+	'every message is accounted for');
+is_exact($node, [$truth]);
+
+is(sql($node, <<'QUERY'), '3000|3000', 'each sensor is registered once');
+SELECT count(*), count(DISTINCT name) FROM _factorymon.sensor
+QUERY
+is(sql($node, <<'QUERY'), '3000|3000', 'each with the one description');
+SELECT count(*), count(DISTINCT sensor_id) FROM _factorymon.sensor_version
+QUERY
+is(sql($node, <<'QUERY'), '0', 'no reading lacks them');
+SELECT count(*) FROM _factorymon.reading_1 AS r
+WHERE NOT EXISTS (SELECT FROM _factorymon.sensor_version AS v
+	WHERE v.sensor_id = r.sensor_id
+		AND v.sensor_version_id = r.sensor_version_id)
+QUERY
+unlike(slurp_file($node->logfile), qr/could not be stored/,
+	'no batch had to wait');
+
+$node->stop;
+done_testing();
