@@ -169,7 +169,10 @@ add_rows(FmBatch *batch, FmBatchMessage *message, int index,
 	}
 }
 
-/* Is this record a producer's heartbeat, by its header? */
+/*
+ * Is this record a producer's heartbeat, by its header?  Asked only of what is
+ * no reading: the library takes a tenth of a message's time to look for headers.
+ */
 static bool
 is_heartbeat(const FmMessage *message)
 {
@@ -189,7 +192,12 @@ classify_heartbeat(FmBatch *batch, FmBatchMessage *message)
 
 	if (fm_decode_heartbeat(message->message.payload, message->message.len,
 							&batch->arena, &heartbeat, &decoded))
+	{
 		message->class = FM_CLASS_HEARTBEAT;
+		message->reason = FM_REJECT_NONE;
+		message->detail = NULL;
+		message->sqlstate[0] = '\0';
+	}
 	else
 		fm_collect_reject(message, decoded.reason,
 						  MemoryContextStrdup(batch->context,
@@ -303,9 +311,11 @@ fm_collect_message(FmWorker *worker, FmMessage *message)
 	assigned->next_offset = entry->message.offset + 1;
 	assigned->rate_messages++;
 	if (entry->message.payload == NULL)
+	{
 		entry->class = FM_CLASS_TOMBSTONE;
-	else if (is_heartbeat(&entry->message))
+		return;
+	}
+	classify_readings(worker, entry, worker->batch.nmessages - 1);
+	if (entry->class == FM_CLASS_REJECTED && is_heartbeat(&entry->message))
 		classify_heartbeat(&worker->batch, entry);
-	else
-		classify_readings(worker, entry, worker->batch.nmessages - 1);
 }
