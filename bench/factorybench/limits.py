@@ -2,8 +2,8 @@
 
 The rows for COPY are those that factorymon stored from the same topic,
 exported once; the table is made by the same definitions, with the same index.
-What is still missing here is a loop of table_multi_insert() alone: it needs
-code in the server and comes with the direct store path, if that is built.
+What is still missing here is a loop of table_multi_insert() alone, which needs
+code in the server.
 """
 
 import re

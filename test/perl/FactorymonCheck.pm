@@ -23,6 +23,7 @@ our @EXPORT = qw(
   events
   is_exact
   lag_is_zero
+  levels_are_right
   quick_options
   running
 );
@@ -112,6 +113,25 @@ QUERY
 	IPC::Run::run(\@digest, '<', \"$rows\n", '>', \$out, '2>', \$err)
 	  or die "factorymon-digest: $err";
 	return $out;
+}
+
+# levels_are_right($node [, $name])
+#
+# One test: the level of each reading is that of the default limits of its type.
+sub levels_are_right
+{
+	my ($node, $name) = @_;
+
+	is(sql($node, <<'QUERY'), '',
+SELECT r.sensor_type, r.value, r.level
+FROM factorymon.sensor_readings r
+JOIN factorymon.default_thresholds() d USING (sensor_type)
+WHERE r.level IS DISTINCT FROM factorymon.classify(r.value, d.critical_low,
+	d.warning_low, d.warning_high, d.critical_high)
+QUERY
+		($name ? "$name: " : '')
+		  . 'no reading has a level that its limits deny');
+	return;
 }
 
 # is_exact($node, \@truth_files [, pipeline => NAME, name => TEXT])

@@ -173,6 +173,7 @@ sub poll_while
 				$timeout // timeout_default(), $what);
 			return 0;
 		}
+		# the pause between two looks at the condition, not instead of one
 		Time::HiRes::sleep($pause);
 		$pause = $pause * 1.5 > 0.1 ? 0.1 : $pause * 1.5;
 	}

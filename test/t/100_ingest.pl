@@ -29,13 +29,7 @@ ok(caught_up($node, $total), 'every message is accounted for');
 ok(lag_is_zero($node), 'lag reaches zero');
 is_exact($node, [$truth]);
 
-is(sql($node, <<'QUERY'), '', 'no reading has a level that its limits deny');
-SELECT r.sensor_type, r.value, r.level
-FROM factorymon.sensor_readings r
-JOIN factorymon.default_thresholds() d USING (sensor_type)
-WHERE r.level IS DISTINCT FROM factorymon.classify(r.value, d.critical_low,
-	d.warning_low, d.warning_high, d.critical_high)
-QUERY
+levels_are_right($node);
 is(sql($node, <<'QUERY'), 't', 'the latest reading of each sensor is the latest');
 SELECT count(*) = 60 AND bool_and(l.ts = r.ts)
 FROM factorymon.latest_readings l

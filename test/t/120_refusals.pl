@@ -63,13 +63,7 @@ sql($node, 'ALTER TABLE _factorymon.reading_1 DROP CONSTRAINT believable');
 is(sql($node, "SELECT * FROM factorymon.retry_rejects('sensor-data')"), '3|3|0',
 	'after a fix the rejects are taken in');
 all_there('after retry_rejects()');
-is(sql($node, <<'QUERY'), '', 'and no reading has a level that its limits deny');
-SELECT r.sensor_type, r.value, r.level
-FROM factorymon.sensor_readings r
-JOIN factorymon.default_thresholds() d USING (sensor_type)
-WHERE r.level IS DISTINCT FROM factorymon.classify(r.value, d.critical_low,
-	d.warning_low, d.warning_high, d.critical_high)
-QUERY
+levels_are_right($node, 'after retry_rejects()');
 
 # --- errors that no row can be blamed for ----------------------------------
 sql($node, <<'QUERY');
