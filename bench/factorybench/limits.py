@@ -1,9 +1,8 @@
 """The limits: what PostgreSQL and librdkafka do when nothing else is to do.
 
 The rows for COPY are those that factorymon stored from the same topic,
-exported once; the table is made by the same definitions, with the same index.
-What is still missing here is a loop of table_multi_insert() alone, which needs
-code in the server.
+exported once; the table is made by the same definitions, with the same index.  Storing
+made rows without Kafka, in several ways, is in storing.py.
 """
 
 import re
@@ -63,33 +62,47 @@ class Copy(Contender):
         path = run.exports.file(run, self.form)
         database = run.database
         database.run("CREATE EXTENSION factorymon")
-        database.run("CREATE TABLE target (LIKE _factorymon.reading "
-                     "INCLUDING ALL) PARTITION BY RANGE (ts)")
-        for day in range(-2, 3):
-            database.run(
-                f"CREATE TABLE target_{day + 2} PARTITION OF target FOR "
-                f"VALUES FROM (current_date + {day}) TO "
-                f"(current_date + {day + 1})")
+        make_target(database)
         database.run("CREATE INDEX ON target (sensor_id, ts)")
-        database.run("CHECKPOINT")
-        lsn = database.value("SELECT pg_current_wal_lsn()")
-        used = process.cpu_seconds(run.server.processes())
-        began = time.monotonic()
-        database.run(f"COPY target FROM '{path}' (FORMAT {self.form})")
-        seconds = time.monotonic() - began
-        used = process.cpu_seconds(run.server.processes()) - used
-        rows = run.topic.messages
-        wal, heap, index = database.rows(
-            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)::float8, "
-            "sum(pg_table_size(relid))::float8, "
-            "sum(pg_indexes_size(relid))::float8 "
-            "FROM pg_partition_tree('target')", lsn)[0]
-        found = database.value("SELECT count(*) FROM target")
-        if found != rows:
-            raise BenchError(f"COPY stored {found} rows of {rows}")
-        return Result(rows=rows, seconds=seconds, rate=rows / seconds,
-                      cpu=used / rows * 1e6, wal_per_row=wal / rows, heap_per_row=heap / rows,
-                      index_per_row=index / rows)
+        return measure_storing(
+            run, "target", lambda: database.run(
+                f"COPY target FROM '{path}' (FORMAT {self.form})"))
+
+
+def make_target(database):
+    """A table like factorymon's, without its index, for days around now."""
+    database.run("CREATE TABLE target (LIKE _factorymon.reading "
+                 "INCLUDING ALL) PARTITION BY RANGE (ts)")
+    for day in range(-2, 3):
+        database.run(
+            f"CREATE TABLE target_{day + 2} PARTITION OF target FOR "
+            f"VALUES FROM (current_date + {day}) TO "
+            f"(current_date + {day + 1})")
+
+
+def measure_storing(run, table, work):
+    """The Result of work(), which stores as many rows as the run has
+    messages into an empty table."""
+    database = run.database
+    database.run("CHECKPOINT")
+    lsn = database.value("SELECT pg_current_wal_lsn()")
+    used = process.cpu_seconds(run.server.processes())
+    began = time.monotonic()
+    work()
+    seconds = time.monotonic() - began
+    used = process.cpu_seconds(run.server.processes()) - used
+    rows = run.topic.messages
+    wal, heap, index = database.rows(
+        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)::float8, "
+        "sum(pg_table_size(relid))::float8, "
+        "sum(pg_indexes_size(relid))::float8 "
+        "FROM pg_partition_tree(%s)", lsn, table)[0]
+    found = database.value(f"SELECT count(*) FROM {table}")
+    if found != rows:
+        raise BenchError(f"stored {found} rows of {rows}")
+    return Result(rows=rows, seconds=seconds, rate=rows / seconds,
+                  cpu=used / rows * 1e6, wal_per_row=wal / rows,
+                  heap_per_row=heap / rows, index_per_row=index / rows)
 
 
 def output_of(argv):

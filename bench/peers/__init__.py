@@ -2,6 +2,7 @@
 
 from factorybench.factorymon import Factorymon
 from factorybench.limits import Consume, Copy, Decode
+from factorybench.storing import MultiInsert, Storing
 
 from .confluent import ConfluentCopy, ConfluentValues
 from .debezium import Debezium
@@ -12,7 +13,11 @@ from .spark import Spark
 from .telegraf import Telegraf
 
 REGISTRY = {contender.name: contender for contender in (
-    Copy("text"), Copy("binary"), Consume(), Decode(),
+    Copy("text"), Copy("binary"), MultiInsert(),
+    Storing("direct", "past the executor"),
+    Storing("executor", "through a foreign table"),
+    Storing("function", "through a function"),
+    Consume(), Decode(),
     Factorymon(1), Factorymon(2), Factorymon(3),
     Factorymon(1, "plain-index", "index row by row",
                [("factorymon.direct_index_insert", "off")]),
@@ -23,6 +28,6 @@ REGISTRY = {contender.name: contender for contender in (
     RowByRow(),
 )}
 
-QUICK = ("copy-text", "copy-binary", "consume", "decode", "factorymon-1",
+QUICK = ("copy-text", "copy-binary", "multi-insert", "consume", "decode", "factorymon-1",
          "factorymon-2", "factorymon-3", "telegraf", "kcat",
          "confluent-copy-5000")
