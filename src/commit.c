@@ -551,10 +551,7 @@ handle_failure(FmWorker *worker, MemoryContext context)
 		worker->suspect = suspect;
 	}
 	else
-	{
-		fm_worker_check_extension();
 		retry_later(worker, error);
-	}
 	FreeErrorData(error);
 }
 

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
@@ -34,6 +35,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -60,10 +62,29 @@ static FmWorker *the_worker = NULL;	/* for before_shmem_exit only */
  * ------------------------------------------------------------------- */
 
 /*
+ * The extension stays until the end of the transaction; if it is gone already,
+ * there is nothing left to do here.
+ */
+static void
+hold_extension(void)
+{
+	Oid			oid = fm_extension_oid();
+
+	if (OidIsValid(oid))
+	{
+		LockDatabaseObject(ExtensionRelationId, oid, 0, AccessShareLock);
+		if (fm_extension_oid() == oid)
+			return;
+	}
+	AbortOutOfAnyTransaction();
+	proc_exit(0);
+}
+
+/*
  * A transaction block, as the extension's owner, with SPI and a snapshot.
  * It is a block so that statements which a distributed table sends to other
  * nodes commit with it and not one by one.  Afterwards the caller is back in
- * its own memory context.
+ * its own memory context.  Ends the process if the extension was dropped.
  */
 static MemoryContext outer_context = NULL;	/* of the transaction at hand */
 
@@ -76,6 +97,7 @@ fm_worker_begin(FmOwnerScope *scope)
 	BeginTransactionBlock();
 	CommitTransactionCommand();
 	StartTransactionCommand();
+	hold_extension();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	fm_owner_begin(scope);
@@ -265,9 +287,12 @@ store_if_due(FmWorker *worker, bool drained)
 		fm_commit_batch(worker, false);
 }
 
-/* Leave because the configuration says so; what is collected is stored. */
+/*
+ * Leave because the configuration says so; what is collected is stored if there
+ * still is a place for it.
+ */
 static void
-leave(FmWorker *worker, const char *why)
+leave(FmWorker *worker, bool dropped, const char *why)
 {
 	if (why)
 		ereport(LOG,
@@ -275,7 +300,7 @@ leave(FmWorker *worker, const char *why)
 						worker->info.worker_number, worker->pipeline->name,
 						why)));
 	fm_worker_state(worker, FM_WORKER_STOPPING);
-	if (!worker->retrying)
+	if (!dropped && !worker->retrying)
 		fm_commit_batch(worker, true);
 	proc_exit(0);
 }
@@ -304,20 +329,6 @@ must_restart(const FmPipeline *old, const FmPipeline *now,
 	return NULL;
 }
 
-/* Where the extension was dropped there is nothing to do and to say. */
-void
-fm_worker_check_extension(void)
-{
-	bool		exists;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	exists = OidIsValid(fm_extension_oid());
-	CommitTransactionCommand();
-	if (!exists)
-		proc_exit(0);
-}
-
 /* Read pipeline and options into a context that outlives the transaction. */
 static FmPipeline *
 read_configuration(MemoryContext context, int16 pipeline_id,
@@ -327,7 +338,6 @@ read_configuration(MemoryContext context, int16 pipeline_id,
 	FmPipeline *pipeline;
 	FmOwnerScope scope;
 
-	fm_worker_check_extension();
 	fm_worker_begin(&scope);
 	old = MemoryContextSwitchTo(context);
 	pipeline = fm_pipeline_load(pipeline_id);
@@ -349,7 +359,7 @@ apply_configuration(FmWorker *worker)
 	const char *why;
 
 	if (fm_shmem_database_is_held(MyDatabaseId) || !fm_enabled)
-		leave(worker, NULL);
+		leave(worker, false, NULL);
 	if (generation == worker->seen_generation)
 		return;
 	worker->seen_generation = generation;
@@ -358,9 +368,9 @@ apply_configuration(FmWorker *worker)
 	now = read_configuration(context, worker->pipeline->id, &options);
 	why = must_restart(worker->pipeline, now, worker->info.worker_number);
 	if (why)
-		leave(worker, why);
+		leave(worker, now == NULL, why);
 	if (options->fingerprint != worker->options_fingerprint)
-		leave(worker, "the options of its connection changed");
+		leave(worker, false, "the options of its connection changed");
 	if (!worker->retrying && worker->batch.nmessages > 0)
 		fm_commit_batch(worker, false);
 	/* the client was made from the first one, which stays */

@@ -162,7 +162,6 @@ extern void fm_worker_event(FmWorker *worker, const char *event,
 							const char *reason);
 extern void fm_worker_error(FmWorker *worker, const char *text);
 extern void fm_worker_state(FmWorker *worker, FmWorkerState state);
-extern void fm_worker_check_extension(void);
 extern void fm_worker_begin(FmOwnerScope *scope);
 extern void fm_worker_commit(FmOwnerScope *scope);
 
