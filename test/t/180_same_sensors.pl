@@ -40,6 +40,30 @@ WHERE NOT EXISTS (SELECT FROM _factorymon.sensor_version AS v
 	WHERE v.sensor_id = r.sensor_id
 		AND v.sensor_version_id = r.sensor_version_id)
 QUERY
+
+# The same for certain: somebody else is about to register a sensor that a
+# worker has just met, and commits while the worker waits.
+my $rival = $node->background_psql('factory');
+$rival->query_safe('BEGIN');
+$rival->query_safe(<<'QUERY');
+INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)
+VALUES (nextval('_factorymon.sensor_id_seq'), 1, 'rival')
+QUERY
+my $more = run_producer(
+	kafka => $broker, sensor_id => 'rival', sensors => 1, count => 1, rate => 0,
+	heartbeat => 0, truth => "$truth-rival");
+is($more->{rc}, 0, 'a reading of one more sensor');
+ok(poll_until($node, <<'QUERY', 1), 'its worker waits for whoever registers it');
+SELECT count(*) FROM pg_stat_activity
+WHERE backend_type = 'factorymon worker' AND wait_event_type = 'Lock'
+QUERY
+$rival->query_safe('COMMIT');
+$rival->quit;
+ok(caught_up($node, scalar(() = map { lines_of($_) } $truth, "$truth-rival")),
+	'and finds it then');
+is_exact($node, [ $truth, "$truth-rival" ], name => 'rival');
+is(sql($node, "SELECT count(*) FROM _factorymon.sensor WHERE name = 'rival'"), '1',
+	'registered once');
 unlike(slurp_file($node->logfile), qr/could not be stored/,
 	'no batch had to wait');
 
