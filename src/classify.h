@@ -46,7 +46,7 @@ extern const char *fm_side_name(FmSide side);
  * number that changes with every reload: what fm_limits_find() returned before
  * is not valid any more then.
  */
-extern uint64 fm_limits_refresh(void);
+extern uint32 fm_limits_refresh(void);
 
 /*
  * Limits of one sensor: the row of the sensor itself, else of its machine,

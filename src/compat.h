@@ -98,6 +98,17 @@
 #define FM_NORETURN pg_noreturn
 #endif
 
+/* Bring memory into the processor's caches before it is needed. */
+static inline void
+fm_prefetch(const void *what, Size size)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	for (Size at = 0; at < size; at += 64)
+		__builtin_prefetch((const char *) what + at);
+	__builtin_prefetch((const char *) what + size - 1);
+#endif
+}
+
 #endif							/* PG_VERSION_NUM */
 
 #endif							/* FM_COMPAT_H */

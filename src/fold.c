@@ -51,6 +51,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "fold_state.h"
 
 /* Readings of less quality than this are not judged. */
@@ -70,8 +71,8 @@
 typedef struct FoldNumber
 {
 	int32		sensor_id;		/* hash key */
-	int32		number;
-	char		status;			/* for simplehash */
+	uint32		number:31;
+	uint32		status:1;		/* for simplehash */
 } FoldNumber;
 
 #define SH_PREFIX		foldhash
@@ -181,11 +182,36 @@ reserve_undo(FmFold *fold)
 }
 
 /*
+ * Number of a sensor, created if need be.  It is where it was last, unless the
+ * same description comes through several streams in turns.
+ */
+static inline int
+number_of(FmFold *fold, FmSensor *sensor)
+{
+	int			number = sensor->fold_number;
+
+	if (likely(number < fold->nsensors &&
+			   fm_fold_state(fold, number)->sensor_id == sensor->sensor_id))
+		return number;
+	number = fm_fold_number(fold, sensor->sensor_id, true);
+	sensor->fold_number = number;
+	return number;
+}
+
+void
+fm_fold_prefetch(const FmFold *fold, const FmSensor *sensor)
+{
+	if (sensor->fold_number < fold->nsensors)
+		fm_prefetch(fm_fold_state(fold, sensor->fold_number),
+					sizeof(FmFoldSensor));
+}
+
+/*
  * The state of a sensor, about to be changed: it is created if need be and
  * what it was is remembered.
  */
 static FmFoldSensor *
-state_to_change(FmFold *fold, int32 sensor_id)
+state_to_change(FmFold *fold, FmSensor *sensor)
 {
 	int			before = fold->nsensors;
 	int			number;
@@ -194,7 +220,7 @@ state_to_change(FmFold *fold, int32 sensor_id)
 	FmFoldUndo *undo;
 
 	reserve_undo(fold);
-	number = fm_fold_number(fold, sensor_id, true);
+	number = number_of(fold, sensor);
 	page = fold->pages[number / FM_FOLD_CHUNK];
 	page->dirty = true;
 	page->written = false;
@@ -439,7 +465,7 @@ judge(const FmFoldSensor *state, const FmRow *row)
 }
 
 void
-fm_fold_apply(FmFold *fold, FmRow *row, const FmSensor *sensor,
+fm_fold_apply(FmFold *fold, FmRow *row, FmSensor *sensor,
 			  FmTransitionList *transitions)
 {
 	const FmReading *reading = row->reading;
@@ -457,7 +483,7 @@ fm_fold_apply(FmFold *fold, FmRow *row, const FmSensor *sensor,
 		return;
 	}
 
-	state = state_to_change(fold, sensor->sensor_id);
+	state = state_to_change(fold, sensor);
 	row->flags |= judge(state, row);
 	if ((row->flags & FM_FOLD_UNJUDGED) == 0 &&
 		(level != state->alarm_level || side != state->alarm_side))

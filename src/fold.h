@@ -66,8 +66,11 @@ extern int64 fm_fold_position(const FmFold *fold);
  * for transitions and to lengthen the undo list.  After an error (that is,
  * without memory) roll back to a mark.
  */
-extern void fm_fold_apply(FmFold *fold, FmRow *row, const FmSensor *sensor,
+extern void fm_fold_apply(FmFold *fold, FmRow *row, FmSensor *sensor,
 						  FmTransitionList *transitions);
+
+/* A reading of this sensor will be applied soon: only ever saves time. */
+extern void fm_fold_prefetch(const FmFold *fold, const FmSensor *sensor);
 
 /* After the last row of a message (or a message without rows). */
 extern void fm_fold_advance(FmFold *fold, int64 next_offset);

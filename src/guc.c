@@ -20,7 +20,7 @@
 
 int			fm_batch_max_bytes = 16 * 1024;
 int			fm_batch_max_delay = 100;
-int			fm_batch_max_messages = 5000;
+int			fm_batch_max_messages = 10000;
 bool		fm_direct_index_insert = true;
 bool		fm_direct_insert = true;
 bool		fm_enabled = true;

@@ -37,6 +37,9 @@
 #define MAX_SUBTRANSACTIONS 60
 #define MAX_RANGES 128
 
+/* Messages whose state is fetched into the caches before it is needed. */
+#define AHEAD 8
+
 typedef struct Range
 {
 	int			from;
@@ -85,6 +88,18 @@ note_path(FmWorker *worker, const char *objection)
 		strlcpy(path, "direct", sizeof(worker->info.store_path));
 }
 
+/* The state that will be wanted a few messages further on. */
+static inline void
+look_ahead(const FmWorker *worker, int i, int to)
+{
+	const FmBatch *batch = &worker->batch;
+	const FmBatchMessage *message = &batch->messages[i + AHEAD];
+
+	if (i + AHEAD < to && message->nrows > 0)
+		fm_fold_prefetch(worker->assigned[message->stream].fold,
+						 batch->rows[message->first_row].sensor);
+}
+
 /*
  * fm_store_range
  *		Evaluate and insert the readings of messages [from, to), as the
@@ -103,6 +118,7 @@ fm_store_range(FmWorker *worker, int from, int to,
 		FmBatchMessage *message = &batch->messages[i];
 		FmAssigned *assigned = &worker->assigned[message->stream];
 
+		look_ahead(worker, i, to);
 		if (message->nrows > 0 && nrows == 0)
 			first_row = message->first_row;
 		for (int r = 0; r < message->nrows; r++)

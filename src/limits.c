@@ -95,7 +95,7 @@ static struct
 	Oid			relid;			/* factorymon.threshold */
 	uint64		invalidations;	/* seen so far */
 	uint64		loaded;			/* invalidations when the load began */
-	uint64		generation;		/* number of loads; 0: none yet */
+	uint32		generation;		/* number of loads; 0: none yet */
 	MemoryContext context;		/* of the table */
 	limithash_hash *table;
 }			cache;
@@ -296,7 +296,7 @@ limits_load(void)
 	cache.generation++;
 }
 
-uint64
+uint32
 fm_limits_refresh(void)
 {
 	Oid			relid = get_relname_relid("threshold",

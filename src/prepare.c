@@ -110,19 +110,9 @@ ensure_partitions(FmWorker *worker)
 static bool
 find_sensors(FmWorker *worker)
 {
-	FmBatch    *batch = &worker->batch;
-	bool		all = true;
-
-	for (int i = 0; i < batch->nrows; i++)
-	{
-		FmRow	   *row = &batch->rows[i];
-
-		row->sensor = fm_sensor_find(worker->sensors, row->reading,
-									 worker->limits_generation);
-		if (row->sensor == NULL)
-			all = false;
-	}
-	return all;
+	return fm_sensor_find_rows(worker->sensors, worker->batch.rows,
+							   worker->batch.nrows,
+							   worker->limits_generation);
 }
 
 /* Register those that were not found, and find them. */

@@ -38,7 +38,7 @@ typedef struct FmRetry
 	const FmPipeline *pipeline;
 	Oid			owner;			/* of the pipeline */
 	FmSensorCache *sensors;
-	uint64		limits_generation;
+	uint32		limits_generation;
 	int32	   *stream_ids;		/* locked, ascending */
 	int			nstreams;
 	SPIPlanPtr	delete_plan;

@@ -20,7 +20,8 @@ typedef struct FmSensor
 {
 	int32		sensor_id;
 	int32		sensor_version_id;
-	uint64		limits_generation;	/* of limits; 0: not looked up yet */
+	uint32		limits_generation;	/* of limits; 0: not looked up yet */
+	int32		fold_number;	/* where fold.c found its state last: a guess */
 	const FmLimits *limits;		/* valid while that is the generation */
 	/* the rest is private to sensor.c */
 } FmSensor;
@@ -42,11 +43,19 @@ extern void fm_sensor_cache_reset(FmSensorCache *cache);
  * entry stays valid for the running batch, until fm_sensor_cache_reset(). */
 extern FmSensor *fm_sensor_find(FmSensorCache *cache,
 								const FmReading *reading,
-								uint64 limits_generation);
+								uint32 limits_generation);
+
+/*
+ * The same for the sensors of rows[0..nrows), several at a time, so that their
+ * way through the caches of the processor overlaps.  Sets row->sensor, NULL if
+ * it is not cached; returns whether all are.
+ */
+extern bool fm_sensor_find_rows(FmSensorCache *cache, FmRow *rows, int nrows,
+								uint32 limits_generation);
 
 /* Bring the limits of an entry that was found before to this generation. */
 extern void fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
-							  uint64 limits_generation);
+							  uint32 limits_generation);
 
 /*
  * fm_sensor_register

@@ -114,7 +114,7 @@ typedef struct FmWorker
 	FmQuestion	question;
 	TimestampTz probe_idle_since;
 	FmSensorCache *sensors;
-	uint64		limits_generation;	/* as of the last batch */
+	uint32		limits_generation;	/* as of the last batch */
 	bool		registering;	/* sensors are being registered */
 	int			races;			/* lost in a row while doing so */
 	TimestampTz ensured_until;	/* arrival partitions exist until then */
