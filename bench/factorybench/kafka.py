@@ -54,8 +54,9 @@ class Topic:
 class Cluster:
     """A cluster below a folder, for as long as the benchmark runs."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, brokers=3):
         self.folder = folder
+        self.brokers = brokers
         self.bootstrap = None
         self._filled = set()
 
@@ -80,7 +81,8 @@ class Cluster:
     def start(self):
         """Start it, without topics."""
         answer = self._cluster("start", "--no-default-topics", "--dir",
-                               self.folder, "--owner", os.getpid())
+                               self.folder, "--owner", os.getpid(),
+                               "--brokers", self.brokers)
         for line in answer.splitlines():
             name, _, value = line.partition("=")
             if name == "bootstrap.servers":
@@ -94,7 +96,7 @@ class Cluster:
     def create(self, name, partitions=PARTITIONS):
         """Make an empty topic."""
         self._cluster("create-topic", self.folder, name, partitions,
-                      REPLICATION)
+                      min(REPLICATION, self.brokers))
 
     def delete(self, name):
         """Remove a topic."""
