@@ -27,6 +27,8 @@ REGISTRY = {contender.name: contender for contender in (
                [("factorymon.batch_max_messages", "5000")]),
     Factorymon(1, "batch-20000", "batches of 20,000",
                [("factorymon.batch_max_messages", "20000")]),
+    Factorymon(2, "no-wait", "synchronous_commit off",
+               [("synchronous_commit", "off")]),
     Telegraf(), Kcat(), Debezium(), Spark(),
     ConfluentCopy(1000), ConfluentCopy(5000), Rsyslog(), ConfluentValues(),
     RowByRow(),
