@@ -5,12 +5,12 @@ clock as ours.  Meanwhile we read the pipeline's positions about every two
 milliseconds: a message is visible when an answer shows a position beyond its
 offset, because position and row commit together.  So the figures contain the
 producer's own queue (linger.ms is 5, as in Kafka's clients since 4.0), Kafka
-with two replicas, the ingest, the commit and its flush to disk, and are too
+with its replicas, the ingest, the commit and its flush to disk, and are too
 high by up to the time between two looks; never too low.
 
 Three brokers share our cores, and take more than one of two at a thousand
-messages a second already, most of it for replicas; so the same is measured with
-one broker, which leaves the machine nearly idle.  In their first minute or so
+messages a second already; so the same is measured with one broker, too, whose
+cost is nearer to that of none on this machine.  In their first minute or so
 the compilers of the virtual machines take a core, so there the warm-up is long.
 """
 

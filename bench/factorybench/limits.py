@@ -1,8 +1,8 @@
 """The limits: what PostgreSQL and librdkafka do when nothing else is to do.
 
 The rows for COPY are those that factorymon stored from the same topic,
-exported once; the table is made by the same definitions, with the same index.  Storing
-made rows without Kafka, in several ways, is in storing.py.
+exported once; the table is made by the same definitions, with the same index.
+Storing made rows without Kafka, in several ways, is in storing.py.
 """
 
 import re
