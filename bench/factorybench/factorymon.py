@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from . import process
 from .contender import Ingest
 from .errors import BenchError, Wrong
 
@@ -29,6 +30,7 @@ class Factorymon(Ingest):
             self.title += f", {words}"
         self.settings = settings
         self._pids = []
+        self._cores = []    # cores_now() while all partitions had messages
 
     # Options of create_pipeline() beside those that are always given.
     options = ""
@@ -58,6 +60,7 @@ class Factorymon(Ingest):
         database.run("SELECT pg_reload_conf()")
 
     def start(self, run):
+        self._cores = []
         self._pids = [pid for pid, in run.database.rows(
             "SELECT pid FROM factorymon.worker_status()")]
         run.database.run("SELECT factorymon.resume(%s)", PIPELINE)
@@ -83,14 +86,31 @@ class Factorymon(Ingest):
         return 0.0
 
     def observe(self, run, seen):
-        """What the workers wait for while all partitions have messages left."""
-        seen.update(event for event, in run.database.rows(
+        """What the workers wait for while all partitions have messages left,
+        and what the cores do meanwhile."""
+        events = run.database.rows(
             "SELECT coalesce(wait_event_type || ':' || wait_event, 'running') "
             "FROM pg_stat_activity WHERE pid = ANY (%s) AND EXISTS (SELECT "
             "FROM factorymon.partition_status() AS p "
             "WHERE p.pid = pg_stat_activity.pid) AND (SELECT "
             "bool_and(lag_messages > 0) FROM factorymon.partition_status())",
-            self._pids))
+            self._pids)
+        seen.update(event for event, in events)
+        if events:
+            self._cores.append(cores_now(run))
+
+    def cores(self):
+        """Shares of all cores while every partition had messages left, by
+        who used them, or None if that was too short to be seen."""
+        if len(self._cores) < 2:
+            return None
+        used = {what: self._cores[-1][what] - self._cores[0][what]
+                for what in self._cores[0]}
+        total = used.pop("all")
+        if total <= 0:
+            return None
+        used["others"] = total - sum(used.values())
+        return {what: seconds / total for what, seconds in used.items()}
 
     def details(self, run):
         """The rate while every partition had messages left: two workers share
@@ -102,7 +122,8 @@ class Factorymon(Ingest):
         last = {stream: when for when, stream, _ in commits}
         begin, end = commits[0][0], min(last.values())
         rows = sum(n for when, _, n in commits if begin < when <= end)
-        return {"together": rows / (end - begin) if end > begin else None}
+        return {"together": rows / (end - begin) if end > begin else None,
+                "cores": self.cores()}
 
     def check(self, run, result):
         self.check_exact(run, run.topic.messages, result.rows,
@@ -118,6 +139,13 @@ class Factorymon(Ingest):
                 f"{self.name}: {delivered} messages delivered, {rows} rows of "
                 f"{messages} messages; verify_delivery(): "
                 f"{problems or 'no problem'}")
+
+
+def cores_now(run):
+    """CPU seconds so far: of PostgreSQL, of the brokers, of the machine."""
+    return {"PostgreSQL": process.cpu_seconds(run.server.processes()),
+            "brokers": process.cpu_seconds(run.cluster.processes()),
+            **process.machine_seconds()}
 
 
 def wait_for(run, query, *arguments, what, timeout=60):

@@ -93,6 +93,11 @@ class Cluster:
         if (self.folder / "env").exists():
             self._cluster("stop", self.folder)
 
+    def processes(self):
+        """Ids of the brokers' processes."""
+        return [int(file.read_text())
+                for file in self.folder.glob("broker-*/pid")]
+
     def create(self, name, partitions=PARTITIONS):
         """Make an empty topic."""
         self._cluster("create-topic", self.folder, name, partitions,

@@ -8,6 +8,7 @@ Storing made rows without Kafka, in several ways, is in storing.py.
 import re
 import subprocess
 import time
+from multiprocessing.pool import ThreadPool
 
 from . import paths, process
 from .contender import Contender, Result
@@ -142,18 +143,28 @@ class Consume(Contender):
 
 
 class Decode(Contender):
-    """The decoder alone, on one core."""
-    name = "decode"
-    title = "limit: decoding alone"
+    """The decoder alone: pure computing, in one process or in several at
+    once, which tells what the machine's cores are worth together."""
     family = "limit"
     seconds_per_million = 1
 
+    def __init__(self, processes=1):
+        self.processes = processes
+        self.name = "decode" if processes == 1 else f"decode-{processes}"
+        self.title = "limit: decoding alone" if processes == 1 else \
+            f"limit: decoding alone, {processes} processes"
+
     def measure(self, run):
-        text = output_of([paths.BENCH_READING])
-        found = re.search(r"^canonical +([\d.]+) us", text, re.MULTILINE)
-        if not found:
-            raise BenchError(f"bench_reading said: {text}")
-        cost = float(found.group(1))
+        with ThreadPool(self.processes) as pool:
+            texts = pool.map(output_of,
+                             [[paths.BENCH_READING]] * self.processes)
+        costs = []
+        for text in texts:
+            found = re.search(r"^canonical +([\d.]+) us", text, re.MULTILINE)
+            if not found:
+                raise BenchError(f"bench_reading said: {text}")
+            costs.append(float(found.group(1)))
+        rate = sum(1e6 / cost for cost in costs)
         return Result(rows=run.topic.messages,
-                      seconds=run.topic.messages * cost / 1e6,
-                      rate=1e6 / cost, cpu=cost)
+                      seconds=run.topic.messages / rate,
+                      rate=rate, cpu=sum(costs) / len(costs))

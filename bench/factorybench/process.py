@@ -47,6 +47,16 @@ def cpu_seconds(pids):
     return ticks / TICKS
 
 
+def machine_seconds():
+    """CPU seconds of all cores since the start, as a dictionary: how long
+    they had nothing to do ("idle"), were kept by the host ("stolen"), and the
+    sum of everything ("all")."""
+    fields = [int(field) for field in
+              Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return {"idle": (fields[3] + fields[4]) / TICKS,
+            "stolen": fields[7] / TICKS, "all": sum(fields) / TICKS}
+
+
 def memory(pids):
     """(private bytes now, peak of resident bytes) of processes, summed."""
     private = peak = 0

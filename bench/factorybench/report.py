@@ -70,6 +70,16 @@ def shares(runs):
                      for what, count in seen.most_common(6))
 
 
+def core_shares(runs):
+    """Medians of the shares of the cores, in words, where they are known."""
+    known = [run.details["cores"] for run in runs if run.details.get("cores")]
+    if not known:
+        return ""
+    return ", ".join(
+        f"{what} {100 * median(shares[what] for shares in known):.0f} %"
+        for what in known[0])
+
+
 THROUGHPUT_HEADER = [
     "", "k rows/s", "spread", *(title for _, title in REFERENCES),
     "k rows/s, all busy", "CPU s/M rows, all", "CPU s/M rows, ingest", "WAL B/row", "heap B/row",
@@ -125,6 +135,10 @@ class Report:
             waits = shares(runs)
             if waits:
                 self.note(f"{contender.title}, {topic.title}: {waits}")
+            cores = core_shares(runs)
+            if cores:
+                self.note(f"{contender.title}, {topic.title}, the cores' "
+                          f"time: {cores}")
 
     def note(self, text):
         """Something that the reader of the tables must know."""

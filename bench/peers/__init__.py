@@ -17,7 +17,7 @@ REGISTRY = {contender.name: contender for contender in (
     Storing("direct", "past the executor"),
     Storing("executor", "through a foreign table"),
     Storing("function", "through a function"),
-    Consume(), Decode(),
+    Consume(), Decode(), Decode(processes=2),
     Factorymon(1), Factorymon(2), Factorymon(3),
     Factorymon(1, "plain-index", "index row by row",
                [("factorymon.direct_index_insert", "off")]),
