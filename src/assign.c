@@ -286,22 +286,6 @@ open_fold(FmWorker *worker, FmAssigned *assigned, const FmPosition *row)
 		(int64) fm_snapshot_interval * 1000;
 }
 
-/*
- * With no anchor, the last message will be the first one once it is proven;
- * what is suspect must be able to begin behind it (see question.c).
- */
-static void
-end_extent(FmWorker *worker, FmPosition *row)
-{
-	if (row->anchor.known || !row->last.known ||
-		row->extent_from == row->position)
-		return;
-	fm_ledger_close(worker->pipeline->id, row->stream_id, "extent", "anchor");
-	memset(&row->extent, 0, sizeof(row->extent));
-	row->extent_from = row->position;
-	row->extent_opened_at = GetCurrentTransactionStartTimestamp();
-}
-
 /* Where a taken stream goes from here. */
 static FmPhase
 phase_after_take(const FmWorker *worker, const FmAssigned *assigned)
@@ -341,7 +325,6 @@ take(FmWorker *worker, FmAssigned *assigned)
 	if (found)
 	{
 		open_fold(worker, assigned, &row);
-		end_extent(worker, &assigned->row);
 		fm_event_record(pipeline->id, worker->info.consumer, "taken",
 						&assigned->partition, 1, NULL);
 	}
