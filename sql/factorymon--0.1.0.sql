@@ -65,6 +65,7 @@ CREATE TABLE _factorymon.sensor_type (
 );
 
 CREATE SEQUENCE _factorymon.threshold_id_seq AS integer;
+CREATE SEQUENCE _factorymon.threshold_version_seq AS integer;
 
 CREATE TABLE factorymon.threshold (
 	threshold_id integer PRIMARY KEY
@@ -81,8 +82,17 @@ CREATE TABLE factorymon.threshold (
 	deadband double precision NOT NULL DEFAULT 0,
 	on_delay interval NOT NULL DEFAULT interval '0',
 	off_delay interval NOT NULL DEFAULT interval '0',
+	re_alarm_after interval,
+	warning_severity smallint NOT NULL DEFAULT 500
+		CHECK (warning_severity BETWEEN 1 AND 1000),
+	critical_severity smallint NOT NULL DEFAULT 900
+		CHECK (critical_severity BETWEEN 1 AND 1000),
+	acknowledgement boolean NOT NULL DEFAULT true,
+	shelvable boolean NOT NULL DEFAULT true,
 	enabled boolean NOT NULL DEFAULT true,
 	comment text,
+	/* set by a trigger: only restored rows come with one */
+	version integer NOT NULL,
 	updated_at timestamptz NOT NULL DEFAULT now(),
 	updated_by name NOT NULL DEFAULT current_user,
 	UNIQUE NULLS NOT DISTINCT
@@ -116,16 +126,30 @@ CREATE TABLE factorymon.threshold (
 		AND critical_low + deadband < warning_low IS NOT FALSE),
 	CONSTRAINT threshold_delays CHECK (
 		on_delay >= interval '0' AND off_delay >= interval '0'),
-	/* the lifecycle of alarms honours these later */
-	CONSTRAINT threshold_no_delay_yet CHECK (deadband = 0
-		AND on_delay = interval '0' AND off_delay = interval '0')
+	CONSTRAINT threshold_re_alarm CHECK (
+		re_alarm_after > greatest(on_delay, off_delay)),
+	CONSTRAINT threshold_severity CHECK (
+		critical_severity >= warning_severity)
+);
+
+/* Every change of limits: who, when, what was and what is. */
+CREATE TABLE factorymon.threshold_history (
+	version integer PRIMARY KEY,
+	threshold_id integer NOT NULL,
+	operation text NOT NULL,
+	changed_at timestamptz NOT NULL DEFAULT now(),
+	changed_by name NOT NULL,
+	was jsonb,
+	is_now jsonb
 );
 
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_version_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold_history', '');
 
 /* ======================================================================
  * 3. Storage
@@ -193,15 +217,76 @@ CREATE TABLE _factorymon.partition_offset (
 ) WITH (fillfactor = 40, autovacuum_vacuum_threshold = 500,
 		autovacuum_vacuum_scale_factor = 0);
 
-/* Per-sensor state in chunks; see src/fold.c. */
+/* Per-sensor state in chunks, sensors (part 0) and alarms (1); see
+ * src/fold_snapshot.c. */
 CREATE TABLE _factorymon.fold_chunk (
 	stream_id integer NOT NULL
 		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	part smallint NOT NULL,
 	chunk integer NOT NULL,
 	written_at timestamptz NOT NULL DEFAULT now(),
 	state bytea NOT NULL,
-	PRIMARY KEY (stream_id, chunk)
+	PRIMARY KEY (stream_id, part, chunk)
 );
+
+/* The present state of each alarm: one condition of one sensor as it came
+ * through one stream.  Written with its transitions; see src/alarm_store.c. */
+CREATE TABLE _factorymon.alarm (
+	stream_id integer NOT NULL
+		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	sensor_id integer NOT NULL,
+	condition text NOT NULL,
+	/* of the alarm that is, or of the last one */
+	alarm_id uuid,
+	seq integer NOT NULL,
+	state text NOT NULL,
+	level smallint NOT NULL,
+	since timestamptz,
+	raised_at timestamptz,
+	re_alarms integer NOT NULL,
+	/* what calls for an operator last, and when (event time) */
+	announced_event_id uuid,
+	announced_at timestamptz,
+	/* the last transition */
+	event_id uuid NOT NULL,
+	event_time timestamptz,
+	sensor_version_id integer,
+	severity smallint,
+	value double precision,
+	limit_value double precision,
+	/* what blocks it, if anything does */
+	shelving text NOT NULL,
+	shelved_until timestamptz,
+	blocks smallint NOT NULL,
+	chattering boolean NOT NULL,
+	/* the alarm itself, as of this position of the fold */
+	as_of bigint NOT NULL,
+	record bytea NOT NULL,
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (stream_id, sensor_id, condition)
+) WITH (fillfactor = 60);
+CREATE INDEX alarm_announced ON _factorymon.alarm (announced_event_id);
+
+/* What operators ask of alarms; answered by the owner of the stream, see
+ * src/request.c and src/answer.c.  No foreign keys: a request is history. */
+CREATE TABLE _factorymon.request (
+	request_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+	stream_id integer NOT NULL,
+	sensor_id integer NOT NULL,
+	condition text NOT NULL,
+	action text NOT NULL,
+	event_id uuid,
+	until timestamptz,
+	one_shot boolean NOT NULL,
+	comment text,
+	actor name NOT NULL,
+	requested_at timestamptz NOT NULL DEFAULT now(),
+	answered_at timestamptz,
+	outcome text,
+	answer text
+);
+CREATE INDEX request_pending ON _factorymon.request (stream_id)
+	WHERE answered_at IS NULL;
 
 /* The server's default compression takes five times as long as lz4, and most
  * of the time of a snapshot. */
@@ -372,6 +457,8 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.partition_offset', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.fold_chunk', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.request', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version_id_seq', '');
@@ -545,8 +632,19 @@ CREATE TRIGGER threshold_changed
 ALTER TABLE factorymon.threshold ENABLE ALWAYS TRIGGER threshold_changed;
 
 CREATE TRIGGER threshold_stamp
-	BEFORE UPDATE ON factorymon.threshold
+	BEFORE INSERT OR UPDATE ON factorymon.threshold
 	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_stamp();
+/* a row needs its version wherever it comes from */
+ALTER TABLE factorymon.threshold ENABLE ALWAYS TRIGGER threshold_stamp;
+
+CREATE FUNCTION _factorymon.threshold_record() RETURNS trigger
+AS 'MODULE_PATHNAME', 'factorymon_threshold_record' LANGUAGE C
+SET search_path = pg_catalog, pg_temp;
+REVOKE EXECUTE ON FUNCTION _factorymon.threshold_record() FROM PUBLIC;
+
+CREATE TRIGGER threshold_record
+	AFTER INSERT OR UPDATE OR DELETE ON factorymon.threshold
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_record();
 
 /* Views that use it run it with the rights of whoever reads them.  It decodes
  * bytes that it is given, and checks them, so anybody may. */
@@ -571,13 +669,7 @@ CREATE FUNCTION _factorymon.fold_sensors(
 	OUT expected_interval double precision,
 	OUT gaps bigint,
 	OUT repeats bigint,
-	OUT producer_restarts bigint,
-	OUT alarm_state text,
-	OUT alarm_level smallint,
-	OUT alarm_id uuid,
-	OUT alarm_seq integer,
-	OUT alarm_since timestamptz,
-	OUT alarm_raised_at timestamptz)
+	OUT producer_restarts bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_fold_sensors'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1000;
@@ -670,6 +762,64 @@ CREATE FUNCTION factorymon.seek(
 RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_seek_text';
+
+/* --- alarms: each inserts a request, and says which or how many -------- */
+
+CREATE FUNCTION factorymon.acknowledge(
+	event_id uuid,
+	comment text DEFAULT NULL) RETURNS uuid
+AS 'MODULE_PATHNAME', 'factorymon_acknowledge'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.comment(
+	event_id uuid,
+	comment text) RETURNS uuid
+AS 'MODULE_PATHNAME', 'factorymon_comment'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.shelve(
+	sensor_id text,
+	duration interval,
+	reason text,
+	one_shot boolean DEFAULT false,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_shelve'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.unshelve(
+	sensor_id text,
+	comment text DEFAULT NULL,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_unshelve'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.suppress(
+	sensor_id text,
+	reason text,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_suppress'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.unsuppress(
+	sensor_id text,
+	comment text DEFAULT NULL,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_unsuppress'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.take_out_of_service(
+	sensor_id text,
+	reason text,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_take_out_of_service'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.return_to_service(
+	sensor_id text,
+	comment text DEFAULT NULL,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_return_to_service'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.grant_access(kind text, role name)
 RETURNS void
@@ -1255,6 +1405,10 @@ SELECT
 	t.raised_at,
 	t.recorded_at,
 	t.cause,
+	t.actor AS "by",
+	t.comment,
+	t.blocked_by,
+	t.limit_version,
 	p.name AS pipeline,
 	st.topic,
 	st.kafka_partition,
@@ -1268,6 +1422,82 @@ FROM _factorymon.transition AS t
 		ON v.sensor_version_id = t.sensor_version_id
 	LEFT JOIN _factorymon.stream AS st ON st.stream_id = t.stream_id
 	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = t.pipeline_id;
+
+CREATE VIEW factorymon.alarms AS
+SELECT
+	a.alarm_id,
+	s.name AS sensor_id,
+	a.condition,
+	CASE
+		WHEN a.blocks & 2 <> 0 THEN 'out_of_service'
+		WHEN a.blocks & 5 <> 0 THEN 'suppressed'
+		WHEN a.shelving <> 'none' THEN 'shelved'
+		ELSE a.state
+	END AS shown_state,
+	a.state,
+	CASE a.level & 3
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS level,
+	CASE a.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END AS side,
+	a.severity,
+	a.chattering,
+	a.re_alarms,
+	a.shelving,
+	a.shelved_until,
+	a.blocks & 1 <> 0 AS suppressed,
+	a.blocks & 4 <> 0 AS maintenance,
+	a.blocks & 2 <> 0 AS out_of_service,
+	v.sensor_type,
+	v.factory_section,
+	v.machine_id,
+	v.zone,
+	a.value,
+	v.unit,
+	a.limit_value AS "limit",
+	a.since,
+	a.raised_at,
+	a.announced_at,
+	a.event_time,
+	a.updated_at,
+	a.seq,
+	a.event_id,
+	a.announced_event_id,
+	EXISTS (SELECT FROM _factorymon.request AS r
+		WHERE r.stream_id = a.stream_id AND r.sensor_id = a.sensor_id
+			AND r.condition = a.condition AND r.answered_at IS NULL) AS pending,
+	p.name AS pipeline,
+	st.topic,
+	st.kafka_partition,
+	st.incarnation
+FROM _factorymon.alarm AS a
+	JOIN _factorymon.stream AS st ON st.stream_id = a.stream_id
+	JOIN _factorymon.pipeline AS p ON p.pipeline_id = st.pipeline_id
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = a.sensor_id
+	LEFT JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = a.sensor_version_id;
+
+CREATE VIEW factorymon.alarm_requests AS
+SELECT
+	r.request_id,
+	r.requested_at,
+	r.actor::text AS actor,
+	r.action,
+	s.name AS sensor_id,
+	r.condition,
+	r.event_id,
+	r.until,
+	r.one_shot,
+	r.comment,
+	coalesce(r.outcome, 'pending') AS outcome,
+	r.answer,
+	r.answered_at,
+	p.name AS pipeline,
+	st.topic,
+	st.kafka_partition
+FROM _factorymon.request AS r
+	LEFT JOIN _factorymon.stream AS st ON st.stream_id = r.stream_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = st.pipeline_id
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = r.sensor_id;
 
 CREATE VIEW factorymon.pipelines AS
 SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
@@ -1514,7 +1744,7 @@ WITH folded AS MATERIALIZED (
 			x.message_at, x.readings, x.late, x.future,
 			x.expected_interval, x.gaps, x.repeats, x.producer_restarts
 		FROM _factorymon.stream s
-		JOIN _factorymon.fold_chunk c ON c.stream_id = s.stream_id
+		JOIN _factorymon.fold_chunk c ON c.stream_id = s.stream_id AND c.part = 0
 		CROSS JOIN LATERAL _factorymon.fold_sensors(c.state) x
 		WHERE s.retired_at IS NULL
 ), edge AS MATERIALIZED (
@@ -1645,6 +1875,22 @@ COMMENT ON FUNCTION factorymon.seek(text, integer, timestamptz, boolean) IS
 	'move a partition to the first message of a time or later; returns the new position';
 COMMENT ON FUNCTION factorymon.seek(text, integer, text, boolean) IS
 	'move a partition to earliest, latest, or a time; returns the new position';
+COMMENT ON FUNCTION factorymon.acknowledge(uuid, text) IS
+	'asks to acknowledge the alarm that was announced with this event; refused if it was announced again since; returns the id of the request';
+COMMENT ON FUNCTION factorymon.comment(uuid, text) IS
+	'adds a comment to the history of the alarm that was announced with this event; returns the id of the request';
+COMMENT ON FUNCTION factorymon.shelve(text, interval, text, boolean, text) IS
+	'asks to shelve the alarm of a sensor for at most 8 hours, or (one_shot) until it returns; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.unshelve(text, text, text) IS
+	'asks to end the shelving of a sensor''s alarm; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.suppress(text, text, text) IS
+	'asks to suppress the alarm of a sensor by design, without an end; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.unsuppress(text, text, text) IS
+	'asks to end that; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.take_out_of_service(text, text, text) IS
+	'asks to take the alarm of a sensor out of service, without an end; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.return_to_service(text, text, text) IS
+	'asks to end that; returns the number of partitions concerned';
 COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
 	'grant a role all that a reader, operator or admin needs';
 COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS
@@ -1683,21 +1929,31 @@ COMMENT ON COLUMN factorymon.threshold.warning_high IS
 COMMENT ON COLUMN factorymon.threshold.critical_high IS
 	'values at or above this are critical; null: no such limit';
 COMMENT ON COLUMN factorymon.threshold.deadband IS
-	'how far a value must come back over a limit before it counts as returned; 0 in this version';
+	'how far a value must come back over a limit before it counts as below it; in the unit of the sensor';
 COMMENT ON COLUMN factorymon.threshold.on_delay IS
-	'how long a limit must be exceeded before an alarm is raised; 0 in this version';
+	'how long a limit must be exceeded, by the time of the readings, before an alarm is raised';
 COMMENT ON COLUMN factorymon.threshold.off_delay IS
-	'how long a value must be back before an alarm returns; 0 in this version';
+	'how long a value must be back, by the time of the readings, before an alarm returns';
+COMMENT ON COLUMN factorymon.threshold.re_alarm_after IS
+	'an alarm that was acknowledged and is still there is announced again after so long (time of the readings); null: never';
+COMMENT ON COLUMN factorymon.threshold.warning_severity IS
+	'severity of alarms at level warning, 1-1000 as in OPC UA';
+COMMENT ON COLUMN factorymon.threshold.critical_severity IS
+	'severity of alarms at level critical, 1-1000 as in OPC UA';
+COMMENT ON COLUMN factorymon.threshold.acknowledgement IS
+	'whether an alarm that returned by itself still wants to be acknowledged';
+COMMENT ON COLUMN factorymon.threshold.shelvable IS
+	'whether operators may shelve its alarms';
 COMMENT ON COLUMN factorymon.threshold.enabled IS
 	'false: what the row is for has no limits at all, not even less specific ones';
 COMMENT ON COLUMN factorymon.threshold.comment IS
 	'why the limits are what they are';
+COMMENT ON COLUMN factorymon.threshold.version IS
+	'number of the last change of this row; alarm transitions name it';
 COMMENT ON COLUMN factorymon.threshold.updated_at IS
 	'when the row was last changed';
 COMMENT ON COLUMN factorymon.threshold.updated_by IS
 	'role that last changed the row';
-COMMENT ON CONSTRAINT threshold_no_delay_yet ON factorymon.threshold IS
-	'deadband and delays are not honoured in this version';
 
 COMMENT ON FUNCTION factorymon.classify(double precision, double precision,
 	double precision) IS
@@ -1722,6 +1978,8 @@ COMMENT ON FUNCTION _factorymon.threshold_changed() IS
 	'tells all processes to read factorymon.threshold again';
 COMMENT ON FUNCTION _factorymon.threshold_stamp() IS
 	'notes who changed a row of factorymon.threshold, and when';
+COMMENT ON FUNCTION _factorymon.threshold_record() IS
+	'writes the history of factorymon.threshold';
 COMMENT ON FUNCTION _factorymon.fold_sensors(bytea) IS
 	'state of the sensors of one chunk of a snapshot (fold_chunk.state)';
 
@@ -1729,6 +1987,131 @@ COMMENT ON VIEW factorymon.sensor_readings IS
 	'every stored reading';
 COMMENT ON VIEW factorymon.latest_readings IS
 	'the newest reading of each sensor, by its timestamp';
+COMMENT ON TABLE factorymon.threshold_history IS
+	'every change of factorymon.threshold; alarm transitions name the version that judged them';
+COMMENT ON COLUMN factorymon.threshold_history.version IS
+	'number of the change, over all rows';
+COMMENT ON COLUMN factorymon.threshold_history.threshold_id IS
+	'the row that was changed';
+COMMENT ON COLUMN factorymon.threshold_history.operation IS
+	'insert, update or delete';
+COMMENT ON COLUMN factorymon.threshold_history.changed_at IS
+	'when the transaction began that changed it';
+COMMENT ON COLUMN factorymon.threshold_history.changed_by IS
+	'role that changed it';
+COMMENT ON COLUMN factorymon.threshold_history.was IS
+	'the row before; null: it was not there';
+COMMENT ON COLUMN factorymon.threshold_history.is_now IS
+	'the row after; null: it is gone';
+
+COMMENT ON VIEW factorymon.alarms IS
+	'present state of each alarm: one condition of one sensor as it came through one partition; a row stays when the alarm is over';
+COMMENT ON COLUMN factorymon.alarms.alarm_id IS
+	'the alarm that is, or was last; null: it was only ever blocked';
+COMMENT ON COLUMN factorymon.alarms.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.alarms.condition IS
+	'what it is about: limit';
+COMMENT ON COLUMN factorymon.alarms.shown_state IS
+	'what blocks it (out_of_service, suppressed, shelved), else its state';
+COMMENT ON COLUMN factorymon.alarms.state IS
+	'normal, active_unacknowledged, active_acknowledged or returned_unacknowledged (ISA-18.2)';
+COMMENT ON COLUMN factorymon.alarms.level IS
+	'normal, warning or critical';
+COMMENT ON COLUMN factorymon.alarms.side IS
+	'side of the limit: low or high; null if it is normal';
+COMMENT ON COLUMN factorymon.alarms.severity IS
+	'1-1000 as in OPC UA, of its last transition';
+COMMENT ON COLUMN factorymon.alarms.chattering IS
+	'raised at least three times within a minute, and not quiet for a minute since';
+COMMENT ON COLUMN factorymon.alarms.re_alarms IS
+	'how often it was announced again because it stayed after it was acknowledged';
+COMMENT ON COLUMN factorymon.alarms.shelving IS
+	'none, one_shot (until it returns, or that time) or timed';
+COMMENT ON COLUMN factorymon.alarms.shelved_until IS
+	'end of shelving; null: it is not shelved';
+COMMENT ON COLUMN factorymon.alarms.suppressed IS
+	'suppressed by design';
+COMMENT ON COLUMN factorymon.alarms.maintenance IS
+	'within a maintenance window';
+COMMENT ON COLUMN factorymon.alarms.out_of_service IS
+	'taken out of service';
+COMMENT ON COLUMN factorymon.alarms.sensor_type IS
+	'type of the sensor at its last transition';
+COMMENT ON COLUMN factorymon.alarms.factory_section IS
+	'section of the factory then';
+COMMENT ON COLUMN factorymon.alarms.machine_id IS
+	'machine then';
+COMMENT ON COLUMN factorymon.alarms.zone IS
+	'zone then';
+COMMENT ON COLUMN factorymon.alarms.value IS
+	'value that caused its last transition';
+COMMENT ON COLUMN factorymon.alarms.unit IS
+	'unit of the value';
+COMMENT ON COLUMN factorymon.alarms."limit" IS
+	'limit that the value had reached; null: none';
+COMMENT ON COLUMN factorymon.alarms.since IS
+	'time of the first reading of its last excursion';
+COMMENT ON COLUMN factorymon.alarms.raised_at IS
+	'time of the reading that raised it';
+COMMENT ON COLUMN factorymon.alarms.announced_at IS
+	'time of the reading with which it last called for an operator';
+COMMENT ON COLUMN factorymon.alarms.event_time IS
+	'time of the reading that caused its last transition';
+COMMENT ON COLUMN factorymon.alarms.updated_at IS
+	'when its last transition was recorded';
+COMMENT ON COLUMN factorymon.alarms.seq IS
+	'number of its last transition, from 1 within the alarm';
+COMMENT ON COLUMN factorymon.alarms.event_id IS
+	'id of its last transition';
+COMMENT ON COLUMN factorymon.alarms.announced_event_id IS
+	'id of the transition with which it last called for an operator: what acknowledge() takes';
+COMMENT ON COLUMN factorymon.alarms.pending IS
+	'an operator asked something of it that is not answered yet';
+COMMENT ON COLUMN factorymon.alarms.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.alarms.topic IS
+	'Kafka topic';
+COMMENT ON COLUMN factorymon.alarms.kafka_partition IS
+	'Kafka partition';
+COMMENT ON COLUMN factorymon.alarms.incarnation IS
+	'which log under that name, from 1';
+
+COMMENT ON VIEW factorymon.alarm_requests IS
+	'what operators asked of alarms, and what came of it';
+COMMENT ON COLUMN factorymon.alarm_requests.request_id IS
+	'id of the request';
+COMMENT ON COLUMN factorymon.alarm_requests.requested_at IS
+	'when the transaction began that asked';
+COMMENT ON COLUMN factorymon.alarm_requests.actor IS
+	'role that asked';
+COMMENT ON COLUMN factorymon.alarm_requests.action IS
+	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service or return_to_service';
+COMMENT ON COLUMN factorymon.alarm_requests.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.alarm_requests.condition IS
+	'what the alarm is about';
+COMMENT ON COLUMN factorymon.alarm_requests.event_id IS
+	'the event that the operator saw';
+COMMENT ON COLUMN factorymon.alarm_requests.until IS
+	'end of shelving';
+COMMENT ON COLUMN factorymon.alarm_requests.one_shot IS
+	'shelving ends with the return of the alarm, too';
+COMMENT ON COLUMN factorymon.alarm_requests.comment IS
+	'reason or comment';
+COMMENT ON COLUMN factorymon.alarm_requests.outcome IS
+	'pending, done or refused';
+COMMENT ON COLUMN factorymon.alarm_requests.answer IS
+	'why it was refused';
+COMMENT ON COLUMN factorymon.alarm_requests.answered_at IS
+	'when it was done or refused';
+COMMENT ON COLUMN factorymon.alarm_requests.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.alarm_requests.topic IS
+	'Kafka topic';
+COMMENT ON COLUMN factorymon.alarm_requests.kafka_partition IS
+	'Kafka partition whose owner answers';
+
 COMMENT ON VIEW factorymon.alerts IS
 	'every transition of every alarm; one alarm has one alarm_id from the first raise on';
 
@@ -1786,6 +2169,14 @@ COMMENT ON COLUMN factorymon.alerts.recorded_at IS
 	'when the transition was stored';
 COMMENT ON COLUMN factorymon.alerts.cause IS
 	'what moved the alarm: data';
+COMMENT ON COLUMN factorymon.alerts."by" IS
+	'role of the operator who asked for it; null: nobody did';
+COMMENT ON COLUMN factorymon.alerts.comment IS
+	'what the operator said';
+COMMENT ON COLUMN factorymon.alerts.blocked_by IS
+	'what blocked it then: out_of_service, suppressed, maintenance or shelved; null: nothing';
+COMMENT ON COLUMN factorymon.alerts.limit_version IS
+	'version of the row of factorymon.threshold by which it was judged; null: built-in limits, or none';
 COMMENT ON COLUMN factorymon.alerts.pipeline IS
 	'pipeline of the reading';
 COMMENT ON COLUMN factorymon.alerts.topic IS

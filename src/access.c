@@ -49,11 +49,18 @@
 PG_FUNCTION_INFO_V1(factorymon_grant_access);
 PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 
+/* What an admin sets; the rest says who did. */
+#define THRESHOLD_COLUMNS \
+	"pipeline, sensor_type, zone, machine_id, sensor_id, critical_low," \
+	" warning_low, warning_high, critical_high, deadband, on_delay," \
+	" off_delay, re_alarm_after, warning_severity, critical_severity," \
+	" acknowledgement, shelvable, enabled, comment"
+
 /* One kind: its functions in schema factorymon, and other privileges. */
 typedef struct AccessKind
 {
 	const char *name;			/* also of its marker function */
-	const char *functions[12];	/* by name, NULL-terminated */
+	const char *functions[16];	/* by name, NULL-terminated */
 	const char *privileges[6];	/* as in GRANT, NULL-terminated */
 	bool		views;			/* SELECT on all views, too */
 } AccessKind;
@@ -65,16 +72,18 @@ static const AccessKind access_kinds[] = {
 			"original_messages", "partition_status", "verify_delivery",
 		"worker_status"},
 		{"USAGE ON SCHEMA factorymon",
-		"SELECT ON factorymon.threshold"},
+		"SELECT ON factorymon.threshold, factorymon.threshold_history"},
 	true},
 	{"operator",
-		{"alter_pipeline", "drop_pipeline", "pause", "resume",
-		"retry_rejects", "seek"},
+		{"acknowledge", "alter_pipeline", "comment", "drop_pipeline", "pause",
+			"resume", "retry_rejects", "return_to_service", "seek", "shelve",
+			"suppress", "take_out_of_service", "unshelve", "unsuppress"},
 		{NULL},
 	false},
 	{"admin",
 		{"adopt", "check_server", "create_pipeline", "purge_suspect"},
-		{"INSERT, UPDATE, DELETE ON factorymon.threshold",
+		{"INSERT (" THRESHOLD_COLUMNS "), UPDATE (" THRESHOLD_COLUMNS
+			"), DELETE ON factorymon.threshold",
 			"USAGE ON SEQUENCE _factorymon.threshold_id_seq",
 		"USAGE ON FOREIGN DATA WRAPPER kafka"},
 	false},

@@ -59,7 +59,33 @@ static const char *const transition_names[] = {
 	[FM_TRANSITION_RAISED] = "raised",
 	[FM_TRANSITION_ESCALATED] = "escalated",
 	[FM_TRANSITION_DEESCALATED] = "deescalated",
-	[FM_TRANSITION_RETURNED] = "returned"
+	[FM_TRANSITION_RETURNED] = "returned",
+	[FM_TRANSITION_ACKNOWLEDGED] = "acknowledged",
+	[FM_TRANSITION_RE_ALARMED] = "re_alarmed",
+	[FM_TRANSITION_SHELVED] = "shelved",
+	[FM_TRANSITION_UNSHELVED] = "unshelved",
+	[FM_TRANSITION_SUPPRESSED] = "suppressed",
+	[FM_TRANSITION_UNSUPPRESSED] = "unsuppressed",
+	[FM_TRANSITION_OUT_OF_SERVICE] = "out_of_service",
+	[FM_TRANSITION_IN_SERVICE] = "in_service",
+	[FM_TRANSITION_COMMENTED] = "commented",
+	[FM_TRANSITION_DISABLED] = "disabled",
+	[FM_TRANSITION_CLOSED] = "closed",
+	[FM_TRANSITION_MOVED] = "moved",
+	[FM_TRANSITION_CHATTERING] = "chattering",
+	[FM_TRANSITION_SETTLED] = "settled",
+	[FM_TRANSITION_LATE_EXCURSION] = "late_excursion",
+	[FM_TRANSITION_REFUSED] = "refused"
+};
+
+static const char *const cause_names[] = {
+	[FM_CAUSE_DATA] = "data",
+	[FM_CAUSE_OPERATOR] = "operator",
+	[FM_CAUSE_CLOCK] = "clock"
+};
+
+static const char *const condition_names[] = {
+	[FM_CONDITION_LIMIT] = "limit"
 };
 
 const char *
@@ -69,24 +95,31 @@ fm_alarm_state_name(FmAlarmState state)
 	return state_names[state];
 }
 
-bool
-fm_alarm_state_parse(const char *name, FmAlarmState *state)
+const char *
+fm_transition_name(FmTransitionKind kind)
 {
-	for (int i = 0; i < lengthof(state_names); i++)
-	{
-		if (strcmp(name, state_names[i]) == 0)
-		{
-			*state = (FmAlarmState) i;
-			return true;
-		}
-	}
-	return false;
+	Assert((int) kind >= 0 && (int) kind < lengthof(transition_names));
+	return transition_names[kind];
 }
 
-int16
-fm_alarm_severity(FmLevel level)
+const char *
+fm_condition_name(int condition)
 {
-	return level == FM_LEVEL_CRITICAL ? 900 : 500;
+	Assert(condition >= 0 && condition < lengthof(condition_names));
+	return condition_names[condition];
+}
+
+/* What blocks it: the one that ends last, usually. */
+static const char *
+blocked_by(const FmAlarmEvent *event)
+{
+	if (event->blocks & FM_BLOCK_OUT_OF_SERVICE)
+		return "out_of_service";
+	if (event->blocks & FM_BLOCK_SUPPRESSED)
+		return "suppressed";
+	if (event->blocks & FM_BLOCK_MAINTENANCE)
+		return "maintenance";
+	return event->shelving != FM_SHELVING_NONE ? "shelved" : NULL;
 }
 
 /* ------------------------------------------------------------------------
@@ -145,6 +178,17 @@ fm_event_id(pg_uuid_t *id, const char *kind, const FmEventSource *source)
 
 	memcpy(id->data, digest, UUID_LEN);
 	id->data[6] = (id->data[6] & 0x0f) | 0x80;	/* version 8 */
+	id->data[8] = (id->data[8] & 0x3f) | 0x80;	/* variant of RFC 9562 */
+}
+
+void
+fm_event_id_random(pg_uuid_t *id)
+{
+	if (!pg_strong_random(id->data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	id->data[6] = (id->data[6] & 0x0f) | 0x40;	/* version 4 */
 	id->data[8] = (id->data[8] & 0x3f) | 0x80;	/* variant of RFC 9562 */
 }
 
@@ -209,6 +253,7 @@ typedef enum InsertColumn
 	INSERT_SEQ,
 	INSERT_SENSOR_ID,
 	INSERT_SENSOR_VERSION_ID,
+	INSERT_CONDITION,
 	INSERT_TRANSITION,
 	INSERT_STATE,
 	INSERT_LEVEL,
@@ -223,6 +268,10 @@ typedef enum InsertColumn
 	INSERT_SINCE,
 	INSERT_RAISED_AT,
 	INSERT_ANNOUNCED,
+	INSERT_BLOCKED_BY,
+	INSERT_CAUSE,
+	INSERT_ACTOR,
+	INSERT_COMMENT,
 	INSERT_LIMIT_VERSION,
 	INSERT_COLUMNS
 } InsertColumn;
@@ -244,6 +293,7 @@ static const InsertColumnType insert_columns[INSERT_COLUMNS] = {
 	[INSERT_SEQ] = {"seq", INT4OID, INT4ARRAYOID},
 	[INSERT_SENSOR_ID] = {"sensor_id", INT4OID, INT4ARRAYOID},
 	[INSERT_SENSOR_VERSION_ID] = {"sensor_version_id", INT4OID, INT4ARRAYOID},
+	[INSERT_CONDITION] = {"condition", TEXTOID, TEXTARRAYOID},
 	[INSERT_TRANSITION] = {"transition", TEXTOID, TEXTARRAYOID},
 	[INSERT_STATE] = {"state", TEXTOID, TEXTARRAYOID},
 	[INSERT_LEVEL] = {"level", INT2OID, INT2ARRAYOID},
@@ -258,6 +308,10 @@ static const InsertColumnType insert_columns[INSERT_COLUMNS] = {
 	[INSERT_SINCE] = {"since", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
 	[INSERT_RAISED_AT] = {"raised_at", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
 	[INSERT_ANNOUNCED] = {"announced", BOOLOID, BOOLARRAYOID},
+	[INSERT_BLOCKED_BY] = {"blocked_by", TEXTOID, TEXTARRAYOID},
+	[INSERT_CAUSE] = {"cause", TEXTOID, TEXTARRAYOID},
+	[INSERT_ACTOR] = {"actor", TEXTOID, TEXTARRAYOID},
+	[INSERT_COMMENT] = {"comment", TEXTOID, TEXTARRAYOID},
 	[INSERT_LIMIT_VERSION] = {"limit_version", INT4OID, INT4ARRAYOID}
 };
 
@@ -312,8 +366,8 @@ insert_query(int16 pipeline_id)
 		appendStringInfo(&parameters, "%s$%d", i > 0 ? ", " : "", i + 2);
 	}
 	return psprintf("INSERT INTO _factorymon.%s"
-					" (recorded_at, pipeline_id, condition, cause%s)"
-					" SELECT pg_catalog.now(), $1, 'limit', 'data'%s"
+					" (recorded_at, pipeline_id%s)"
+					" SELECT pg_catalog.now(), $1%s"
 					" FROM unnest(%s) AS u(%s)",
 					quote_identifier(table), names.data, names.data,
 					parameters.data, names.data + 2);
@@ -327,6 +381,8 @@ typedef struct InsertArrays
 	bool	   *nulls[INSERT_COLUMNS];
 	Datum		states[lengthof(state_names)];
 	Datum		transitions[lengthof(transition_names)];
+	Datum		conditions[lengthof(condition_names)];
+	Datum		causes[lengthof(cause_names)];
 } InsertArrays;
 
 static void
@@ -342,6 +398,43 @@ arrays_init(InsertArrays *arrays, int n)
 		arrays->states[i] = CStringGetTextDatum(state_names[i]);
 	for (int i = 0; i < lengthof(transition_names); i++)
 		arrays->transitions[i] = CStringGetTextDatum(transition_names[i]);
+	for (int i = 0; i < lengthof(condition_names); i++)
+		arrays->conditions[i] = CStringGetTextDatum(condition_names[i]);
+	for (int i = 0; i < lengthof(cause_names); i++)
+		arrays->causes[i] = CStringGetTextDatum(cause_names[i]);
+}
+
+/* A text, or none where it is NULL. */
+static void
+arrays_set_text(InsertArrays *arrays, InsertColumn column, int i,
+				const char *text)
+{
+	arrays->nulls[column][i] = text == NULL;
+	if (text != NULL)
+		arrays->values[column][i] = CStringGetTextDatum(text);
+}
+
+/* The columns that say what happened to the alarm. */
+static void
+arrays_set_event(InsertArrays *arrays, int i, const FmAlarmEvent *event)
+{
+	Datum	  **values = arrays->values;
+
+	values[INSERT_SEQ][i] = Int32GetDatum(event->seq);
+	values[INSERT_TRANSITION][i] = arrays->transitions[event->kind];
+	values[INSERT_STATE][i] = arrays->states[event->state];
+	values[INSERT_LEVEL][i] =
+		Int16GetDatum(FM_LEVEL_CODE(event->level, event->side, 0));
+	values[INSERT_PREVIOUS_STATE][i] = arrays->states[event->previous_state];
+	values[INSERT_PREVIOUS_LEVEL][i] =
+		Int16GetDatum(FM_LEVEL_CODE(event->previous_level,
+									event->previous_side, 0));
+	values[INSERT_SINCE][i] = TimestampTzGetDatum(event->since);
+	arrays->nulls[INSERT_SINCE][i] = event->since == FM_NEVER;
+	values[INSERT_RAISED_AT][i] = TimestampTzGetDatum(event->raised_at);
+	arrays->nulls[INSERT_RAISED_AT][i] = event->raised_at == FM_NEVER;
+	values[INSERT_ANNOUNCED][i] = BoolGetDatum(event->announced);
+	arrays_set_text(arrays, INSERT_BLOCKED_BY, i, blocked_by(event));
 }
 
 /* Set element i of all columns; item must outlive the arrays. */
@@ -351,37 +444,34 @@ arrays_set(InsertArrays *arrays, int i, const FmTransition *item)
 	Datum	  **values = arrays->values;
 	bool	  **nulls = arrays->nulls;
 
+	arrays_set_event(arrays, i, &item->event);
 	values[INSERT_EVENT_ID][i] = UUIDPGetDatum(&item->event_id);
 	values[INSERT_ALARM_ID][i] = UUIDPGetDatum(&item->alarm_id);
 	values[INSERT_STREAM_ID][i] = Int32GetDatum(item->stream_id);
 	values[INSERT_KAFKA_OFFSET][i] = Int64GetDatum(item->kafka_offset);
 	values[INSERT_READING_INDEX][i] = Int16GetDatum(item->reading_index);
 	values[INSERT_ORDINAL][i] = Int16GetDatum(item->ordinal);
-	values[INSERT_SEQ][i] = Int32GetDatum(item->seq);
 	values[INSERT_SENSOR_ID][i] = Int32GetDatum(item->sensor_id);
 	values[INSERT_SENSOR_VERSION_ID][i] =
 		Int32GetDatum(item->sensor_version_id);
-	values[INSERT_TRANSITION][i] = arrays->transitions[item->kind];
-	values[INSERT_STATE][i] = arrays->states[item->state];
-	values[INSERT_LEVEL][i] =
-		Int16GetDatum(FM_LEVEL_CODE(item->level, item->side, 0));
-	values[INSERT_PREVIOUS_STATE][i] = arrays->states[item->previous_state];
-	values[INSERT_PREVIOUS_LEVEL][i] =
-		Int16GetDatum(FM_LEVEL_CODE(item->previous_level,
-									item->previous_side, 0));
+	nulls[INSERT_SENSOR_VERSION_ID][i] = item->sensor_version_id == 0;
+	values[INSERT_CAUSE][i] = arrays->causes[item->cause];
+	arrays_set_text(arrays, INSERT_ACTOR, i, item->actor);
+	arrays_set_text(arrays, INSERT_COMMENT, i, item->comment);
+	values[INSERT_CONDITION][i] = arrays->conditions[item->condition];
 	values[INSERT_SEVERITY][i] = Int16GetDatum(item->severity);
+	nulls[INSERT_SEVERITY][i] = item->severity == 0;
 	values[INSERT_VALUE][i] = Float8GetDatum(item->value);
+	nulls[INSERT_VALUE][i] = isnan(item->value);
 	values[INSERT_LIMIT_VALUE][i] = Float8GetDatum(item->limit_value);
 	nulls[INSERT_LIMIT_VALUE][i] = isnan(item->limit_value);
 	values[INSERT_DEADBAND][i] = Float8GetDatum(item->deadband);
 	values[INSERT_QUALITY][i] = Float4GetDatum(item->quality);
 	nulls[INSERT_QUALITY][i] = !item->has_quality;
 	values[INSERT_EVENT_TIME][i] = TimestampTzGetDatum(item->event_time);
-	values[INSERT_SINCE][i] = TimestampTzGetDatum(item->since);
-	values[INSERT_RAISED_AT][i] = TimestampTzGetDatum(item->raised_at);
-	values[INSERT_ANNOUNCED][i] = BoolGetDatum(item->announced);
-	values[INSERT_LIMIT_VERSION][i] = Int32GetDatum(item->threshold_id);
-	nulls[INSERT_LIMIT_VERSION][i] = item->threshold_id == 0;
+	nulls[INSERT_EVENT_TIME][i] = item->event_time == FM_NEVER;
+	values[INSERT_LIMIT_VERSION][i] = Int32GetDatum(item->limit_version);
+	nulls[INSERT_LIMIT_VERSION][i] = item->limit_version == 0;
 }
 
 static Datum

@@ -15,31 +15,19 @@
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
-#include "reading.h"
+#include "lifecycle.h"
 
-/* States of ISA-18.2; shown names in alarm.c. */
-typedef enum FmAlarmState
+/* What an alarm is about; shown names in alarm.c. */
+typedef enum FmCondition
 {
-	FM_ALARM_NORMAL = 0,
-	FM_ALARM_ACTIVE_UNACKNOWLEDGED = 1,
-	FM_ALARM_ACTIVE_ACKNOWLEDGED = 2,
-	FM_ALARM_RETURNED_UNACKNOWLEDGED = 3
-} FmAlarmState;
+	FM_CONDITION_LIMIT = 0
+} FmCondition;
 
-typedef enum FmTransitionKind
-{
-	FM_TRANSITION_RAISED,
-	FM_TRANSITION_ESCALATED,
-	FM_TRANSITION_DEESCALATED,
-	FM_TRANSITION_RETURNED
-} FmTransitionKind;
+extern const char *fm_condition_name(int condition);
 
-/* Shown names of a state; false if there is none of that name. */
+/* Shown names. */
 extern const char *fm_alarm_state_name(FmAlarmState state);
-extern bool fm_alarm_state_parse(const char *name, FmAlarmState *state);
-
-/* Severity (1-1000) of an alarm at a level that is not normal. */
-extern int16 fm_alarm_severity(FmLevel level);
+extern const char *fm_transition_name(FmTransitionKind kind);
 
 /* Where an event comes from; nothing else goes into its id. */
 typedef struct FmEventSource
@@ -62,36 +50,47 @@ typedef struct FmEventSource
 extern void fm_event_id(pg_uuid_t *id, const char *kind,
 						const FmEventSource *source);
 
-/* One transition of one condition of one sensor, caused by one reading. */
+/* An id for what no message has caused: random, version 4. */
+extern void fm_event_id_random(pg_uuid_t *id);
+
+/* Who or what caused a transition; shown names in alarm.c. */
+typedef enum FmCause
+{
+	FM_CAUSE_DATA,
+	FM_CAUSE_OPERATOR,
+	FM_CAUSE_CLOCK
+} FmCause;
+
+/*
+ * One transition of one condition of one sensor.  If no reading caused it,
+ * kafka_offset is the position of the fold, reading_index -1, and what it
+ * says of a reading is about the last one judged, if there is one.
+ */
 typedef struct FmTransition
 {
 	pg_uuid_t	event_id;
 	pg_uuid_t	alarm_id;
-	int32		seq;			/* dense from 1 within alarm_id */
+	FmAlarmEvent event;
+	int			alarm_number;	/* where the fold has the alarm */
+	uint8		condition;
+	FmCause		cause;
+	const char *actor;			/* role; NULL: nobody */
+	const char *comment;		/* NULL: none; lives as long as the list */
 	int16		ordinal;		/* of this reading's transitions, from 1 */
-	FmTransitionKind kind;
-	FmAlarmState state;
-	FmAlarmState previous_state;
-	FmLevel		level;
-	FmSide		side;
-	FmLevel		previous_level;
-	FmSide		previous_side;
-	int16		severity;		/* 1-1000 as in OPC UA */
+	int16		severity;		/* 1-1000 as in OPC UA; 0: never raised */
 	int32		stream_id;
 	int64		kafka_offset;
 	int16		reading_index;
 	int32		sensor_id;
 	int32		sensor_version_id;
-	double		value;
+	double		value;			/* NaN: there was no reading */
 	double		limit_value;	/* NaN: returned to normal, none crossed */
 	double		deadband;
 	bool		has_quality;
 	float		quality;
-	TimestampTz event_time;
-	TimestampTz since;
-	TimestampTz raised_at;
-	int32		threshold_id;
-	bool		announced;
+	TimestampTz event_time;		/* FM_NEVER: there was no reading */
+	TimestampTz shelved_until;	/* if it is shelved */
+	int32		limit_version;	/* 0: a built-in default, or none */
 	int			message;		/* index of the message in its batch */
 } FmTransition;
 

@@ -284,6 +284,9 @@ open_fold(FmWorker *worker, FmAssigned *assigned, const FmPosition *row)
 								  row->has_fold_range ? row->fold_max_ts : -1);
 	assigned->next_snapshot_at = GetCurrentTimestamp() +
 		(int64) fm_snapshot_interval * 1000;
+	assigned->has_requests = true;
+	assigned->answer_at = 0;
+	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
 }
 
 /* Where a taken stream goes from here. */

@@ -13,20 +13,7 @@
 
 #include "postgres.h"
 
-#include "reading.h"
-
-/* Four limits in the unit of the sensor; NaN where there is none. */
-typedef struct FmLimits
-{
-	double		critical_low;
-	double		warning_low;
-	double		warning_high;
-	double		critical_high;
-	double		deadband;
-	int64		on_delay;		/* microseconds of event time */
-	int64		off_delay;
-	int32		threshold_id;	/* 0: a built-in default or none at all */
-} FmLimits;
+#include "lifecycle.h"
 
 /*
  * Level of a finite value: a limit is crossed when it is reached (>= on the

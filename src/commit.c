@@ -376,6 +376,12 @@ finish_batch(FmWorker *worker, FmCommit *commit)
 	fm_transitions_insert(worker->pipeline->id, &commit->transitions,
 						  commit->transitions.length);
 	advance_streams(worker, commit);
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		if (commit->involved[i])
+			fm_alarms_store(worker->assigned[i].fold, &commit->transitions,
+							commit->transitions.length);
+	}
 	pause_if_needed(worker, commit);
 }
 

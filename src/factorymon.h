@@ -22,6 +22,7 @@
 #define FM_ERRCODE_KAFKA			MAKE_SQLSTATE('F', 'M', '0', '0', '2')
 #define FM_ERRCODE_SEEK_REFUSED		MAKE_SQLSTATE('F', 'M', '0', '0', '3')
 #define FM_ERRCODE_WRONG_STATE		MAKE_SQLSTATE('F', 'M', '0', '0', '4')
+#define FM_ERRCODE_STALE_EVENT		MAKE_SQLSTATE('F', 'M', '0', '0', '5')
 
 /*
  * Work as the extension's owner with a fixed search_path, until end or until

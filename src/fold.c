@@ -7,37 +7,30 @@
  * made of two parts that never look at each other:
  *
  * - What was measured: last reading, counters, learned interval, window over
- *	 reading_count.  fm_fold_take() (fold_take.c) derives it from what is stored of a reading
- *	 (its flags included), so it can be derived again from the table.  The one
- *	 exception is message_at, which is not stored; see fold_rebuild.c.
- * - The alarm.  evaluate() moves it, by limits that may have changed since, so
- *	 it is never derived again: it is read back from its transitions.
+ *	 reading_count.  fm_fold_take() (fold_take.c) derives it from what is stored
+ *	 of a reading (its flags included), so it can be derived again from the
+ *	 table.  The one exception is message_at, which is not stored; see
+ *	 fold_rebuild.c.
+ * - The alarms (fold_alarm.c, lifecycle.c).  They move by limits that may have
+ *	 changed since, so they are never judged again: they are read back from
+ *	 what they were after their last transition, and the delays that run since
+ *	 then from the targets stored with the readings.
  *
  * A reading is judged in this order:
  *	 1. late: older than the last evaluated one.  (Among equals the offset
- *		decides, which is the order they come in.)
+ *		decides, which is the order they come in.)  Where late ones go on and
+ *		on, each newer than the one before, the sensor's clock was ahead and
+ *		has been set right: from the twentieth on they are the present.
  *	 2. future: more than a minute ahead of its message.  It must not become
  *		the last evaluated one, or a single bad clock would make everything
  *		after it late for hours.
  *	 3. low quality: the producer itself does not trust it.
  *	 None of these moves the alarm; all are stored, classified and counted.
- *	 4. Otherwise the alarm goes where the level points:
+ *	 4. Otherwise it goes to the alarm, after a gap in the readings with a word
+ *		about that.
  *
- *		alarm is			level is			transitions
- *		normal				not normal			raised: new alarm
- *		active				worse, same side	escalated
- *		active				better, same side	deescalated, not announced
- *		active				normal				returned
- *		active				on the other side	returned; raised: new alarm
- *		returned, not		not normal			raised: same alarm, so that
- *		acknowledged							chatter makes no new ones
- *
- * Nothing here has a deadband or a delay yet, nor acknowledges anything.
- *
- * Undoing: before a sensor changes, its whole state is copied to the end of a
- * list.  Played back from the end, the list restores any earlier mark; the
- * sensors created since then are the last ones, so numbers stay dense.  What
- * is not undone does no harm: a page marked dirty, a range of ts too wide.
+ * Undoing: see fold_store.c.  What is not undone does no harm: a range of ts
+ * too wide.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -59,9 +52,6 @@
 
 /* A reading may be this far ahead of its message (microseconds). */
 #define MAX_AHEAD			(60 * USECS_PER_SEC)
-
-/* Undo entries kept for the next batch. */
-#define UNDO_KEPT			32768
 
 /* ------------------------------------------------------------------------
  * Sensors and their numbers
@@ -99,7 +89,10 @@ fm_fold_create(MemoryContext parent, const FmFoldStream *stream,
 	fold->stream.pipeline = MemoryContextStrdup(context, stream->pipeline);
 	fold->stream.topic = MemoryContextStrdup(context, stream->topic);
 	fold->position = position;
+	fm_store_init(&fold->stores[FM_FOLD_SENSORS], context, FM_FOLD_SENSORS,
+				  sizeof(FmFoldSensor));
 	fold->numbers = foldhash_create(context, 256, NULL);
+	fm_fold_alarms_init(fold);
 	fold->min_ts = DT_NOEND;
 	fold->max_ts = DT_NOBEGIN;
 	return fold;
@@ -109,26 +102,6 @@ void
 fm_fold_close(FmFold *fold)
 {
 	MemoryContextDelete(fold->context);
-}
-
-/* Make sure that the page of sensor number nsensors exists. */
-static void
-reserve_page(FmFold *fold)
-{
-	if (fold->nsensors < fold->npages * FM_FOLD_CHUNK)
-		return;
-	/* a power of two means that the array of pages is full */
-	if ((fold->npages & (fold->npages - 1)) == 0)
-	{
-		Size		size = Max(fold->npages * 2, 1) * sizeof(FmFoldPage *);
-
-		fold->pages = fold->pages == NULL ?
-			MemoryContextAlloc(fold->context, size) :
-			repalloc(fold->pages, size);
-	}
-	fold->pages[fold->npages] = MemoryContextAllocZero(fold->context,
-													   sizeof(FmFoldPage));
-	fold->npages++;
 }
 
 int
@@ -143,11 +116,9 @@ fm_fold_number(FmFold *fold, int32 sensor_id, bool create)
 	if (!create)
 		return -1;
 
-	reserve_page(fold);
 	entry = foldhash_insert(fold->numbers, sensor_id, &found);
-	entry->number = fold->nsensors++;
+	entry->number = fm_store_add(&fold->stores[FM_FOLD_SENSORS]);
 	state = fm_fold_state(fold, entry->number);
-	memset(state, 0, sizeof(*state));
 	state->sensor_id = sensor_id;
 	state->last_ts = DT_NOBEGIN;
 	state->clock_ts = DT_NOBEGIN;
@@ -159,27 +130,13 @@ fm_fold_number(FmFold *fold, int32 sensor_id, bool create)
 int64
 fm_fold_sensor_count(const FmFold *fold)
 {
-	return fold->nsensors;
+	return fold->stores[FM_FOLD_SENSORS].n;
 }
 
 /* ------------------------------------------------------------------------
  * Undo
  * ------------------------------------------------------------------------
  */
-
-static void
-reserve_undo(FmFold *fold)
-{
-	Size		wanted;
-
-	if (likely(fold->undo_length < fold->undo_allocated))
-		return;
-	wanted = Max(256, (Size) fold->undo_allocated * 2);
-	fold->undo = fold->undo == NULL ?
-		MemoryContextAllocHuge(fold->context, wanted * sizeof(FmFoldUndo)) :
-		repalloc_huge(fold->undo, wanted * sizeof(FmFoldUndo));
-	fold->undo_allocated = wanted;
-}
 
 /*
  * Number of a sensor, created if need be.  It is where it was last, unless the
@@ -190,7 +147,7 @@ number_of(FmFold *fold, FmSensor *sensor)
 {
 	int			number = sensor->fold_number;
 
-	if (likely(number < fold->nsensors &&
+	if (likely(number < fold->stores[FM_FOLD_SENSORS].n &&
 			   fm_fold_state(fold, number)->sensor_id == sensor->sensor_id))
 		return number;
 	number = fm_fold_number(fold, sensor->sensor_id, true);
@@ -201,7 +158,7 @@ number_of(FmFold *fold, FmSensor *sensor)
 void
 fm_fold_prefetch(const FmFold *fold, const FmSensor *sensor)
 {
-	if (sensor->fold_number < fold->nsensors)
+	if (sensor->fold_number < fold->stores[FM_FOLD_SENSORS].n)
 		fm_prefetch(fm_fold_state(fold, sensor->fold_number),
 					sizeof(FmFoldSensor));
 }
@@ -213,64 +170,49 @@ fm_fold_prefetch(const FmFold *fold, const FmSensor *sensor)
 static FmFoldSensor *
 state_to_change(FmFold *fold, FmSensor *sensor)
 {
-	int			before = fold->nsensors;
+	FmFoldStore *store = &fold->stores[FM_FOLD_SENSORS];
+	int			before = store->n;
 	int			number;
-	FmFoldPage *page;
-	FmFoldSensor *state;
-	FmFoldUndo *undo;
 
-	reserve_undo(fold);
+	fm_store_reserve_undo(store);
 	number = number_of(fold, sensor);
-	page = fold->pages[number / FM_FOLD_CHUNK];
-	page->dirty = true;
-	page->written = false;
-	state = &page->sensors[number % FM_FOLD_CHUNK];
-
-	undo = &fold->undo[fold->undo_length++];
-	undo->index = number;
-	undo->created = number == before;
-	undo->before = *state;
-	return state;
+	return fm_store_change(store, number, number == before,
+						   sizeof(FmFoldSensor));
 }
 
 FmFoldMark
 fm_fold_mark(const FmFold *fold)
 {
-	FmFoldMark	mark = {fold->undo_length, fold->position};
+	FmFoldMark	mark;
 
+	for (int i = 0; i < FM_FOLD_PARTS; i++)
+		mark.undo_length[i] = fold->stores[i].undo_length;
+	mark.position = fold->position;
 	return mark;
 }
 
 void
 fm_fold_rollback(FmFold *fold, FmFoldMark mark)
 {
-	Assert(mark.undo_length <= fold->undo_length);
-	while (fold->undo_length > mark.undo_length)
-	{
-		const FmFoldUndo *undo = &fold->undo[--fold->undo_length];
+	FmFoldUndo	undo;
+	const void *before;
 
-		if (undo->created)
-		{
-			Assert(undo->index == fold->nsensors - 1);
-			(void) foldhash_delete(fold->numbers, undo->before.sensor_id);
-			fold->nsensors--;
-		}
-		else
-			*fm_fold_state(fold, undo->index) = undo->before;
+	while (fm_store_undo(&fold->stores[FM_FOLD_SENSORS],
+						 mark.undo_length[FM_FOLD_SENSORS], &undo, &before))
+	{
+		if (undo.created)
+			(void) foldhash_delete(fold->numbers,
+								   ((const FmFoldSensor *) before)->sensor_id);
 	}
+	fm_fold_alarms_rollback(fold, mark.undo_length[FM_FOLD_ALARMS]);
 	fold->position = mark.position;
 }
 
 void
 fm_fold_commit(FmFold *fold)
 {
-	fold->undo_length = 0;
-	if (fold->undo_allocated > UNDO_KEPT)
-	{
-		pfree(fold->undo);
-		fold->undo = NULL;
-		fold->undo_allocated = 0;
-	}
+	for (int i = 0; i < FM_FOLD_PARTS; i++)
+		fm_store_commit(&fold->stores[i]);
 }
 
 int64
@@ -297,167 +239,29 @@ fm_fold_pending_range(const FmFold *fold, TimestampTz *min_ts,
 }
 
 /* ------------------------------------------------------------------------
- * The alarm
- * ------------------------------------------------------------------------
- */
-
-/* One reading on its way through the alarm. */
-typedef struct Evaluation
-{
-	const FmFold *fold;
-	FmFoldSensor *state;
-	const FmRow *row;
-	const FmSensor *sensor;
-	FmTransitionList *transitions;
-	int			ordinal;		/* of the last transition so far */
-} Evaluation;
-
-/* The limit that a value of this level and side has reached; NaN for none. */
-static double
-limit_reached(const FmLimits *limits, FmLevel level, FmSide side)
-{
-	if (level == FM_LEVEL_CRITICAL)
-		return side == FM_SIDE_HIGH ? limits->critical_high :
-			limits->critical_low;
-	if (level == FM_LEVEL_WARNING)
-		return side == FM_SIDE_HIGH ? limits->warning_high :
-			limits->warning_low;
-	return NAN;
-}
-
-static void
-source_of(const Evaluation *e, FmEventSource *source)
-{
-	source->pipeline = e->fold->stream.pipeline;
-	source->topic = e->fold->stream.topic;
-	source->kafka_partition = e->fold->stream.kafka_partition;
-	source->incarnation = e->fold->stream.incarnation;
-	source->kafka_offset = e->row->kafka_offset;
-	source->reading_index = e->row->reading_index;
-	source->condition = "limit";
-	source->ordinal = e->ordinal;
-}
-
-/* Set what a transition tells about the reading that caused it. */
-static void
-describe_reading(const Evaluation *e, FmTransition *transition)
-{
-	const FmRow *row = e->row;
-
-	transition->stream_id = e->fold->stream.stream_id;
-	transition->kafka_offset = row->kafka_offset;
-	transition->reading_index = row->reading_index;
-	transition->sensor_id = e->sensor->sensor_id;
-	transition->sensor_version_id = e->sensor->sensor_version_id;
-	transition->value = row->reading->value;
-	transition->deadband = e->sensor->limits->deadband;
-	transition->has_quality = row->reading->has_quality;
-	transition->quality = row->reading->quality;
-	transition->event_time = row->reading->ts;
-	transition->threshold_id = e->sensor->limits->threshold_id;
-	transition->message = row->message;
-}
-
-/* Move the alarm to state, level and side, and record that. */
-static void
-move_alarm(Evaluation *e, FmTransitionKind kind, FmAlarmState alarm_state,
-		   FmLevel level, FmSide side, bool announced)
-{
-	FmFoldSensor *state = e->state;
-	FmTransition *transition = fm_transitions_add(e->transitions);
-	bool		begins = kind == FM_TRANSITION_RAISED &&
-	state->alarm_state != FM_ALARM_RETURNED_UNACKNOWLEDGED;
-	FmEventSource source;
-
-	e->ordinal++;
-	source_of(e, &source);
-	fm_event_id(&transition->event_id, "event", &source);
-	if (begins)
-	{
-		fm_event_id(&state->alarm_id, "alarm", &source);
-		state->alarm_seq = 0;
-		state->alarm_raised_at = e->row->reading->ts;
-	}
-	if (kind == FM_TRANSITION_RAISED)
-		state->alarm_since = e->row->reading->ts;
-
-	describe_reading(e, transition);
-	transition->kind = kind;
-	transition->ordinal = e->ordinal;
-	transition->alarm_id = state->alarm_id;
-	transition->seq = ++state->alarm_seq;
-	transition->since = state->alarm_since;
-	transition->raised_at = state->alarm_raised_at;
-	transition->announced = announced;
-	transition->previous_state = (FmAlarmState) state->alarm_state;
-	transition->previous_level = (FmLevel) state->alarm_level;
-	transition->previous_side = (FmSide) state->alarm_side;
-	transition->state = alarm_state;
-	transition->level = level;
-	transition->side = side;
-	/* one that returned keeps the severity it had */
-	transition->severity = fm_alarm_severity(level != FM_LEVEL_NORMAL ? level :
-											 transition->previous_level);
-	transition->limit_value = limit_reached(e->sensor->limits, level, side);
-
-	state->alarm_state = alarm_state;
-	state->alarm_level = level;
-	state->alarm_side = side;
-}
-
-static void
-raise_alarm(Evaluation *e, FmLevel level, FmSide side)
-{
-	move_alarm(e, FM_TRANSITION_RAISED, FM_ALARM_ACTIVE_UNACKNOWLEDGED,
-			   level, side, true);
-}
-
-static void
-return_alarm(Evaluation *e)
-{
-	move_alarm(e, FM_TRANSITION_RETURNED, FM_ALARM_RETURNED_UNACKNOWLEDGED,
-			   FM_LEVEL_NORMAL, FM_SIDE_NONE, true);
-}
-
-/* The level or side of a sensor has changed: see the table at the top. */
-static void
-evaluate(Evaluation *e, FmLevel level, FmSide side)
-{
-	FmFoldSensor *state = e->state;
-
-	if (level == FM_LEVEL_NORMAL)
-		return_alarm(e);
-	else if (state->alarm_level == FM_LEVEL_NORMAL)
-		raise_alarm(e, level, side);
-	else if (side != state->alarm_side)
-	{
-		return_alarm(e);
-		/* another excursion, not chatter of the first: a new alarm */
-		state->alarm_state = FM_ALARM_NORMAL;
-		raise_alarm(e, level, side);
-	}
-	else if (level > state->alarm_level)
-		move_alarm(e, FM_TRANSITION_ESCALATED,
-				   FM_ALARM_ACTIVE_UNACKNOWLEDGED, level, side, true);
-	else
-		move_alarm(e, FM_TRANSITION_DEESCALATED,
-				   (FmAlarmState) state->alarm_state, level, side, false);
-}
-
-/* ------------------------------------------------------------------------
  * One reading
  * ------------------------------------------------------------------------
  */
+
+/* Late, unless it shows that the clock was set back. */
+static inline int16
+judge_order(const FmFoldSensor *state, TimestampTz ts)
+{
+	if (likely(ts >= state->last_ts))
+		return 0;
+	if (state->late_run >= FM_FOLD_LATE_RUN - 1 && ts >= state->late_ts)
+		return FM_FLAG_CLOCK_SET;
+	return FM_FLAG_LATE;
+}
 
 static inline int16
 judge(const FmFoldSensor *state, const FmRow *row)
 {
 	const FmReading *reading = row->reading;
-	int16		flags = 0;
+	int16		flags = judge_order(state, reading->ts);
 
-	if (reading->ts < state->last_ts)
-		flags = FM_FLAG_LATE;
-	else if (reading->ts - MAX_AHEAD > row->message_at)
+	if ((flags & FM_FLAG_LATE) == 0 &&
+		reading->ts - MAX_AHEAD > row->message_at)
 		flags = FM_FLAG_FUTURE;
 	if (reading->has_quality && reading->quality < MIN_QUALITY)
 		flags |= FM_FLAG_LOW_QUALITY;
@@ -476,7 +280,8 @@ fm_fold_apply(FmFold *fold, FmRow *row, FmSensor *sensor,
 
 	row->level = FM_LEVEL_CODE(level, side, reading->reported);
 	/* of an earlier try */
-	row->flags &= ~(FM_FOLD_UNJUDGED | FM_FLAG_NOT_FOLDED);
+	row->flags &= ~(FM_FOLD_UNJUDGED | FM_FLAG_NOT_FOLDED |
+					FM_FLAG_CLOCK_SET);
 	if (row->kafka_offset < fold->position)
 	{
 		row->flags |= FM_FLAG_NOT_FOLDED;
@@ -485,13 +290,11 @@ fm_fold_apply(FmFold *fold, FmRow *row, FmSensor *sensor,
 
 	state = state_to_change(fold, sensor);
 	row->flags |= judge(state, row);
-	if ((row->flags & FM_FOLD_UNJUDGED) == 0 &&
-		(level != state->alarm_level || side != state->alarm_side))
-	{
-		Evaluation	e = {fold, state, row, sensor, transitions, 0};
-
-		evaluate(&e, level, side);
-	}
+	if ((row->flags & FM_FOLD_UNJUDGED) == 0)
+		fm_fold_judge(fold, state, row, sensor, level, side, transitions);
+	else if ((row->flags & FM_FOLD_UNJUDGED) == FM_FLAG_LATE)
+		fm_fold_judge_late(fold, state, row, sensor, level, side,
+						   transitions);
 
 	taken.ts = reading->ts;
 	taken.message_at = row->message_at;

@@ -20,6 +20,7 @@
 
 #include "alarm.h"
 #include "batch.h"
+#include "fold_store.h"
 #include "sensor.h"
 
 typedef struct FmFold FmFold;
@@ -78,7 +79,7 @@ extern void fm_fold_advance(FmFold *fold, int64 next_offset);
 /* Undo: everything applied since the mark; commit forgets the undo list. */
 typedef struct FmFoldMark
 {
-	int			undo_length;
+	int			undo_length[FM_FOLD_PARTS];
 	int64		position;
 } FmFoldMark;
 
@@ -102,6 +103,54 @@ extern bool fm_fold_pending_range(const FmFold *fold, TimestampTz *min_ts,
  */
 extern int	fm_fold_snapshot(FmFold *fold);
 extern void fm_fold_snapshot_done(FmFold *fold);
+
+/*
+ * fm_alarms_store (alarm_store.c)
+ *		Keep what the alarms of this fold with any of the first n transitions
+ *		have become, for views and for whoever takes the stream next.
+ *
+ * In the caller's transaction, switched to the extension's owner, when the
+ * fold is where the batch ends.
+ */
+extern void fm_alarms_store(FmFold *fold, const FmTransitionList *list,
+							int n);
+
+/* What an operator or the clock does to an alarm. */
+typedef struct FmAlarmAct
+{
+	FmTransitionKind kind;		/* what is to happen */
+	FmCause		cause;			/* not FM_CAUSE_DATA */
+	pg_uuid_t	event_id;		/* acknowledged: the event that was seen */
+	FmShelving	shelving;		/* shelved */
+	TimestampTz until;			/* ... until then */
+	const char *actor;			/* role; NULL: nobody */
+	const char *comment;		/* NULL: none */
+} FmAlarmAct;
+
+/*
+ * fm_fold_act
+ *		Do it, at the fold's position; transitions are appended.
+ *
+ * Returns NULL, or why it cannot be done (for users), and has done nothing
+ * then.  Strings of act must live as long as the transitions.
+ */
+extern const char *fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
+							   const FmAlarmAct *act, const FmLimits *limits,
+							   FmTransitionList *transitions);
+
+/* When shelving ends next; DT_NOEND: nothing is shelved. */
+extern TimestampTz fm_fold_next_unshelving(const FmFold *fold);
+
+/*
+ * The next alarm from *next (0 at first) on whose shelving was to end by now;
+ * false if there are no more.
+ */
+extern bool fm_fold_shelved_until(const FmFold *fold, TimestampTz now,
+								  int *next, int32 *sensor_id,
+								  int *condition);
+
+/* The sensor's description at its last judged reading; 0: none. */
+extern int32 fm_fold_sensor_version(const FmFold *fold, int32 sensor_id);
 
 /* Sensors with state, for status. */
 extern int64 fm_fold_sensor_count(const FmFold *fold);

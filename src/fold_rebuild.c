@@ -5,12 +5,15 @@
  *
  * Rebuilding changes memory only, and judges nothing:
  *	1. The chunks give the state as of snapshot_position.
- *	2. Readings stored from there up to fold_position are taken in again in
- *	   their order, with the flags and level they were stored with.  (The
- *	   position row knows the range of their ts, so that an index on
+ *	2. Alarms that had a transition since then are replaced by their records,
+ *	   each as of its as_of.  (A record that is as old as the snapshot may be
+ *	   newer: what operators do moves no position.)
+ *	3. Readings stored from snapshot_position up to fold_position are taken in
+ *	   again in their order, with the flags and level they were stored with.
+ *	   (The position row knows the range of their ts, so that an index on
  *	   (sensor_id, ts), or pruning, finds them.)  Those flagged as not folded
- *	   are left out.
- *	3. Alarms are set to what the last transition of each sensor says.
+ *	   are left out.  An alarm follows them from its as_of on: so delays that
+ *	   were running are found again.
  *
  * So the rebuilt state equals the lost one in everything but message_at,
  * which readings do not store: after a rebuild it is the reading's own ts,
@@ -41,13 +44,20 @@
 #include "fold_state.h"
 
 /* Hands the rows of a query to a function, without keeping them. */
-typedef void (*RowFunction) (FmFold *fold, const Datum *values,
+typedef struct Rebuild
+{
+	FmFold	   *fold;
+	int64	   *as_of;			/* by number of the alarm; 0: of the snapshot */
+	int			nas_of;			/* alarms that have one */
+} Rebuild;
+
+typedef void (*RowFunction) (Rebuild *rebuild, const Datum *values,
 							 const bool *nulls);
 
 typedef struct RowReceiver
 {
 	DestReceiver pub;
-	FmFold	   *fold;
+	Rebuild    *rebuild;
 	RowFunction function;
 } RowReceiver;
 
@@ -57,7 +67,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	RowReceiver *receiver = (RowReceiver *) self;
 
 	slot_getallattrs(slot);
-	receiver->function(receiver->fold, slot->tts_values, slot->tts_isnull);
+	receiver->function(receiver->rebuild, slot->tts_values, slot->tts_isnull);
 	return true;
 }
 
@@ -72,7 +82,7 @@ receive_nothing(DestReceiver *self)
 }
 
 static void
-for_each_row(FmFold *fold, RowFunction function, const char *query,
+for_each_row(Rebuild *rebuild, RowFunction function, const char *query,
 			 int nparams, const Oid *types, const Datum *values)
 {
 	RowReceiver receiver = {{0}};
@@ -92,7 +102,7 @@ for_each_row(FmFold *fold, RowFunction function, const char *query,
 	receiver.pub.rDestroy = receive_nothing;
 	/* any kind that SPI neither discards nor keeps */
 	receiver.pub.mydest = DestTuplestore;
-	receiver.fold = fold;
+	receiver.rebuild = rebuild;
 	receiver.function = function;
 	options.params = params;
 	options.must_return_tuples = true;
@@ -101,48 +111,131 @@ for_each_row(FmFold *fold, RowFunction function, const char *query,
 		elog(ERROR, "could not read what the fold is rebuilt from");
 }
 
-/* chunk, state: append the sensors of a chunk. */
 static void
-take_chunk(FmFold *fold, const Datum *values, const bool *nulls)
+append_sensor(FmFold *fold, const bytea *chunk, int n)
 {
-	int32		number = DatumGetInt32(values[0]);
-	bytea	   *chunk = DatumGetByteaPP(values[1]);
-	int			count = fm_fold_chunk_check(chunk);
+	FmFoldSensor sensor;
+	int			number = fold->stores[FM_FOLD_SENSORS].n;
 
-	if (fold->nsensors != number * FM_FOLD_CHUNK)
+	fm_fold_chunk_sensor(chunk, n, &sensor);
+	if (fm_fold_number(fold, sensor.sensor_id, true) != number)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("snapshot of per-sensor state of stream %d holds sensor %d twice",
+						fold->stream.stream_id, sensor.sensor_id)));
+	*fm_fold_state(fold, number) = sensor;
+}
+
+static void
+append_alarm(FmFold *fold, const bytea *chunk, int n)
+{
+	FmAlarm		alarm;
+	int			number = fold->stores[FM_FOLD_ALARMS].n;
+
+	fm_fold_chunk_alarm(chunk, n, &alarm);
+	if (fm_fold_alarm_number(fold, alarm.sensor_id, alarm.condition,
+							 true) != number)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("snapshot of per-sensor state of stream %d holds an alarm of sensor %d twice",
+						fold->stream.stream_id, alarm.sensor_id)));
+	*fm_fold_alarm(fold, number) = alarm;
+}
+
+/* part, chunk, state: append the elements of a chunk. */
+static void
+take_chunk(Rebuild *rebuild, const Datum *values, const bool *nulls)
+{
+	FmFold	   *fold = rebuild->fold;
+	int16		part = DatumGetInt16(values[0]);
+	int32		number = DatumGetInt32(values[1]);
+	bytea	   *chunk = DatumGetByteaPP(values[2]);
+	int			count;
+
+	if (part < 0 || part >= FM_FOLD_PARTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("snapshot of per-sensor state of stream %d has an unknown part %d",
+						fold->stream.stream_id, part)));
+	count = fm_fold_chunk_check(chunk, part, fold->stores[part].size);
+	if (fold->stores[part].n != number * FM_FOLD_CHUNK)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("snapshot of per-sensor state of stream %d lacks a chunk before %d",
 						fold->stream.stream_id, number)));
 	for (int i = 0; i < count; i++)
 	{
-		FmFoldSensor sensor;
-		int			before = fold->nsensors;
-		int			n;
-
-		fm_fold_chunk_sensor(chunk, i, &sensor);
-		n = fm_fold_number(fold, sensor.sensor_id, true);
-		if (n != before)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("snapshot of per-sensor state of stream %d holds sensor %d twice",
-							fold->stream.stream_id, sensor.sensor_id)));
-		*fm_fold_state(fold, n) = sensor;
+		if (part == FM_FOLD_SENSORS)
+			append_sensor(fold, chunk, i);
+		else
+			append_alarm(fold, chunk, i);
 	}
-	if ((Pointer) chunk != DatumGetPointer(values[1]))
+	if ((Pointer) chunk != DatumGetPointer(values[2]))
 		pfree(chunk);
 }
 
 static void
-load_chunks(FmFold *fold)
+load_chunks(Rebuild *rebuild)
 {
 	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(fold->stream.stream_id)};
+	Datum		values[] = {Int32GetDatum(rebuild->fold->stream.stream_id)};
 
-	for_each_row(fold, take_chunk,
-				 "SELECT chunk, state FROM _factorymon.fold_chunk"
-				 " WHERE stream_id = $1 ORDER BY chunk",
+	for_each_row(rebuild, take_chunk,
+				 "SELECT part, chunk, state FROM _factorymon.fold_chunk"
+				 " WHERE stream_id = $1 ORDER BY part, chunk",
 				 1, types, values);
+}
+
+/* as_of, record: an alarm as it was after its last transition. */
+static void
+take_record(Rebuild *rebuild, const Datum *values, const bool *nulls)
+{
+	FmFold	   *fold = rebuild->fold;
+	FmFoldStore *store = &fold->stores[FM_FOLD_ALARMS];
+	bytea	   *record = DatumGetByteaPP(values[1]);
+	FmAlarm		alarm;
+	int			number;
+
+	if (fm_fold_chunk_check(record, FM_FOLD_ALARMS, sizeof(FmAlarm)) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("record of an alarm of stream %d is damaged",
+						fold->stream.stream_id)));
+	fm_fold_chunk_alarm(record, 0, &alarm);
+	number = fm_fold_alarm_number(fold, alarm.sensor_id, alarm.condition,
+								  true);
+	*fm_fold_alarm(fold, number) = alarm;
+	fm_store_mark_dirty(store, number);
+	if (number >= rebuild->nas_of)
+	{
+		int			wanted = Max(number + 1, rebuild->nas_of * 2);
+
+		/* not in the context of the query that is running */
+		rebuild->as_of = rebuild->as_of == NULL ?
+			MemoryContextAlloc(fold->context, wanted * sizeof(int64)) :
+			repalloc(rebuild->as_of, wanted * sizeof(int64));
+		memset(rebuild->as_of + rebuild->nas_of, 0,
+			   (wanted - rebuild->nas_of) * sizeof(int64));
+		rebuild->nas_of = wanted;
+	}
+	rebuild->as_of[number] = DatumGetInt64(values[0]);
+	if ((Pointer) record != DatumGetPointer(values[1]))
+		pfree(record);
+}
+
+/* Alarms that had transitions since the snapshot. */
+static void
+load_records(Rebuild *rebuild, int64 snapshot_position)
+{
+	Oid			types[] = {INT4OID, INT8OID};
+	Datum		values[] = {Int32GetDatum(rebuild->fold->stream.stream_id),
+	Int64GetDatum(snapshot_position)};
+
+	for_each_row(rebuild, take_record,
+				 "SELECT as_of, record FROM _factorymon.alarm"
+				 " WHERE stream_id = $1 AND as_of >= $2"
+				 " ORDER BY sensor_id, condition",
+				 2, types, values);
 }
 
 /* A sensor that a stored row is about. */
@@ -151,14 +244,27 @@ stored_sensor(FmFold *fold, int32 sensor_id)
 {
 	int			number = fm_fold_number(fold, sensor_id, true);
 
-	fold->pages[number / FM_FOLD_CHUNK]->dirty = true;
+	fm_store_mark_dirty(&fold->stores[FM_FOLD_SENSORS], number);
 	return fm_fold_state(fold, number);
+}
+
+/* Does the record of its sensor's alarm know a reading already? */
+static bool
+is_recorded(const Rebuild *rebuild, int32 sensor_id, int64 kafka_offset)
+{
+	int			number = fm_fold_alarm_number(rebuild->fold, sensor_id,
+											  FM_CONDITION_LIMIT, false);
+
+	return number >= 0 && number < rebuild->nas_of &&
+		kafka_offset < rebuild->as_of[number];
 }
 
 /* A stored reading; columns as in replay_readings(). */
 static void
-take_reading(FmFold *fold, const Datum *values, const bool *nulls)
+take_reading(Rebuild *rebuild, const Datum *values, const bool *nulls)
 {
+	FmFold	   *fold = rebuild->fold;
+	FmFoldSensor *state = stored_sensor(fold, DatumGetInt32(values[4]));
 	FmFoldReading reading;
 
 	reading.kafka_offset = DatumGetInt64(values[0]);
@@ -173,7 +279,9 @@ take_reading(FmFold *fold, const Datum *values, const bool *nulls)
 	reading.flags = DatumGetInt16(values[9]);
 	reading.message_at = (reading.flags & FM_FLAG_FUTURE) != 0 ?
 		DT_NOBEGIN : reading.ts;
-	fm_fold_take(stored_sensor(fold, DatumGetInt32(values[4])), &reading);
+	if (!is_recorded(rebuild, state->sensor_id, reading.kafka_offset))
+		fm_fold_follow(fold, state, &reading);
+	fm_fold_take(state, &reading);
 }
 
 /*
@@ -182,8 +290,9 @@ take_reading(FmFold *fold, const Datum *values, const bool *nulls)
  * when the range of ts is short and the table long.
  */
 static void
-replay_readings(FmFold *fold, int64 snapshot_position)
+replay_readings(Rebuild *rebuild, int64 snapshot_position)
 {
+	FmFold	   *fold = rebuild->fold;
 	Oid			types[] = {INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID, INT2OID, INT2OID};
 	Datum		values[lengthof(types)];
@@ -208,58 +317,20 @@ replay_readings(FmFold *fold, int64 snapshot_position)
 					 " AND (r.flags & $7) = 0"
 					 " ORDER BY r.kafka_offset, r.reading_index",
 					 quote_identifier(table));
-	for_each_row(fold, take_reading, query, lengthof(types), types, values);
+	for_each_row(rebuild, take_reading, query, lengthof(types), types, values);
 }
 
-/* The last transition of a sensor; columns as in replay_transitions(). */
+/* Which sensors' alarms must see each reading follows from the alarms. */
 static void
-take_transition(FmFold *fold, const Datum *values, const bool *nulls)
+find_hot(FmFold *fold)
 {
-	FmFoldSensor *state = stored_sensor(fold, DatumGetInt32(values[0]));
-	char	   *name = TextDatumGetCString(values[1]);
-	int16		level = DatumGetInt16(values[2]);
-	FmAlarmState alarm_state;
+	FmFoldStore *sensors = &fold->stores[FM_FOLD_SENSORS];
+	FmFoldStore *alarms = &fold->stores[FM_FOLD_ALARMS];
 
-	if (!fm_alarm_state_parse(name, &alarm_state))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("alarm of sensor %d has the unknown state \"%s\"",
-						state->sensor_id, name)));
-	pfree(name);
-	state->alarm_state = alarm_state;
-	state->alarm_level = FM_CODE_LEVEL(level);
-	state->alarm_side = FM_CODE_SIDE(level);
-	state->alarm_id = *DatumGetUUIDP(values[3]);
-	state->alarm_seq = DatumGetInt32(values[4]);
-	state->alarm_since = DatumGetTimestampTz(values[5]);
-	state->alarm_raised_at = DatumGetTimestampTz(values[6]);
-}
-
-/*
- * Set alarms to what was committed from snapshot_position on.  A transition
- * holds all of its alarm, so the last one of each sensor is enough.
- */
-static void
-replay_transitions(FmFold *fold, int64 snapshot_position)
-{
-	Oid			types[] = {INT4OID, INT8OID, INT8OID};
-	Datum		values[lengthof(types)];
-	char	   *table = psprintf("transition_%d", fold->stream.pipeline_id);
-	char	   *query;
-
-	values[0] = Int32GetDatum(fold->stream.stream_id);
-	values[1] = Int64GetDatum(snapshot_position);
-	values[2] = Int64GetDatum(fold->position);
-	query = psprintf("SELECT DISTINCT ON (sensor_id) sensor_id, state, level,"
-					 " alarm_id, seq, since, raised_at"
-					 " FROM _factorymon.%s"
-					 " WHERE stream_id = $1 AND condition = 'limit'"
-					 " AND kafka_offset >= $2 AND kafka_offset < $3"
-					 " ORDER BY sensor_id, kafka_offset DESC,"
-					 " reading_index DESC, ordinal DESC",
-					 quote_identifier(table));
-	for_each_row(fold, take_transition, query, lengthof(types), types,
-				 values);
+	for (int i = 0; i < sensors->n; i++)
+		fm_fold_state(fold, i)->hot = 0;
+	for (int i = 0; i < alarms->n; i++)
+		fm_fold_set_hot(fold, fm_fold_alarm(fold, i));
 }
 
 FmFold *
@@ -270,20 +341,21 @@ fm_fold_open(MemoryContext parent, const FmFoldStream *stream,
 	/* below the transaction until it is complete */
 	FmFold	   *fold = fm_fold_create(CurTransactionContext, stream,
 									  fold_position);
+	Rebuild		rebuild = {fold, NULL, 0};
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	load_chunks(fold);
-	if (snapshot_position < fold_position)
+	load_chunks(&rebuild);
+	load_records(&rebuild, snapshot_position);
+	if (snapshot_position < fold_position && min_ts <= max_ts)
 	{
-		if (min_ts <= max_ts)
-		{
-			fold->min_ts = min_ts;
-			fold->max_ts = max_ts;
-			replay_readings(fold, snapshot_position);
-		}
-		replay_transitions(fold, snapshot_position);
+		fold->min_ts = min_ts;
+		fold->max_ts = max_ts;
+		replay_readings(&rebuild, snapshot_position);
 	}
+	find_hot(fold);
+	if (rebuild.as_of != NULL)
+		pfree(rebuild.as_of);
 	SPI_finish();
 	MemoryContextSetParent(fold->context, parent);
 	return fold;

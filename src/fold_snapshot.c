@@ -3,12 +3,12 @@
  * fold_snapshot.c
  *	  The fold on disk: chunks, writing them, and showing them to SQL.
  *
- * A snapshot is the stream's rows in fold_chunk: chunk n holds the sensors
- * number 1024 n and following, numbered in the order in which they came up.
- * Only chunks that changed are written, so a row may be much older than
- * snapshot_position and still be true as of it.
+ * A snapshot is the stream's rows in fold_chunk: of each part (sensors, alarms)
+ * chunk n holds the elements number 1024 n and following, numbered in the order
+ * in which they came up.  Only chunks that changed are written, so a row may be
+ * much older than snapshot_position and still be true as of it.
  *
- * A chunk is a header, then FmFoldSensor as it lies in memory.  Its magic
+ * A chunk is a header, then the elements as they lie in memory.  Its magic
  * number tells another byte order, its version another meaning, its checksum
  * damage.  All three are errors: going on with an empty state would raise
  * open alarms a second time, under new ids.
@@ -46,7 +46,8 @@ typedef struct ChunkHeader
 {
 	uint32		magic;
 	uint16		version;
-	uint16		sensor_size;
+	uint8		part;			/* FmFoldPart */
+	uint8		eighths;		/* size of an element, divided by eight */
 	uint32		count;
 	pg_crc32c	checksum;		/* of everything after the header */
 } ChunkHeader;
@@ -65,26 +66,27 @@ chunk_checksum(const char *data, Size len)
 	return crc;
 }
 
-static bytea *
-chunk_encode(const FmFoldSensor *sensors, int count)
+bytea *
+fm_fold_chunk_encode(FmFoldPart part, const void *elements, int n, Size size)
 {
-	Size		len = count * sizeof(FmFoldSensor);
+	Size		len = n * size;
 	ChunkHeader header;
 	bytea	   *chunk = palloc(VARHDRSZ + sizeof(header) + len);
 
 	header.magic = CHUNK_MAGIC;
 	header.version = FM_FOLD_VERSION;
-	header.sensor_size = sizeof(FmFoldSensor);
-	header.count = count;
-	header.checksum = chunk_checksum((const char *) sensors, len);
+	header.part = part;
+	header.eighths = size / 8;
+	header.count = n;
+	header.checksum = chunk_checksum(elements, len);
 	SET_VARSIZE(chunk, VARHDRSZ + sizeof(header) + len);
 	memcpy(VARDATA(chunk), &header, sizeof(header));
-	memcpy(VARDATA(chunk) + sizeof(header), sensors, len);
+	memcpy(VARDATA(chunk) + sizeof(header), elements, len);
 	return chunk;
 }
 
 int
-fm_fold_chunk_check(const bytea *chunk)
+fm_fold_chunk_check(const bytea *chunk, FmFoldPart part, Size size)
 {
 	Size		len = VARSIZE_ANY_EXHDR(chunk);
 	ChunkHeader header;
@@ -94,9 +96,7 @@ fm_fold_chunk_check(const bytea *chunk)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("snapshot of per-sensor state is too short")));
 	memcpy(&header, VARDATA_ANY(chunk), sizeof(header));
-	if (header.magic != CHUNK_MAGIC ||
-		header.version != FM_FOLD_VERSION ||
-		header.sensor_size != sizeof(FmFoldSensor))
+	if (header.magic != CHUNK_MAGIC || header.version != FM_FOLD_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("snapshot of per-sensor state has an unknown format"),
@@ -104,15 +104,24 @@ fm_fold_chunk_check(const bytea *chunk)
 						   header.magic, header.version,
 						   CHUNK_MAGIC, FM_FOLD_VERSION),
 				 errhint("It was written by another version of factorymon, or on a machine of another byte order.  Use the library that wrote it, or a newer one.")));
-	if (header.count > FM_FOLD_CHUNK ||
-		len - sizeof(header) != header.count * sizeof(FmFoldSensor) ||
+	if (header.part != part || header.eighths != size / 8 ||
+		header.count > FM_FOLD_CHUNK ||
+		len - sizeof(header) != header.count * size ||
 		chunk_checksum(VARDATA_ANY(chunk) + sizeof(header),
 					   len - sizeof(header)) != header.checksum)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("snapshot of per-sensor state is damaged"),
-				 errhint("Restore _factorymon.fold_chunk from a backup.")));
+				 errhint("Restore _factorymon.fold_chunk and _factorymon.alarm from a backup.")));
 	return header.count;
+}
+
+static void
+impossible(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("snapshot of per-sensor state holds an impossible state")));
 }
 
 /* Codes are checked, because anybody can make bytes with a fitting checksum. */
@@ -123,13 +132,22 @@ fm_fold_chunk_sensor(const bytea *chunk, int n, FmFoldSensor *sensor)
 		   n * sizeof(FmFoldSensor), sizeof(FmFoldSensor));
 	if (sensor->sensor_id <= 0 ||
 		sensor->last_level > FM_LEVEL_CRITICAL ||
-		sensor->last_side > FM_SIDE_HIGH ||
-		sensor->alarm_state > FM_ALARM_RETURNED_UNACKNOWLEDGED ||
-		sensor->alarm_level > FM_LEVEL_CRITICAL ||
-		sensor->alarm_side > FM_SIDE_HIGH)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("snapshot of per-sensor state holds an impossible state")));
+		sensor->last_side > FM_SIDE_HIGH)
+		impossible();
+}
+
+void
+fm_fold_chunk_alarm(const bytea *chunk, int n, FmAlarm *alarm)
+{
+	memcpy(alarm, VARDATA_ANY(chunk) + sizeof(ChunkHeader) +
+		   n * sizeof(FmAlarm), sizeof(FmAlarm));
+	if (alarm->sensor_id <= 0 ||
+		alarm->condition > FM_CONDITION_LIMIT ||
+		alarm->state > FM_ALARM_RETURNED_UNACKNOWLEDGED ||
+		alarm->level > FM_LEVEL_CRITICAL || alarm->side > FM_SIDE_HIGH ||
+		alarm->run_side > FM_SIDE_HIGH ||
+		alarm->shelving > FM_SHELVING_TIMED)
+		impossible();
 }
 
 /* ------------------------------------------------------------------------
@@ -138,25 +156,53 @@ fm_fold_chunk_sensor(const bytea *chunk, int n, FmFoldSensor *sensor)
  */
 
 static void
-write_chunk(const FmFold *fold, int number, const FmFoldPage *page, int count)
+write_chunk(const FmFold *fold, const FmFoldStore *store, int number)
 {
 	static void *plan = NULL;
-	Oid			types[] = {INT4OID, INT4OID, BYTEAOID};
-	Datum		values[3];
-	bytea	   *state = chunk_encode(page->sensors, count);
+	Oid			types[] = {INT4OID, INT2OID, INT4OID, BYTEAOID};
+	Datum		values[4];
+	int			first = number * FM_FOLD_CHUNK;
+	int			n = Min(store->n - first, FM_FOLD_CHUNK);
+	bytea	   *state = fm_fold_chunk_encode(store->part,
+											 store->pages[number]->elements,
+											 n, store->size);
 
 	values[0] = Int32GetDatum(fold->stream.stream_id);
-	values[1] = Int32GetDatum(number);
-	values[2] = PointerGetDatum(state);
+	values[1] = Int16GetDatum(store->part);
+	values[2] = Int32GetDatum(number);
+	values[3] = PointerGetDatum(state);
 	(void) fm_spi_run_kept(&plan,
 						   "INSERT INTO _factorymon.fold_chunk AS c"
-						   " (stream_id, chunk, state) VALUES ($1, $2, $3)"
-						   " ON CONFLICT (stream_id, chunk) DO UPDATE"
+						   " (stream_id, part, chunk, state)"
+						   " VALUES ($1, $2, $3, $4)"
+						   " ON CONFLICT (stream_id, part, chunk) DO UPDATE"
 						   " SET state = excluded.state,"
 						   " written_at = excluded.written_at",
 						   lengthof(types), types, values, NULL,
 						   SPI_OK_INSERT);
 	pfree(state);
+}
+
+/* Returns how many chunks were written. */
+static int
+write_store(const FmFold *fold, const FmFoldStore *store)
+{
+	int			written = 0;
+
+	for (int i = 0; i < store->npages; i++)
+	{
+		FmFoldPage *page = store->pages[i];
+
+		/* of an earlier snapshot that was not committed */
+		page->written = false;
+		if (!page->dirty || store->n <= i * FM_FOLD_CHUNK)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		write_chunk(fold, store, i);
+		page->written = true;
+		written++;
+	}
+	return written;
 }
 
 int
@@ -166,20 +212,8 @@ fm_fold_snapshot(FmFold *fold)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	for (int i = 0; i < fold->npages; i++)
-	{
-		FmFoldPage *page = fold->pages[i];
-		int			count = fold->nsensors - i * FM_FOLD_CHUNK;
-
-		/* of an earlier snapshot that was not committed */
-		page->written = false;
-		if (!page->dirty || count <= 0)
-			continue;
-		CHECK_FOR_INTERRUPTS();
-		write_chunk(fold, i, page, Min(count, FM_FOLD_CHUNK));
-		page->written = true;
-		written++;
-	}
+	for (int i = 0; i < FM_FOLD_PARTS; i++)
+		written += write_store(fold, &fold->stores[i]);
 	SPI_finish();
 	return written;
 }
@@ -187,11 +221,16 @@ fm_fold_snapshot(FmFold *fold)
 void
 fm_fold_snapshot_done(FmFold *fold)
 {
-	for (int i = 0; i < fold->npages; i++)
+	for (int i = 0; i < FM_FOLD_PARTS; i++)
 	{
-		if (fold->pages[i]->written)
-			fold->pages[i]->dirty = false;
-		fold->pages[i]->written = false;
+		FmFoldStore *store = &fold->stores[i];
+
+		for (int p = 0; p < store->npages; p++)
+		{
+			if (store->pages[p]->written)
+				store->pages[p]->dirty = false;
+			store->pages[p]->written = false;
+		}
 	}
 	fold->min_ts = DT_NOEND;
 	fold->max_ts = DT_NOBEGIN;
@@ -225,12 +264,6 @@ enum
 	SENSOR_GAPS,
 	SENSOR_REPEATS,
 	SENSOR_PRODUCER_RESTARTS,
-	SENSOR_ALARM_STATE,
-	SENSOR_ALARM_LEVEL,
-	SENSOR_ALARM_ID,
-	SENSOR_ALARM_SEQ,
-	SENSOR_ALARM_SINCE,
-	SENSOR_ALARM_RAISED_AT,
 	SENSOR_COLUMNS
 };
 
@@ -279,28 +312,14 @@ show_counters(const FmFoldSensor *s, Datum *values, bool *nulls)
 		nulls[i] = !s->has_count;
 }
 
-static void
-show_alarm(const FmFoldSensor *s, Datum *values, bool *nulls)
-{
-	values[SENSOR_ALARM_STATE] =
-		CStringGetTextDatum(fm_alarm_state_name(s->alarm_state));
-	values[SENSOR_ALARM_LEVEL] =
-		Int16GetDatum(FM_LEVEL_CODE(s->alarm_level, s->alarm_side, 0));
-	values[SENSOR_ALARM_ID] = UUIDPGetDatum(&s->alarm_id);
-	values[SENSOR_ALARM_SEQ] = Int32GetDatum(s->alarm_seq);
-	values[SENSOR_ALARM_SINCE] = TimestampTzGetDatum(s->alarm_since);
-	values[SENSOR_ALARM_RAISED_AT] = TimestampTzGetDatum(s->alarm_raised_at);
-	for (int i = SENSOR_ALARM_ID; i <= SENSOR_ALARM_RAISED_AT; i++)
-		nulls[i] = s->alarm_state == FM_ALARM_NORMAL;
-}
-
 /* fold_sensors(state bytea): the sensors of a chunk. */
 Datum
 factorymon_fold_sensors(PG_FUNCTION_ARGS)
 {
 	bytea	   *chunk = PG_GETARG_BYTEA_PP(0);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			count = fm_fold_chunk_check(chunk);
+	int			count = fm_fold_chunk_check(chunk, FM_FOLD_SENSORS,
+												 sizeof(FmFoldSensor));
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (rsinfo->setDesc->natts != SENSOR_COLUMNS)
@@ -315,7 +334,6 @@ factorymon_fold_sensors(PG_FUNCTION_ARGS)
 		values[SENSOR_ID] = Int32GetDatum(sensor.sensor_id);
 		show_last(&sensor, values, nulls);
 		show_counters(&sensor, values, nulls);
-		show_alarm(&sensor, values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);
 	}

@@ -13,21 +13,29 @@
 #define FM_FOLD_STATE_H
 
 #include "fold.h"
-
-/* Sensors of one chunk, in memory and in fold_chunk. */
-#define FM_FOLD_CHUNK		1024
+#include "fold_store.h"
+#include "lifecycle.h"
 
 /*
- * Version of FmFoldSensor as written.  Whoever changes the struct, or what a
- * member means, counts it up and teaches fold_rebuild.c to read the old one.
+ * Version of FmFoldSensor and FmAlarm as written.  Whoever changes one of
+ * them, or what a member means, counts it up and teaches fold_rebuild.c to
+ * read the old one.
  */
-#define FM_FOLD_VERSION		1
+#define FM_FOLD_VERSION		2
 
 /* Width of the window over reading_count. */
 #define FM_FOLD_WINDOW		64
 
 /* Intervals between 20 readings: from then on the mean of them is shown. */
 #define FM_FOLD_INTERVALS	19
+
+/* So many late readings in a row, each newer than the one before it, mean that
+ * the sensor's clock was ahead and is set right: they are the present. */
+#define FM_FOLD_LATE_RUN	20
+
+/* Bits of FmFoldSensor.hot: readings that its alarm must see, normal or not. */
+#define FM_HOT_JUDGED		0x01
+#define FM_HOT_LATE			0x02
 
 /* Flags of readings that do not move the alarm. */
 #define FM_FOLD_UNJUDGED \
@@ -59,9 +67,7 @@ typedef struct FmFoldSensor
 	uint64		count_window;	/* bit n: highest_count - n */
 	int64		gaps;			/* numbers that never came */
 
-	TimestampTz alarm_since;	/* first reading of the last excursion */
-	TimestampTz alarm_raised_at;	/* first raise of the alarm */
-	pg_uuid_t	alarm_id;		/* of the last alarm; zero before it */
+	TimestampTz late_ts;		/* of the last reading, if it was late */
 
 	int32		sensor_id;
 	int32		sensor_version_id;	/* of the last evaluated reading */
@@ -72,7 +78,6 @@ typedef struct FmFoldSensor
 	int32		highest_count;
 	uint32		repeats;
 	uint32		restarts;
-	int32		alarm_seq;		/* of its last transition */
 
 	int16		last_index;
 	uint8		last_level;		/* FmLevel */
@@ -80,13 +85,13 @@ typedef struct FmFoldSensor
 	uint8		nintervals;		/* in the mean, up to FM_FOLD_INTERVALS */
 	int8		interval_run;	/* out of range on end: too long +, short - */
 	uint8		has_count;		/* highest_count is valid */
-	uint8		alarm_state;	/* FmAlarmState */
-	uint8		alarm_level;	/* normal unless the alarm is active */
-	uint8		alarm_side;
-	uint8		unused[14];		/* zero */
+	uint8		hot;			/* FM_HOT_* */
+	uint8		after_gap;		/* the last evaluated one came after a gap */
+	uint8		late_run;		/* late readings in a row, each newer */
+	uint8		unused[2];		/* zero */
 } FmFoldSensor;
 
-StaticAssertDecl(sizeof(FmFoldSensor) == 192,
+StaticAssertDecl(sizeof(FmFoldSensor) == 152,
 				 "FmFoldSensor must have no padding");
 
 /* What the state takes in of one reading, new or stored. */
@@ -105,35 +110,16 @@ typedef struct FmFoldReading
 	int16		flags;			/* FM_FLAG_* */
 } FmFoldReading;
 
-typedef struct FmFoldPage
-{
-	bool		dirty;			/* differs from its row in fold_chunk */
-	bool		written;		/* ... but not after the running snapshot */
-	FmFoldSensor sensors[FM_FOLD_CHUNK];
-} FmFoldPage;
-
-typedef struct FmFoldUndo
-{
-	int32		index;			/* number of the sensor */
-	bool		created;		/* it did not exist before */
-	FmFoldSensor before;
-} FmFoldUndo;
-
 struct FmFold
 {
 	MemoryContext context;
 	FmFoldStream stream;
 	int64		position;
 
-	/* sensors in order of creation, which numbers them for good */
+	/* by FmFoldPart: sensors, alarms; in order of creation */
+	FmFoldStore stores[FM_FOLD_PARTS];
 	struct foldhash_hash *numbers;	/* sensor_id -> number */
-	FmFoldPage **pages;
-	int			npages;
-	int			nsensors;
-
-	FmFoldUndo *undo;
-	int			undo_length;
-	int			undo_allocated;
+	struct alarmhash_hash *alarm_numbers;	/* sensor_id, condition -> number */
 
 	/* ts of readings since the last snapshot; min > max: there are none */
 	TimestampTz min_ts;
@@ -143,8 +129,36 @@ struct FmFold
 static inline FmFoldSensor *
 fm_fold_state(const FmFold *fold, int number)
 {
-	return &fold->pages[number / FM_FOLD_CHUNK]->
-		sensors[number % FM_FOLD_CHUNK];
+	return fm_store_element(&fold->stores[FM_FOLD_SENSORS], number,
+							sizeof(FmFoldSensor));
+}
+
+static inline FmAlarm *
+fm_fold_alarm(const FmFold *fold, int number)
+{
+	return fm_store_element(&fold->stores[FM_FOLD_ALARMS], number,
+							sizeof(FmAlarm));
+}
+
+/*
+ * Does a reading come after more than three intervals?  Only asked where the
+ * interval is known.
+ */
+static inline bool
+fm_fold_is_after_gap(const FmFoldSensor *state, TimestampTz ts)
+{
+	return state->nintervals == FM_FOLD_INTERVALS &&
+		ts - state->last_ts > 3 * state->interval;
+}
+
+/*
+ * Then delays that are running begin anew; but not twice in a row, or a sensor
+ * that reports at long intervals between bursts would never raise an alarm.
+ */
+static inline bool
+fm_fold_starts_anew(const FmFoldSensor *state, TimestampTz ts)
+{
+	return fm_fold_is_after_gap(state, ts) && !state->after_gap;
 }
 
 /* ---- fold.c ---- */
@@ -156,6 +170,35 @@ extern FmFold *fm_fold_create(MemoryContext parent,
 /* Number of a sensor; creates its state if need be.  -1: it is not there. */
 extern int	fm_fold_number(FmFold *fold, int32 sensor_id, bool create);
 
+/* ---- fold_alarm.c ---- */
+
+extern void fm_fold_alarms_init(FmFold *fold);
+
+/* Number of an alarm; creates it if need be.  -1: it is not there. */
+extern int	fm_fold_alarm_number(FmFold *fold, int32 sensor_id,
+								 uint8 condition, bool create);
+
+/* A reading that was judged, of this level and side; sets row's target. */
+extern void fm_fold_judge(FmFold *fold, FmFoldSensor *state, FmRow *row,
+						  const FmSensor *sensor, FmLevel level, FmSide side,
+						  FmTransitionList *transitions);
+
+/* A reading that is too late for that. */
+extern void fm_fold_judge_late(FmFold *fold, FmFoldSensor *state,
+							   FmRow *row, const FmSensor *sensor,
+							   FmLevel level, FmSide side,
+							   FmTransitionList *transitions);
+
+/* Tell the alarm's sensor which of its readings the alarm must see. */
+extern void fm_fold_set_hot(FmFold *fold, const FmAlarm *alarm);
+
+/* A stored reading: what it did to delays that are running. */
+extern void fm_fold_follow(FmFold *fold, FmFoldSensor *state,
+						   const FmFoldReading *reading);
+
+/* Undo alarms down to a length of the undo list. */
+extern void fm_fold_alarms_rollback(FmFold *fold, int length);
+
 /* ---- fold_take.c ---- */
 
 /* Take in a reading whose flags and level are set. */
@@ -163,12 +206,18 @@ extern void fm_fold_take(FmFoldSensor *state, const FmFoldReading *reading);
 
 /* ---- fold_snapshot.c ---- */
 
-/* Check a detoasted chunk; returns how many sensors it holds. */
-extern int	fm_fold_chunk_check(const bytea *chunk);
+/* Elements as they are written: n of them, of the store's size. */
+extern bytea *fm_fold_chunk_encode(FmFoldPart part, const void *elements,
+								   int n, Size size);
 
-/* Sensor n of a checked chunk. */
+/* Check a detoasted chunk; returns how many elements it holds. */
+extern int	fm_fold_chunk_check(const bytea *chunk, FmFoldPart part,
+								Size size);
+
+/* Element n of a checked chunk. */
 extern void fm_fold_chunk_sensor(const bytea *chunk, int n,
 								 FmFoldSensor *sensor);
+extern void fm_fold_chunk_alarm(const bytea *chunk, int n, FmAlarm *alarm);
 
 static inline void
 fm_fold_widen_range(FmFold *fold, TimestampTz ts)

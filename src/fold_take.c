@@ -141,6 +141,22 @@ take_count(FmFoldSensor *state, const FmFoldReading *reading)
 	/* else it left the window long ago and was judged then */
 }
 
+/*
+ * Late readings in a row, each newer than the one before.  (One of low quality
+ * neither counts nor breaks the run.)
+ */
+static void
+take_order(FmFoldSensor *state, const FmFoldReading *reading)
+{
+	if ((reading->flags & FM_FLAG_LATE) == 0)
+		state->late_run = 0;
+	else if (state->late_run == 0 || reading->ts < state->late_ts)
+		state->late_run = 1;
+	else if (state->late_run < FM_FOLD_LATE_RUN)
+		state->late_run++;
+	state->late_ts = reading->ts;
+}
+
 void
 fm_fold_take(FmFoldSensor *state, const FmFoldReading *reading)
 {
@@ -157,6 +173,12 @@ fm_fold_take(FmFoldSensor *state, const FmFoldReading *reading)
 
 	if (reading->has_reading_count)
 		take_count(state, reading);
+	if ((reading->flags & FM_FOLD_UNJUDGED) == 0)
+		state->after_gap = fm_fold_is_after_gap(state, reading->ts);
+	if ((reading->flags & (FM_FLAG_FUTURE | FM_FLAG_LOW_QUALITY)) == 0)
+		take_order(state, reading);
+	if ((reading->flags & FM_FLAG_CLOCK_SET) != 0)
+		state->clock_ts = reading->ts;
 	if ((reading->flags & (FM_FLAG_LATE | FM_FLAG_FUTURE)) == 0)
 	{
 		take_interval(state, reading->ts);

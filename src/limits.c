@@ -36,26 +36,20 @@
 #include <math.h>
 
 #include "catalog/namespace.h"
-#include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "classify.h"
 #include "factorymon.h"
 
 PG_FUNCTION_INFO_V1(factorymon_limits_of);
-PG_FUNCTION_INFO_V1(factorymon_threshold_changed);
-PG_FUNCTION_INFO_V1(factorymon_threshold_stamp);
 
 /* ------------------------------------------------------------------------
  * The cache
@@ -101,7 +95,13 @@ static struct
 }			cache;
 
 static const FmLimits no_limits = {
-	NAN, NAN, NAN, NAN, 0, 0, 0, 0
+	.critical_low = NAN,
+	.warning_low = NAN,
+	.warning_high = NAN,
+	.critical_high = NAN,
+	.severity = {500, 900},
+	.wants_acknowledgement = true,
+	.shelvable = true
 };
 
 static const char limits_query[] =
@@ -109,14 +109,16 @@ static const char limits_query[] =
 "       critical_low, warning_low, warning_high, critical_high, deadband,"
 "       (pg_catalog.date_part('epoch', on_delay) * 1000000)::bigint,"
 "       (pg_catalog.date_part('epoch', off_delay) * 1000000)::bigint,"
-"       enabled"
+"       coalesce((pg_catalog.date_part('epoch', re_alarm_after) * 1000000)::bigint, 0),"
+"       warning_severity, critical_severity, acknowledgement, shelvable,"
+"       version, enabled"
 "  FROM factorymon.threshold"
 " UNION ALL "
 "SELECT NULL, NULL, sensor_type, NULL, NULL, NULL,"
 "       critical_low, warning_low, warning_high, critical_high, deadband,"
 "       (pg_catalog.date_part('epoch', on_delay) * 1000000)::bigint,"
 "       (pg_catalog.date_part('epoch', off_delay) * 1000000)::bigint,"
-"       true"
+"       0, 500::smallint, 900::smallint, true, true, 0, true"
 "  FROM factorymon.default_thresholds()";
 
 /* Columns of limits_query. */
@@ -135,6 +137,12 @@ enum
 	LIMIT_DEADBAND,
 	LIMIT_ON_DELAY,
 	LIMIT_OFF_DELAY,
+	LIMIT_RE_ALARM_AFTER,
+	LIMIT_WARNING_SEVERITY,
+	LIMIT_CRITICAL_SEVERITY,
+	LIMIT_ACKNOWLEDGEMENT,
+	LIMIT_SHELVABLE,
+	LIMIT_VERSION,
 	LIMIT_ENABLED
 };
 
@@ -209,6 +217,8 @@ result_limits(uint64 row)
 
 	datum = fm_spi_value(row, LIMIT_ID, &isnull);
 	limits.threshold_id = isnull ? 0 : DatumGetInt32(datum);
+	datum = fm_spi_value(row, LIMIT_VERSION, &isnull);
+	limits.version = DatumGetInt32(datum);
 	if (!DatumGetBool(fm_spi_value(row, LIMIT_ENABLED, &isnull)))
 		return limits;
 
@@ -221,6 +231,16 @@ result_limits(uint64 row)
 	limits.on_delay = DatumGetInt64(datum);
 	datum = fm_spi_value(row, LIMIT_OFF_DELAY, &isnull);
 	limits.off_delay = DatumGetInt64(datum);
+	datum = fm_spi_value(row, LIMIT_RE_ALARM_AFTER, &isnull);
+	limits.re_alarm_after = DatumGetInt64(datum);
+	datum = fm_spi_value(row, LIMIT_WARNING_SEVERITY, &isnull);
+	limits.severity[0] = DatumGetInt16(datum);
+	datum = fm_spi_value(row, LIMIT_CRITICAL_SEVERITY, &isnull);
+	limits.severity[1] = DatumGetInt16(datum);
+	datum = fm_spi_value(row, LIMIT_ACKNOWLEDGEMENT, &isnull);
+	limits.wants_acknowledgement = DatumGetBool(datum);
+	datum = fm_spi_value(row, LIMIT_SHELVABLE, &isnull);
+	limits.shelvable = DatumGetBool(datum);
 	return limits;
 }
 
@@ -361,67 +381,6 @@ fm_limits_find(const char *pipeline, const FmSlice *sensor_type,
 	if (found == NULL)
 		found = limits_probe('d', NULL, sensor_type, &nothing);
 	return found != NULL ? found : &no_limits;
-}
-
-/* ------------------------------------------------------------------------
- * Triggers of factorymon.threshold
- * ------------------------------------------------------------------------
- */
-
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called by a trigger")));
-	return (TriggerData *) fcinfo->context;
-}
-
-/* AFTER ... FOR EACH STATEMENT: tell all processes, once this commits. */
-Datum
-factorymon_threshold_changed(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = trigger_data(fcinfo);
-
-	CacheInvalidateRelcache(trigdata->tg_relation);
-	return PointerGetDatum(NULL);
-}
-
-/*
- * BEFORE UPDATE ... FOR EACH ROW: who and when.  Inserted rows have column
- * defaults for this, so that restored ones keep what they were dumped with.
- */
-Datum
-factorymon_threshold_stamp(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = trigger_data(fcinfo);
-	TupleDesc	tupdesc = RelationGetDescr(trigdata->tg_relation);
-	NameData	user;
-	int			columns[2];
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
-
-	if (!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called before update of a row")));
-
-	columns[0] = SPI_fnumber(tupdesc, "updated_at");
-	columns[1] = SPI_fnumber(tupdesc, "updated_by");
-	if (columns[0] <= 0 || columns[1] <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table \"%s\" lacks updated_at or updated_by",
-						RelationGetRelationName(trigdata->tg_relation))));
-	namestrcpy(&user, GetUserNameFromId(GetUserId(), false));
-	values[0] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	values[1] = NameGetDatum(&user);
-	return PointerGetDatum(heap_modify_tuple_by_cols(trigdata->tg_newtuple,
-													 tupdesc, 2, columns,
-													 values, nulls));
 }
 
 /* ------------------------------------------------------------------------

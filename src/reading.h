@@ -88,6 +88,14 @@ typedef enum FmReported
 #define FM_CODE_REPORTED(code)	((FmReported) (((code) >> 4) & 7))
 
 /*
+ * Bits 7-10 of the level code of a reading that was judged: its target, which
+ * is its level and side after the deadband; see lifecycle.h.
+ */
+#define FM_TARGET_CODE(level, side)		((int16_t) ((level) << 7 | (side) << 9))
+#define FM_CODE_TARGET_LEVEL(code)		((FmLevel) (((code) >> 7) & 3))
+#define FM_CODE_TARGET_SIDE(code)		((FmSide) (((code) >> 9) & 3))
+
+/*
  * Flags of a stored reading (smallint).  Bits 0-2: how many digits the
  * fraction of the original timestamp had (0-6) when it was written in UTC
  * with a 'Z'; FM_TS_TEXT: written in another way, original text in extra.
@@ -98,6 +106,7 @@ typedef enum FmReported
 #define FM_FLAG_FUTURE			0x0010	/* ahead of the message's timestamp */
 #define FM_FLAG_NOT_FOLDED		0x0020	/* replayed or retried: raises nothing */
 #define FM_FLAG_LOW_QUALITY		0x0040	/* quality below the bound: not judged */
+#define FM_FLAG_CLOCK_SET		0x0080	/* its sensor's clock was set back */
 
 /*
  * One measured value.  Slices point into the payload or the arena and live

@@ -379,6 +379,8 @@ apply_configuration(FmWorker *worker)
 	worker->pipeline_context = context;
 	worker->pipeline = now;
 	fm_assign_reread(worker);
+	for (int i = 0; i < worker->nassigned; i++)
+		worker->assigned[i].has_requests = true;
 	if (worker->info.state == FM_WORKER_RUNNING ||
 		worker->info.state == FM_WORKER_PAUSED)
 		fm_worker_state(worker, now->paused ? FM_WORKER_PAUSED :
@@ -397,6 +399,9 @@ nap_time(FmWorker *worker)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now,
 													   worker->retry_at));
 	if (due != 0)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
+	due = fm_answer_next(worker);
+	if (due != DT_NOEND)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
 	return Max(nap, 0);
 }
@@ -450,6 +455,7 @@ run(FmWorker *worker)
 		fm_question_answer(worker);
 		fm_assign_advance(worker);
 		fm_question_ask(worker);
+		fm_answer_requests(worker);
 		store_if_due(worker, drained);
 		fm_assign_update_fetch(worker);
 		publish(worker);

@@ -62,6 +62,10 @@ typedef struct FmAssigned
 	FmMark		new_anchor;		/* proven; written by the next commit */
 	/* snapshots of the fold */
 	TimestampTz next_snapshot_at;
+	/* what waits for the owner besides messages, see answer.c */
+	bool		has_requests;	/* there may be some */
+	TimestampTz answer_at;		/* not before this; 0: now */
+	TimestampTz next_unshelving;	/* DT_NOEND: none */
 	/* rate of messages for status */
 	TimestampTz rate_since;
 	int64		rate_messages;
@@ -207,6 +211,10 @@ extern void fm_batch_drop_prefix(FmBatch *batch, int n);
 extern void fm_collect_message(FmWorker *worker, FmMessage *message);
 extern void fm_collect_reject(FmBatchMessage *message, FmRejectReason reason,
 							  const char *detail);
+
+/* answer.c */
+extern void fm_answer_requests(FmWorker *worker);
+extern TimestampTz fm_answer_next(const FmWorker *worker);
 
 /* commit.c */
 extern bool fm_commit_pending(const FmWorker *worker);

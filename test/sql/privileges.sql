@@ -52,7 +52,7 @@ LANGUAGE sql AS $$
 				AND proname IN ('create_pipeline', 'alter_pipeline', 'drop_pipeline', 'pause',
 					'resume', 'seek', 'adopt', 'grant_access', 'revoke_access')) f),
 		concat_ws(' ', CASE WHEN has_table_privilege(role, 'factorymon.threshold', 'SELECT') THEN 'read' END,
-			CASE WHEN has_table_privilege(role, 'factorymon.threshold', 'INSERT, UPDATE, DELETE') THEN 'write' END)
+			CASE WHEN has_column_privilege(role, 'factorymon.threshold', 'warning_high', 'INSERT, UPDATE') THEN 'write' END)
 $$;
 /* every view, read for real, functions in it included */
 CREATE FUNCTION pg_temp.read_views() RETURNS text LANGUAGE plpgsql AS $$

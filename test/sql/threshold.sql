@@ -246,14 +246,50 @@ RESET ROLE;
 SELECT updated_by = 'regress_fm_threshold' AS by_role
 	FROM factorymon.threshold;
 DELETE FROM factorymon.threshold;
-/* what is restored stays as it was */
-COPY factorymon.threshold (threshold_id, sensor_type, warning_high,
-	updated_at, updated_by) FROM stdin;
-1000000	t	1	2020-01-01 00:00:00+00	somebody
-\.
-SELECT updated_at = '2020-01-01 00:00:00+00' AS kept, updated_by
-	FROM factorymon.threshold;
+/* every change has a version, and is kept with what was and what is */
+SELECT operation, changed_by = current_user AS by_me,
+	was ->> 'warning_high' AS was, is_now ->> 'warning_high' AS is_now,
+	version - lag(version) OVER (ORDER BY version) AS step,
+	version = (is_now ->> 'version')::int AS in_row
+FROM factorymon.threshold_history
+WHERE coalesce(was, is_now) ->> 'sensor_type' = 't'
+	AND threshold_id = (SELECT max(threshold_id)
+		FROM factorymon.threshold_history)
+ORDER BY version;
+/* also of several rows at once */
+SELECT count(*) AS before FROM factorymon.threshold_history \gset
+INSERT INTO factorymon.threshold (sensor_type, zone, warning_high)
+	SELECT 't', n, n FROM generate_series(1, 3) AS n;
+UPDATE factorymon.threshold SET deadband = 0.1 WHERE zone IN ('1', '2');
 DELETE FROM factorymon.threshold;
+SELECT operation, count(*), count(DISTINCT version)
+FROM (SELECT * FROM factorymon.threshold_history ORDER BY version
+	OFFSET :before) AS h
+GROUP BY operation ORDER BY operation;
+/* what is restored stays as it was */
+SELECT count(*) AS before FROM factorymon.threshold_history \gset
+\c -
+LOAD 'factorymon';
+COPY factorymon.threshold (threshold_id, sensor_type, warning_high,
+	version, updated_at, updated_by) FROM stdin;
+1000000	t	1	7	2020-01-01 00:00:00+00	somebody
+\.
+SELECT updated_at = '2020-01-01 00:00:00+00' AS kept, updated_by, version
+	FROM factorymon.threshold;
+SELECT count(*) = :before AS unchanged FROM factorymon.threshold_history;
+DELETE FROM factorymon.threshold;
+
+/* delays and severities make sense, or are refused */
+\set VERBOSITY terse
+INSERT INTO factorymon.threshold (sensor_type, warning_high, on_delay,
+	re_alarm_after) VALUES ('t', 1, '1 min', '1 min');
+INSERT INTO factorymon.threshold (sensor_type, warning_high, on_delay)
+	VALUES ('t', 1, '-1 s');
+INSERT INTO factorymon.threshold (sensor_type, warning_high,
+	warning_severity) VALUES ('t', 1, 901);
+INSERT INTO factorymon.threshold (sensor_type, warning_high,
+	warning_severity) VALUES ('t', 1, 0);
+\set VERBOSITY default
 
 /* ----------------------------------------------------------------------
  * Privileges

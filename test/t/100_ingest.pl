@@ -42,7 +42,8 @@ SELECT count(*) > 10 AND bool_and(seq = rank
 FROM (SELECT seq, state, previous_state,
 		row_number() OVER w AS rank,
 		coalesce(lag(state) OVER w, 'normal') AS before
-	FROM factorymon.alerts WINDOW w AS (PARTITION BY alarm_id ORDER BY seq)) a
+	FROM factorymon.alerts WHERE transition <> 'late_excursion'
+	WINDOW w AS (PARTITION BY alarm_id ORDER BY seq)) a
 QUERY
 
 # one malformed message alone on an idle pipeline

@@ -6,11 +6,12 @@
  * A random stream (late, future, equal and untrusted readings, numbers
  * skipped, repeated and begun anew, limits that change) goes batch by batch
  * through two folds.  One, the worker's, suffers what workers suffer:
- * messages undone within a batch, batches undone and tried again, snapshots
- * that commit or do not, crashes after which it is rebuilt from the tables.
- * The other is only ever given what was committed.  After every batch both
- * must have decided the same, and after every crash what was rebuilt must be
- * what was lost, byte by byte (but for message_at).
+ * messages undone within a batch, batches undone and tried again, what
+ * operators do in between, snapshots that commit or do not, crashes after
+ * which it is rebuilt from the tables.  The other is only ever given what was
+ * committed.  After every batch both must have decided the same, and after
+ * every crash what was rebuilt must be what was lost, byte by byte (but for
+ * message_at).
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -59,6 +60,7 @@ typedef struct TestRun
 	FmTransitionList worker_list;
 	FmTransitionList steady_list;
 	FmLimits	limits;
+	bool		delays;			/* limits have delays and deadbands */
 	int32	   *counts;			/* reading_count of each sensor */
 	int64		clock;			/* of the plant */
 	int64		offset;			/* next one of the log */
@@ -86,6 +88,7 @@ typedef struct TestRun
 	int64		npoison;
 	int64		nsnapshots;
 	int64		ncrashes;
+	int64		nacts;
 } TestRun;
 
 static bool
@@ -109,6 +112,20 @@ choose_limits(TestRun *run)
 	run->limits.warning_high = chance(run, 0.2) ? NAN : 30 + below(run, 4);
 	run->limits.critical_high = 40 - below(run, 4);
 	run->limits.threshold_id = below(run, 3);
+	run->limits.version = below(run, 3);
+	run->limits.severity[0] = 500;
+	run->limits.severity[1] = 900;
+	run->limits.wants_acknowledgement = true;
+	run->limits.shelvable = true;
+	if (!run->delays)
+		return;
+	run->limits.deadband = below(run, 3) * 0.5;
+	run->limits.on_delay = below(run, 3) * 5 * USECS_PER_SEC;
+	run->limits.off_delay = below(run, 3) * 10 * USECS_PER_SEC;
+	run->limits.wants_acknowledgement = chance(run, 0.7);
+	if (chance(run, 0.1))
+		run->limits.warning_high = run->limits.critical_high =
+			run->limits.warning_low = run->limits.critical_low = NAN;
 }
 
 static void
@@ -265,6 +282,7 @@ store_batch(TestRun *run)
 	}
 	fm_transitions_insert(run->stream.pipeline_id, &run->worker_list,
 						  run->worker_list.length);
+	fm_alarms_store(run->worker, &run->worker_list, run->worker_list.length);
 	run->ntransitions += run->worker_list.length;
 }
 
@@ -300,33 +318,62 @@ compare_outcomes(TestRun *run, const FmRow *before)
 
 		if (isnan(x.limit_value) && isnan(y.limit_value))
 			x.limit_value = y.limit_value = 0;
+		/* numbers depend on what came first, and a rebuilt fold sorts */
+		x.alarm_number = y.alarm_number = 0;
 		if (memcmp(&x, &y, sizeof(x)) != 0)
 			elog(ERROR, "offset %lld: transition %d differs",
 				 (long long) x.kafka_offset, i);
 	}
 }
 
+/* The bytes of two states must be the same. */
 static void
-compare_folds(const FmFold *a, const FmFold *b, const char *what)
+compare_bytes(const void *x, const void *y, int size, const char *what,
+			  int32 sensor_id)
 {
-	if (a->nsensors != b->nsensors || a->position != b->position)
+	for (int at = 0; at < size; at++)
+		if (((const char *) x)[at] != ((const char *) y)[at])
+			elog(ERROR, "%s of sensor %d differs at byte %d", what, sensor_id,
+				 at);
+}
+
+/* Each alarm of one fold is the same in the other; numbers may differ. */
+static void
+compare_alarms(FmFold *a, FmFold *b, const char *what)
+{
+	for (int i = 0; i < a->stores[FM_FOLD_ALARMS].n; i++)
+	{
+		const FmAlarm *x = fm_fold_alarm(a, i);
+		int			number = fm_fold_alarm_number(b, x->sensor_id,
+												  x->condition, false);
+
+		if (number < 0)
+			elog(ERROR, "%s: sensor %d has no alarm", what, x->sensor_id);
+		compare_bytes(x, fm_fold_alarm(b, number), sizeof(FmAlarm),
+					  psprintf("%s: alarm", what), x->sensor_id);
+	}
+}
+
+static void
+compare_folds(FmFold *a, FmFold *b, const char *what)
+{
+	int			n = a->stores[FM_FOLD_SENSORS].n;
+
+	if (n != b->stores[FM_FOLD_SENSORS].n || a->position != b->position)
 		elog(ERROR, "%s: %d sensors at %lld against %d at %lld", what,
-			 a->nsensors, (long long) a->position,
-			 b->nsensors, (long long) b->position);
-	for (int i = 0; i < a->nsensors; i++)
+			 n, (long long) a->position, b->stores[FM_FOLD_SENSORS].n,
+			 (long long) b->position);
+	for (int i = 0; i < n; i++)
 	{
 		FmFoldSensor x = *fm_fold_state(a, i);
 		FmFoldSensor y = *fm_fold_state(b, i);
 
 		x.message_at = y.message_at = 0;
-		if (memcmp(&x, &y, sizeof(x)) != 0)
-		{
-			for (int at = 0; at < sizeof(x); at++)
-				if (((char *) &x)[at] != ((char *) &y)[at])
-					elog(ERROR, "%s: sensor %d differs at byte %d", what,
-						 x.sensor_id, at);
-		}
+		compare_bytes(&x, &y, sizeof(x), psprintf("%s: state", what),
+					  x.sensor_id);
 	}
+	compare_alarms(a, b, what);
+	compare_alarms(b, a, what);
 }
 
 /*
@@ -403,6 +450,67 @@ run_batch(TestRun *run)
 	compare_folds(run->worker, run->steady, "after a batch");
 }
 
+/* Ids of what no message causes are random: those of one fold for both. */
+static void
+share_ids(FmFold *from, FmFold *to, int32 sensor_id)
+{
+	int			a = fm_fold_alarm_number(from, sensor_id, FM_CONDITION_LIMIT,
+										 false);
+	int			b = fm_fold_alarm_number(to, sensor_id, FM_CONDITION_LIMIT,
+										 false);
+
+	if (a < 0 || b < 0)
+		return;
+	memcpy(fm_fold_alarm(to, b)->alarm_id, fm_fold_alarm(from, a)->alarm_id,
+		   UUID_LEN);
+	memcpy(fm_fold_alarm(to, b)->announced_id,
+		   fm_fold_alarm(from, a)->announced_id, UUID_LEN);
+}
+
+/* What an operator does between two batches: it moves no position. */
+static void
+run_act(TestRun *run)
+{
+	static const FmTransitionKind kinds[] = {
+		FM_TRANSITION_ACKNOWLEDGED, FM_TRANSITION_ACKNOWLEDGED,
+		FM_TRANSITION_ACKNOWLEDGED, FM_TRANSITION_SHELVED,
+		FM_TRANSITION_UNSHELVED, FM_TRANSITION_SUPPRESSED,
+		FM_TRANSITION_UNSUPPRESSED, FM_TRANSITION_OUT_OF_SERVICE,
+		FM_TRANSITION_IN_SERVICE, FM_TRANSITION_IN_SERVICE
+	};
+	int32		sensor_id = FIRST_SENSOR + below(run, run->nsensors);
+	int			number = fm_fold_alarm_number(run->worker, sensor_id,
+											  FM_CONDITION_LIMIT, false);
+	FmAlarmAct	act = {
+		.kind = kinds[below(run, lengthof(kinds))],
+		.cause = FM_CAUSE_OPERATOR,
+		.shelving = chance(run, 0.5) ? FM_SHELVING_TIMED :
+		FM_SHELVING_ONE_SHOT,
+		.until = run->clock + below(run, 100) * USECS_PER_SEC
+	};
+	const char *refused;
+
+	if (number >= 0)
+		memcpy(act.event_id.data,
+			   fm_fold_alarm(run->worker, number)->announced_id, UUID_LEN);
+	fm_transitions_truncate(&run->worker_list, 0);
+	fm_transitions_truncate(&run->steady_list, 0);
+	refused = fm_fold_act(run->worker, sensor_id, FM_CONDITION_LIMIT, &act,
+						  &run->limits, &run->worker_list);
+	if ((fm_fold_act(run->steady, sensor_id, FM_CONDITION_LIMIT, &act,
+					 &run->limits, &run->steady_list) == NULL) !=
+		(refused == NULL))
+		elog(ERROR, "one fold refuses it: %s", refused ? refused : "done");
+	share_ids(run->worker, run->steady, sensor_id);
+	fm_transitions_insert(run->stream.pipeline_id, &run->worker_list,
+						  run->worker_list.length);
+	fm_alarms_store(run->worker, &run->worker_list, run->worker_list.length);
+	run->nacts += run->worker_list.length;
+	fm_fold_commit(run->worker);
+	fm_fold_commit(run->steady);
+	compare_folds(run->worker, run->steady, "after an act");
+}
+
 static void
 run_crash(TestRun *run, MemoryContext context)
 {
@@ -418,8 +526,8 @@ run_crash(TestRun *run, MemoryContext context)
 }
 
 /*
- * fold_crash(seed, batches, stream_id, pipeline_id, sensors): true if all
- * that is to be shown came up.  The number of sensors grows as it goes.
+ * fold_crash(seed, batches, stream_id, pipeline_id, sensors, delays): true if
+ * all that is to be shown came up.  The number of sensors grows as it goes.
  */
 Datum
 fold_crash(PG_FUNCTION_ARGS)
@@ -430,6 +538,7 @@ fold_crash(PG_FUNCTION_ARGS)
 
 	pg_prng_seed(&run->prng, PG_GETARG_INT32(0));
 	run->nsensors = PG_GETARG_INT32(4);
+	run->delays = PG_GETARG_BOOL(5);
 	run->counts = palloc0((run->nsensors + nbatches) * sizeof(int32));
 	run->stream = test_stream(PG_GETARG_INT32(2), PG_GETARG_INT16(3));
 	run->clock = INT64CONST(800000000) * USECS_PER_SEC;
@@ -446,6 +555,8 @@ fold_crash(PG_FUNCTION_ARGS)
 	for (int i = 0; i < nbatches; i++)
 	{
 		run_batch(run);
+		while (run->delays && chance(run, 0.5))
+			run_act(run);
 		while (chance(run, 0.1))
 		{
 			run_crash(run, context);
@@ -463,8 +574,9 @@ fold_crash(PG_FUNCTION_ARGS)
 		 (long long) run->nreadings, (long long) run->ntransitions,
 		 (long long) run->nretries, (long long) run->npoison,
 		 (long long) run->nsnapshots, (long long) run->ncrashes,
-		 run->worker->nsensors);
+		 (int) fm_fold_sensor_count(run->worker));
 	PG_RETURN_BOOL(run->nreadings > 0 && run->ntransitions > 0 &&
 				   run->nretries > 0 && run->npoison > 0 &&
-				   run->nsnapshots > 0 && run->ncrashes > 1);
+				   run->nsnapshots > 0 && run->ncrashes > 1 &&
+				   (run->nacts > 0 || !run->delays));
 }

@@ -19,7 +19,6 @@
 #include "common/pg_prng.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "port/pg_crc32c.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -39,6 +38,7 @@ PG_FUNCTION_INFO_V1(fold_snapshot_done);
 PG_FUNCTION_INFO_V1(fold_range);
 PG_FUNCTION_INFO_V1(fold_store_transitions);
 PG_FUNCTION_INFO_V1(fold_sensor);
+PG_FUNCTION_INFO_V1(fold_alarm);
 PG_FUNCTION_INFO_V1(fold_bench);
 
 static FmFold *fold = NULL;
@@ -97,6 +97,10 @@ fold_open(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(fm_fold_sensor_count(fold));
 }
 
+/*
+ * Critical low, warning low, warning high, critical high; and, if given,
+ * deadband, on-delay, off-delay, re-alarm (seconds).
+ */
 static void
 read_limits(ArrayType *array, FmLimits *limits)
 {
@@ -104,36 +108,45 @@ read_limits(ArrayType *array, FmLimits *limits)
 	bool	   *nulls;
 	int			n;
 	double	   *members[] = {&limits->critical_low, &limits->warning_low,
-	&limits->warning_high, &limits->critical_high};
+	&limits->warning_high, &limits->critical_high, &limits->deadband};
+	int64	   *times[] = {&limits->on_delay, &limits->off_delay,
+	&limits->re_alarm_after};
 
 	deconstruct_array(array, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
 					  TYPALIGN_DOUBLE, &elements, &nulls, &n);
-	if (n != lengthof(members))
-		elog(ERROR, "four limits are wanted");
+	if (n != 4 && n != lengthof(members) + lengthof(times))
+		elog(ERROR, "four limits are wanted, or eight numbers");
 	memset(limits, 0, sizeof(*limits));
-	for (int i = 0; i < n; i++)
+	limits->severity[0] = 500;
+	limits->severity[1] = 900;
+	limits->wants_acknowledgement = true;
+	for (int i = 0; i < Min(n, lengthof(members)); i++)
 		*members[i] = nulls[i] ? NAN : DatumGetFloat8(elements[i]);
+	for (int i = lengthof(members); i < n; i++)
+		*times[i - lengthof(members)] =
+			DatumGetFloat8(elements[i]) * USECS_PER_SEC;
+}
+
+static const char *
+side_sign(FmSide side)
+{
+	return side == FM_SIDE_LOW ? "-" : side == FM_SIDE_HIGH ? "+" : "";
 }
 
 static void
 append_transition(StringInfo buf, const FmTransition *t)
 {
-	static const char *const kinds[] = {
-		"raised", "escalated", "deescalated", "returned"
-	};
+	const FmAlarmEvent *event = &t->event;
 
 	appendStringInfo(buf, "; %d %s%s %s:%s%s -> %s:%s%s seq %d sev %d",
-					 t->ordinal, kinds[t->kind],
-					 t->announced ? "!" : "",
-					 fm_alarm_state_name(t->previous_state),
-					 fm_level_name(t->previous_level),
-					 t->previous_side == FM_SIDE_LOW ? "-" :
-					 t->previous_side == FM_SIDE_HIGH ? "+" : "",
-					 fm_alarm_state_name(t->state),
-					 fm_level_name(t->level),
-					 t->side == FM_SIDE_LOW ? "-" :
-					 t->side == FM_SIDE_HIGH ? "+" : "",
-					 t->seq, t->severity);
+					 t->ordinal, fm_transition_name(event->kind),
+					 event->announced ? "!" : "",
+					 fm_alarm_state_name(event->previous_state),
+					 fm_level_name(event->previous_level),
+					 side_sign(event->previous_side),
+					 fm_alarm_state_name(event->state),
+					 fm_level_name(event->level), side_sign(event->side),
+					 event->seq, t->severity);
 	if (!isnan(t->limit_value))
 		appendStringInfo(buf, " limit %g", t->limit_value);
 }
@@ -156,6 +169,15 @@ describe_outcome(const FmRow *row, int first_transition)
 		appendStringInfoString(&buf, ", low quality");
 	if (row->flags & FM_FLAG_NOT_FOLDED)
 		appendStringInfoString(&buf, ", not folded");
+	if (row->flags & FM_FLAG_CLOCK_SET)
+		appendStringInfoString(&buf, ", clock set");
+	/* the target, where it is not the level */
+	if ((row->flags & (FM_FOLD_UNJUDGED | FM_FLAG_NOT_FOLDED)) == 0 &&
+		(FM_CODE_TARGET_LEVEL(row->level) != FM_CODE_LEVEL(row->level) ||
+		 FM_CODE_TARGET_SIDE(row->level) != side))
+		appendStringInfo(&buf, ", held at %s%s",
+						 fm_level_name(FM_CODE_TARGET_LEVEL(row->level)),
+						 side_sign(FM_CODE_TARGET_SIDE(row->level)));
 	for (int i = first_transition; i < transitions.length; i++)
 		append_transition(&buf, &transitions.items[i]);
 	return buf.data;
@@ -207,7 +229,7 @@ fold_mark(PG_FUNCTION_ARGS)
 {
 	mark = fm_fold_mark(fold);
 	marked_transitions = transitions.length;
-	PG_RETURN_INT32(mark.undo_length);
+	PG_RETURN_INT32(mark.undo_length[FM_FOLD_SENSORS]);
 }
 
 Datum
@@ -272,27 +294,35 @@ Datum
 fold_sensor(PG_FUNCTION_ARGS)
 {
 	int			number = PG_GETARG_INT32(0);
-	Size		len = sizeof(FmFoldSensor);
-	bytea	   *chunk;
-	struct
-	{
-		uint32		magic;
-		uint16		version;
-		uint16		size;
-		uint32		count;
-		pg_crc32c	checksum;
-	}			header = {0x43464D46, FM_FOLD_VERSION, len, 1, 0};
 
 	if (fold == NULL || number >= fm_fold_sensor_count(fold))
 		PG_RETURN_NULL();
-	INIT_CRC32C(header.checksum);
-	COMP_CRC32C(header.checksum, fm_fold_state(fold, number), len);
-	FIN_CRC32C(header.checksum);
-	chunk = palloc(VARHDRSZ + sizeof(header) + len);
-	SET_VARSIZE(chunk, VARHDRSZ + sizeof(header) + len);
-	memcpy(VARDATA(chunk), &header, sizeof(header));
-	memcpy(VARDATA(chunk) + sizeof(header), fm_fold_state(fold, number), len);
-	PG_RETURN_BYTEA_P(chunk);
+	PG_RETURN_BYTEA_P(fm_fold_chunk_encode(FM_FOLD_SENSORS,
+										   fm_fold_state(fold, number), 1,
+										   sizeof(FmFoldSensor)));
+}
+
+/* fold_alarm(sensor_id): its alarm; NULL if it never had one */
+Datum
+fold_alarm(PG_FUNCTION_ARGS)
+{
+	int			number = fm_fold_alarm_number(fold, PG_GETARG_INT32(0),
+											  FM_CONDITION_LIMIT, false);
+	const FmAlarm *alarm;
+	char	   *since;
+
+	if (number < 0)
+		PG_RETURN_NULL();
+	alarm = fm_fold_alarm(fold, number);
+	since = pstrdup(timestamptz_to_str(alarm->since));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s %s%s seq %d since %s raised %s id %s",
+											  fm_alarm_state_name(alarm->state),
+											  fm_level_name(alarm->level),
+											  side_sign(alarm->side),
+											  alarm->seq, since,
+											  timestamptz_to_str(alarm->raised_at),
+											  DatumGetCString(DirectFunctionCall1(uuid_out,
+																				  UUIDPGetDatum((const pg_uuid_t *) alarm->alarm_id))))));
 }
 
 /*
@@ -304,7 +334,8 @@ fold_bench(PG_FUNCTION_ARGS)
 {
 	FmLimits	limits = {
 		.critical_low = 5, .warning_low = 10,
-		.warning_high = 35, .critical_high = 40
+		.warning_high = 35, .critical_high = 40,
+		.severity = {500, 900}, .wants_acknowledgement = true
 	};
 	int			nsensors = PG_GETARG_INT32(0);
 	int64		nreadings = PG_GETARG_INT64(1);
@@ -354,7 +385,7 @@ fold_bench(PG_FUNCTION_ARGS)
 	}
 	elog(NOTICE, "%lld bytes for %d sensors",
 		 (long long) MemoryContextMemAllocated(bench->context, true),
-		 bench->nsensors);
+		 (int) fm_fold_sensor_count(bench));
 	fm_fold_close(bench);
 	PG_RETURN_FLOAT8(nanoseconds / nreadings);
 }

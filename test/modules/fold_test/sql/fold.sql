@@ -71,6 +71,31 @@ SELECT last_ts, last_offset, last_value, level, readings, normal, warning,
 SELECT test.fresh();
 SELECT test.apply(0, 0, 45), test.apply(0, 0, 25, reading_index => 1),
 	test.apply(1, 0, 45);
+-- a clock that was ahead and is set right: from the twentieth on
+SELECT test.fresh();
+SELECT test.apply(0, 3600, 45);
+SELECT n, test.apply(n, n, CASE WHEN n < 15 THEN 25 ELSE 45 END)
+	FROM generate_series(1, 21) AS n;
+SELECT last_ts, late FROM test.sensor;
+-- readings of old in between do not make it so
+SELECT test.fresh();
+SELECT n, test.apply(n, CASE WHEN n % 15 = 0 THEN 3600 + n ELSE n END, 25)
+	FROM generate_series(0, 40) AS n WHERE n % 15 IN (0, 14);
+SELECT late, readings FROM test.sensor;
+
+-- deadband and delays (lifecycle_test.c has more of both)
+SELECT test.fresh();
+SELECT s, v, test.apply(n, s, v, limits => '{5,10,35,40,0.5,6,30,0}')
+FROM (VALUES (0, 0, 36), (1, 3, 34), (2, 6, 36), (3, 9, 36), (4, 12, 36),
+	(5, 15, 34.6), (6, 18, 20), (7, 48, 20)) AS s(n, s, v);
+-- after a gap they begin anew; after a second one they do not
+SELECT test.fresh();
+SELECT count(test.apply(n, n * 3, 25, limits => '{5,10,35,40,0,6,30,0}'))
+	FROM generate_series(0, 30) AS n;
+SELECT s, v, test.apply(n, s, v, limits => '{5,10,35,40,0,6,30,0}')
+FROM (VALUES (31, 93, 36), (32, 103, 36), (33, 106, 36), (34, 109, 36),
+	(35, 119, 20), (36, 129, 20), (37, 139, 20), (38, 149, 20)) AS s(n, s, v);
+
 -- future: more than a minute ahead of the message
 SELECT test.fresh();
 SELECT test.apply(0, 10, 25, message_second => 10);
@@ -90,8 +115,8 @@ SELECT test.apply(1, 1, 45, quality => 0.49);
 SELECT test.apply(2, 2, 45, quality => 0.5);
 SELECT test.apply(3, 3, 25, quality => 0);
 SELECT test.apply(4, 1.5, 25, quality => 0);
-SELECT last_ts, last_value, last_quality, low_quality, late, alarm_state,
-	alarm_level, alarm_seq, alarm_since, alarm_raised_at FROM test.sensor;
+SELECT last_ts, last_value, last_quality, low_quality, late FROM test.sensor;
+SELECT test.fold_alarm(1);
 
 -- reading_count: late numbers fill holes, numbers that never come are gaps
 SELECT test.fresh();
@@ -172,10 +197,11 @@ SELECT test.fold_rollback();
 SELECT test.fold_sensor(0) = :'before' AS same, test.fold_sensor(1) IS NULL AS gone;
 -- a second try comes to the same ids
 SELECT test.apply(1, 1, 45, reading_count => 2);
-SELECT alarm_id AS first_id FROM test.sensor \gset
+SELECT test.fold_alarm(1) AS first_alarm \gset
 SELECT test.fold_rollback();
+SELECT test.fold_alarm(1) IS NULL AS gone;
 SELECT test.apply(1, 1, 45, reading_count => 2);
-SELECT alarm_id = :'first_id' AS same FROM test.sensor;
+SELECT test.fold_alarm(1) = :'first_alarm' AS same;
 SELECT test.fold_commit();
 SELECT test.fold_mark();
 
@@ -204,11 +230,11 @@ SELECT test.apply(2501, 50, 25, sensor_id => 1500);
 SELECT test.fold_advance(2502), test.fold_range();
 SELECT test.fold_snapshot();
 SELECT test.fold_snapshot_done();
-SELECT chunk, length(state), (SELECT count(*) FROM
+SELECT part, chunk, length(state), (SELECT count(*) FROM
 	_factorymon.fold_sensors(state)) FROM _factorymon.fold_chunk
-	WHERE stream_id = 1 ORDER BY chunk;
+	WHERE stream_id = 1 ORDER BY part, chunk;
 SELECT sensor_id, sensor_version_id, last_ts, last_offset, readings, late,
-	alarm_state, alarm_id, expected_interval, gaps
+	expected_interval, gaps
 	FROM _factorymon.fold_chunk, _factorymon.fold_sensors(state) AS f
 	WHERE stream_id = 1 AND sensor_id = 1500;
 -- the snapshot alone gives the fold back

@@ -4,19 +4,21 @@ SELECT test.make_pipeline(2::smallint);
 INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)
 	SELECT n, 2, 'sensor ' || n FROM generate_series(1000000, 1003000) AS n;
 
-SELECT test.fold_crash(1, 400, 2, 2::smallint, 5);
+SELECT test.fold_crash(1, 400, 2, 2::smallint, 5, false);
 
 -- what was recorded is legal: alarms are numbered without holes, begin with a
 -- raise, alternate, and never stay after a return
 SELECT count(*) > 0 AS any,
 	count(*) FILTER (WHERE seq <> n) AS holes,
-	count(*) FILTER (WHERE (seq = 1) AND transition <> 'raised') AS begun,
+	count(*) FILTER (WHERE seq = 1
+		AND transition NOT IN ('raised', 'late_excursion')) AS begun,
 	count(*) FILTER (WHERE seq > 1 AND previous_state <> state_before)
 		AS torn,
 	count(*) FILTER (WHERE seq > 1 AND previous_level <> level_before)
 		AS level_torn,
-	count(*) FILTER (WHERE (transition = 'returned') <> (level & 3 = 0))
-		AS returned,
+	count(*) FILTER (WHERE transition IN ('returned', 'disabled')
+		AND level & 3 <> 0 OR level & 3 = 0 AND transition IN ('raised',
+		'escalated', 'deescalated', 'chattering')) AS wrong_level,
 	count(*) - count(DISTINCT event_id) AS same_event
 FROM (
 	SELECT *,
@@ -34,11 +36,12 @@ FROM (
 	SELECT *, lag(state) OVER (PARTITION BY sensor_id
 		ORDER BY kafka_offset, reading_index, ordinal) AS state_before
 	FROM _factorymon.transition
-	WHERE pipeline_id = 2) AS t
+	WHERE pipeline_id = 2 AND transition <> 'late_excursion') AS t
 WHERE transition = 'raised'
 	AND state_before NOT IN ('normal', 'returned_unacknowledged');
 
--- every reading that was judged agrees with the alarm it left behind
+-- without deadband and delays every reading that was judged agrees with the
+-- alarm it left behind
 CREATE INDEX ON _factorymon.transition_2
 	(sensor_id, kafka_offset, reading_index, ordinal);
 SELECT count(*) > 0 AS any, count(*) FILTER (WHERE r.level & 15
@@ -47,7 +50,7 @@ FROM _factorymon.reading AS r
 	LEFT JOIN LATERAL (
 		SELECT t.level
 		FROM _factorymon.transition_2 AS t
-		WHERE t.sensor_id = r.sensor_id
+		WHERE t.sensor_id = r.sensor_id AND transition <> 'late_excursion'
 			AND (t.kafka_offset, t.reading_index)
 				<= (r.kafka_offset, r.reading_index)
 		ORDER BY t.kafka_offset DESC, t.reading_index DESC, t.ordinal DESC
@@ -72,13 +75,24 @@ SELECT count(*) FILTER (WHERE event_id <> test.event_id('event', 'test',
 		reading_index::text, condition, ordinal::text)) AS wrong_alarm_id
 FROM _factorymon.transition WHERE pipeline_id = 2;
 
--- more seeds, each on a stream of its own
+-- what is kept of each alarm is its last transition
+SELECT count(*) > 0 AS any, count(*) FILTER (WHERE (a.alarm_id, a.seq, a.state,
+	a.level) IS DISTINCT FROM (t.alarm_id, t.seq, t.state, t.level)) AS wrong
+FROM _factorymon.alarm AS a
+	JOIN LATERAL (SELECT * FROM _factorymon.transition_2 AS t
+		WHERE t.sensor_id = a.sensor_id AND transition <> 'late_excursion'
+		ORDER BY t.kafka_offset DESC, t.reading_index DESC, t.ordinal DESC
+		LIMIT 1) AS t ON true
+WHERE a.stream_id = 2;
+
+-- more seeds, each on a stream of its own, some with deadbands and delays
 CREATE FUNCTION test.crash_again(seed int, sensors int) RETURNS boolean
 BEGIN ATOMIC
 	INSERT INTO _factorymon.stream (stream_id, pipeline_id, topic,
 		kafka_partition, incarnation)
 	VALUES (seed, 2, 'sensor-data', seed, 1);
-	SELECT test.fold_crash(seed, 150, seed, 2::smallint, sensors);
+	SELECT test.fold_crash(seed, 150, seed, 2::smallint, sensors,
+		seed % 3 > 0);
 END;
 SELECT bool_and(test.crash_again(seed, 3))
 	FROM generate_series(11, 16) AS seed;

@@ -31,11 +31,13 @@ CREATE FUNCTION test.fold_store_transitions() RETURNS int
 	AS :'library', 'fold_store_transitions' LANGUAGE C STRICT;
 CREATE FUNCTION test.fold_sensor(number int) RETURNS bytea
 	AS :'library', 'fold_sensor' LANGUAGE C STRICT;
+CREATE FUNCTION test.fold_alarm(sensor_id int) RETURNS text
+	AS :'library', 'fold_alarm' LANGUAGE C STRICT;
 CREATE FUNCTION test.fold_bench(sensors int, readings bigint, batch int,
 	share float8) RETURNS float8
 	AS :'library', 'fold_bench' LANGUAGE C STRICT;
 CREATE FUNCTION test.fold_crash(seed int, batches int, stream_id int,
-	pipeline_id smallint, sensors int) RETURNS boolean
+	pipeline_id smallint, sensors int, delays boolean) RETURNS boolean
 	AS :'library', 'fold_crash' LANGUAGE C STRICT;
 CREATE FUNCTION test.sensor_open(pipeline_id smallint, pipeline text)
 	RETURNS void AS :'library', 'sensor_open' LANGUAGE C STRICT;

@@ -1,0 +1,385 @@
+/*-------------------------------------------------------------------------
+ *
+ * answer.c
+ *	  What operators asked of alarms (request.c), and shelving that is over:
+ *	  done by the owner of the stream.
+ *
+ * The owner is the only writer of its alarms.  It takes requests in between
+ * batches, in a transaction of its own behind the same fence as a batch, so
+ * they are answered in any phase in which it has the stream's fold, also while
+ * the pipeline is paused, Kafka is away, or a batch cannot be stored.  Each
+ * request has a subtransaction: an error of data refuses that one.
+ *
+ * A request is looked for when the database's configuration has changed, which
+ * whoever inserts one makes happen at commit, and when a stream is taken.
+ *
+ * Timed shelving ends by the clock only where nothing is waiting in Kafka:
+ * else the readings that come next have the time in them (lifecycle.c).
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "guc.h"
+#include "pipeline_internal.h"
+#include "worker.h"
+
+/* Requests taken in by one transaction. */
+#define MAX_REQUESTS	32
+
+/* How long to wait after a transaction of this kind failed, or for a lock. */
+#define RETRY_DELAY		(USECS_PER_SEC)
+
+/* One request, as read. */
+typedef struct Request
+{
+	pg_uuid_t	id;
+	int32		sensor_id;
+	int			condition;
+	bool		known;			/* an action and a condition that we know */
+	FmAlarmAct	act;
+} Request;
+
+typedef struct ActionName
+{
+	const char *name;
+	FmTransitionKind kind;
+} ActionName;
+
+static const ActionName actions[] = {
+	{"acknowledge", FM_TRANSITION_ACKNOWLEDGED},
+	{"comment", FM_TRANSITION_COMMENTED},
+	{"shelve", FM_TRANSITION_SHELVED},
+	{"unshelve", FM_TRANSITION_UNSHELVED},
+	{"suppress", FM_TRANSITION_SUPPRESSED},
+	{"unsuppress", FM_TRANSITION_UNSUPPRESSED},
+	{"take_out_of_service", FM_TRANSITION_OUT_OF_SERVICE},
+	{"return_to_service", FM_TRANSITION_IN_SERVICE},
+};
+
+/* ----------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------- */
+
+static bool
+find_action(const char *name, FmTransitionKind *kind)
+{
+	for (int i = 0; i < lengthof(actions); i++)
+	{
+		if (strcmp(name, actions[i].name) == 0)
+		{
+			*kind = actions[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+read_request(uint64 row, Request *request)
+{
+	FmAlarmAct *act = &request->act;
+	bool		isnull;
+	Datum		datum;
+
+	memset(request, 0, sizeof(*request));
+	request->id = *DatumGetUUIDP(fm_spi_value(row, 1, &isnull));
+	request->sensor_id = fm_spi_int4(row, 2);
+	request->condition = FM_CONDITION_LIMIT;
+	request->known = strcmp(fm_spi_text(row, 3), "limit") == 0 &&
+		find_action(fm_spi_text(row, 4), &act->kind);
+	datum = fm_spi_value(row, 5, &isnull);
+	if (!isnull)
+		act->event_id = *DatumGetUUIDP(datum);
+	datum = fm_spi_value(row, 6, &isnull);
+	if (!isnull)
+		act->until = DatumGetTimestampTz(datum);
+	act->shelving = fm_spi_bool(row, 7) ? FM_SHELVING_ONE_SHOT :
+		FM_SHELVING_TIMED;
+	act->comment = fm_spi_text(row, 8);
+	act->actor = fm_spi_text(row, 9);
+	act->cause = FM_CAUSE_OPERATOR;
+}
+
+/* Those of a stream that have no answer, oldest first. */
+static int
+read_requests(int32 stream_id, Request *requests)
+{
+	FmArgs		args = {0};
+	int			n;
+
+	fm_args_int4(&args, stream_id);
+	fm_args_int4(&args, MAX_REQUESTS);
+	n = (int) fm_args_run(&args, "SELECT request_id, sensor_id, condition,"
+						  " action, event_id, until, one_shot, comment,"
+						  " actor::text FROM _factorymon.request"
+						  " WHERE stream_id = $1 AND answered_at IS NULL"
+						  " ORDER BY requested_at, request_id LIMIT $2",
+						  SPI_OK_SELECT);
+	for (int i = 0; i < n; i++)
+		read_request(i, &requests[i]);
+	return n;
+}
+
+/*
+ * Limits of a sensor as it described itself last; those of nobody if it never
+ * did.
+ */
+static const FmLimits *
+limits_of(const FmWorker *worker, int32 sensor_version_id)
+{
+	FmArgs		args = {0};
+	FmSlice		slices[4];
+	bool		found;
+
+	(void) fm_limits_refresh();
+	fm_args_int4(&args, sensor_version_id);
+	found = fm_args_run(&args, "SELECT v.sensor_type, v.zone, v.machine_id,"
+						" s.name FROM _factorymon.sensor_version v"
+						" JOIN _factorymon.sensor s USING (sensor_id)"
+						" WHERE v.sensor_version_id = $1",
+						SPI_OK_SELECT) > 0;
+	for (int i = 0; i < 4; i++)
+	{
+		slices[i].data = found ? fm_spi_text(0, i + 1) : "";
+		slices[i].len = strlen(slices[i].data);
+	}
+	return fm_limits_find(worker->pipeline->name, &slices[0], &slices[1],
+						  &slices[2], &slices[3]);
+}
+
+/* ----------------------------------------------------------------------
+ * Answering
+ * ------------------------------------------------------------------- */
+
+static void
+write_answer(const Request *request, const char *refusal)
+{
+	FmArgs		args = {0};
+
+	fm_args_add(&args, UUIDOID, UUIDPGetDatum(&request->id), false);
+	fm_args_text(&args, refusal ? "refused" : "done");
+	fm_args_text(&args, refusal);
+	(void) fm_args_run(&args, "UPDATE _factorymon.request"
+					   " SET answered_at = now(), outcome = $2, answer = $3"
+					   " WHERE request_id = $1", SPI_OK_UPDATE);
+}
+
+static const char *
+do_request(FmWorker *worker, FmFold *fold, const Request *request,
+		   FmTransitionList *transitions)
+{
+	const FmLimits *limits;
+
+	if (!request->known)
+		return "this version does not know how to do it";
+	if (request->act.kind == FM_TRANSITION_SHELVED &&
+		request->act.until <= GetCurrentTimestamp())
+		return "the time was over before it began";
+	limits = limits_of(worker, fm_fold_sensor_version(fold,
+													  request->sensor_id));
+	return fm_fold_act(fold, request->sensor_id, request->condition,
+					   &request->act, limits, transitions);
+}
+
+/* One request in a subtransaction; an error of data is its answer. */
+static void
+answer(FmWorker *worker, FmFold *fold, const Request *request,
+	   FmTransitionList *transitions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	FmFoldMark	mark = fm_fold_mark(fold);
+	int			length = transitions->length;
+	char	   *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		write_answer(request, do_request(worker, fold, request, transitions));
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *data;
+
+		MemoryContextSwitchTo(context);
+		data = CopyErrorData();
+		if (!fm_is_data_error(data))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		fm_fold_rollback(fold, mark);
+		fm_transitions_truncate(transitions, length);
+		error = data->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		write_answer(request, error);
+}
+
+/* What the clock ends. */
+static void
+end_shelving(FmWorker *worker, FmFold *fold, FmTransitionList *transitions)
+{
+	FmAlarmAct	act = {
+		.kind = FM_TRANSITION_UNSHELVED,
+		.cause = FM_CAUSE_CLOCK
+	};
+	TimestampTz now = GetCurrentTimestamp();
+	int			next = 0;
+	int32		sensor_id;
+	int			condition;
+
+	while (fm_fold_shelved_until(fold, now, &next, &sensor_id, &condition))
+		(void) fm_fold_act(fold, sensor_id, condition, &act,
+						   limits_of(worker,
+									 fm_fold_sensor_version(fold, sensor_id)),
+						   transitions);
+}
+
+static bool
+clock_counts(const FmAssigned *assigned)
+{
+	return assigned->phase != FM_PHASE_RUNNING ||
+		assigned->info.high_watermark <= assigned->row.position;
+}
+
+/*
+ * Everything that waits for one stream, in a transaction.  Returns whether to
+ * come back: somebody holds its row, or there is more.
+ */
+static bool
+answer_stream(FmWorker *worker, FmAssigned *assigned,
+			  volatile bool *committing)
+{
+	FmOwnerScope scope;
+	FmTransitionList transitions;
+	FmPosition	row;
+	bool		found;
+	Request		requests[MAX_REQUESTS];
+	int			n = 0;
+
+	fm_worker_begin(&scope);
+	fm_position_lock(&assigned->row.stream_id, 1, &row, &found);
+	if (found && row.epoch == assigned->row.epoch &&
+		row.position == assigned->row.position)
+	{
+		fm_transitions_init(&transitions, CurrentMemoryContext);
+		n = read_requests(row.stream_id, requests);
+		for (int i = 0; i < n; i++)
+			answer(worker, assigned->fold, &requests[i], &transitions);
+		if (clock_counts(assigned))
+			end_shelving(worker, assigned->fold, &transitions);
+		fm_transitions_insert(worker->pipeline->id, &transitions,
+							  transitions.length);
+		fm_alarms_store(assigned->fold, &transitions, transitions.length);
+		worker->info.transitions += transitions.length;
+	}
+	*committing = true;
+	fm_worker_commit(&scope);
+	fm_fold_commit(assigned->fold);
+	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
+	return !found || n == MAX_REQUESTS;
+}
+
+/*
+ * An error costs a second, and is tried again.  After one at commit nobody
+ * knows whether it took place, and no position tells: the stream is taken anew,
+ * and with it what its alarms are.
+ */
+static bool
+try_answer_stream(FmWorker *worker, int index)
+{
+	FmAssigned *assigned = &worker->assigned[index];
+	MemoryContext context = CurrentMemoryContext;
+	FmFoldMark	mark = fm_fold_mark(assigned->fold);
+	volatile bool again = true;
+	volatile bool committing = false;
+
+	PG_TRY();
+	{
+		again = answer_stream(worker, assigned, &committing);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		fm_fold_rollback(assigned->fold, mark);
+		fm_worker_error(worker, error->message);
+		FreeErrorData(error);
+		if (committing)
+		{
+			fm_batch_drop_stream(&worker->batch, index);
+			fm_assign_set_phase(worker, assigned, FM_PHASE_TAKE);
+		}
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return again;
+}
+
+/*
+ * fm_answer_requests
+ *		Answer what is due, between two batches.
+ */
+void
+fm_answer_requests(FmWorker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		FmAssigned *assigned = &worker->assigned[i];
+
+		if (assigned->fold == NULL || assigned->phase < FM_PHASE_CHECK ||
+			(!assigned->has_requests && assigned->next_unshelving > now) ||
+			assigned->answer_at > now)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		assigned->has_requests = try_answer_stream(worker, i);
+		assigned->answer_at = 0;
+		if (assigned->has_requests || assigned->next_unshelving <= now)
+			assigned->answer_at = now + RETRY_DELAY;
+	}
+}
+
+/* When fm_answer_requests() has something to do; DT_NOEND: nothing known. */
+TimestampTz
+fm_answer_next(const FmWorker *worker)
+{
+	TimestampTz next = DT_NOEND;
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		const FmAssigned *assigned = &worker->assigned[i];
+
+		if (assigned->fold == NULL || assigned->phase < FM_PHASE_CHECK)
+			continue;
+		if (assigned->has_requests)
+			next = Min(next, assigned->answer_at);
+		else
+			next = Min(next, Max(assigned->next_unshelving,
+								 assigned->answer_at));
+	}
+	return next;
+}
