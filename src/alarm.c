@@ -33,10 +33,8 @@
 #include "common/sha2.h"
 #include "executor/spi.h"
 #include "port/pg_bswap.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -276,14 +274,7 @@ typedef enum InsertColumn
 	INSERT_COLUMNS
 } InsertColumn;
 
-typedef struct InsertColumnType
-{
-	const char *name;
-	Oid			type;
-	Oid			array_type;
-} InsertColumnType;
-
-static const InsertColumnType insert_columns[INSERT_COLUMNS] = {
+static const FmArrayColumn insert_columns[INSERT_COLUMNS] = {
 	[INSERT_EVENT_ID] = {"event_id", UUIDOID, UUIDARRAYOID},
 	[INSERT_ALARM_ID] = {"alarm_id", UUIDOID, UUIDARRAYOID},
 	[INSERT_STREAM_ID] = {"stream_id", INT4OID, INT4ARRAYOID},
@@ -474,24 +465,6 @@ arrays_set(InsertArrays *arrays, int i, const FmTransition *item)
 	nulls[INSERT_LIMIT_VERSION][i] = item->limit_version == 0;
 }
 
-static Datum
-arrays_column(const InsertArrays *arrays, int column)
-{
-	int			dims[1] = {arrays->n};
-	int			lower_bounds[1] = {1};
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(insert_columns[column].type, &typlen, &typbyval,
-						 &typalign);
-	return PointerGetDatum(construct_md_array(arrays->values[column],
-											  arrays->nulls[column],
-											  1, dims, lower_bounds,
-											  insert_columns[column].type,
-											  typlen, typbyval, typalign));
-}
-
 void
 fm_transitions_insert(int16 pipeline_id, const FmTransitionList *list, int n)
 {
@@ -515,7 +488,8 @@ fm_transitions_insert(int16 pipeline_id, const FmTransitionList *list, int n)
 	for (int i = 0; i < INSERT_COLUMNS; i++)
 	{
 		types[i + 1] = insert_columns[i].array_type;
-		values[i + 1] = arrays_column(&arrays, i);
+		values[i + 1] = fm_column_array(&insert_columns[i], arrays.values[i],
+										arrays.nulls[i], n);
 	}
 	(void) fm_spi_run_kept(&entry->plan,
 						   entry->plan == NULL ? insert_query(pipeline_id) :

@@ -18,9 +18,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "alarm.h"
@@ -55,14 +53,7 @@ typedef enum AlarmColumn
 	ALARM_COLUMNS
 } AlarmColumn;
 
-typedef struct AlarmColumnType
-{
-	const char *name;
-	Oid			type;
-	Oid			array_type;
-} AlarmColumnType;
-
-static const AlarmColumnType columns[ALARM_COLUMNS] = {
+static const FmArrayColumn columns[ALARM_COLUMNS] = {
 	[ALARM_SENSOR_ID] = {"sensor_id", INT4OID, INT4ARRAYOID},
 	[ALARM_CONDITION] = {"condition", TEXTOID, TEXTARRAYOID},
 	[ALARM_ALARM_ID] = {"alarm_id", UUIDOID, UUIDARRAYOID},
@@ -212,23 +203,6 @@ upsert_query(void)
 					sets.data);
 }
 
-static Datum
-column_array(const AlarmRows *rows, int column)
-{
-	int			dims[1] = {rows->n};
-	int			lower_bounds[1] = {1};
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(columns[column].type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array(rows->values[column],
-											  rows->nulls[column], 1, dims,
-											  lower_bounds,
-											  columns[column].type, typlen,
-											  typbyval, typalign));
-}
-
 static void
 upsert(int32 stream_id, int64 as_of, const AlarmRows *rows)
 {
@@ -241,7 +215,8 @@ upsert(int32 stream_id, int64 as_of, const AlarmRows *rows)
 	for (int i = 0; i < ALARM_COLUMNS; i++)
 	{
 		types[i + 2] = columns[i].array_type;
-		values[i + 2] = column_array(rows, i);
+		values[i + 2] = fm_column_array(&columns[i], rows->values[i],
+										rows->nulls[i], rows->n);
 	}
 	(void) fm_spi_run_kept(&plan, plan == NULL ? upsert_query() :
 						   "alarm upsert", ALARM_COLUMNS + 2, types, values,

@@ -24,6 +24,8 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -207,4 +209,19 @@ fm_spi_value(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 						 column, isnull);
+}
+
+Datum
+fm_column_array(const FmArrayColumn *column, Datum *values, bool *nulls, int n)
+{
+	int			dims[1] = {n};
+	int			lower_bounds[1] = {1};
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(column->type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims,
+											  lower_bounds, column->type,
+											  typlen, typbyval, typalign));
 }

@@ -67,4 +67,16 @@ extern uint64 fm_spi_run_kept(void **plan, const char *sql, int nargs,
 /* Column of the first (or given) result row, by 1-based number. */
 extern Datum fm_spi_value(uint64 row, int column, bool *isnull);
 
+/* A column of a statement that takes its rows as one array a column. */
+typedef struct FmArrayColumn
+{
+	const char *name;
+	Oid			type;
+	Oid			array_type;
+} FmArrayColumn;
+
+/* The array of n values of such a column. */
+extern Datum fm_column_array(const FmArrayColumn *column, Datum *values,
+							 bool *nulls, int n);
+
 #endif							/* FACTORYMON_H */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * fold_state.h
- *	  What fold.c and fold_rebuild.c share: the state itself.
+ *	  What the files of the fold (fold*.c, alarm_store.c) share: the state
+ *	  itself.
  *
  * Nobody else includes this file but tests.
  *

@@ -131,7 +131,7 @@ class Consume(Contender):
         # before has left them, still wait: not for the usual second here.
         text = output_of([paths.BENCH_CONSUMER, run.cluster.bootstrap,
                           run.topic.name, f"messages={run.topic.messages}",
-                          "queued=64", "fetch.wait.max.ms=10"])
+                          "queued=32", "fetch.wait.max.ms=10"])
         rounds = self.PATTERN.findall(text)
         if not rounds:
             raise BenchError(f"bench_consumer said: {text}")
