@@ -212,6 +212,8 @@ CREATE TABLE _factorymon.partition_offset (
 	snapshot_position bigint NOT NULL DEFAULT 0,
 	fold_min_ts timestamptz,
 	fold_max_ts timestamptz,
+	/* number of the last transition that goes out, see publication */
+	out_seq bigint NOT NULL DEFAULT 0,
 	/* timestamp (ms since 1970) of the last message delivered, and when */
 	committed_at timestamptz
 ) WITH (fillfactor = 40, autovacuum_vacuum_threshold = 500,
@@ -450,8 +452,55 @@ CREATE TABLE _factorymon.transition (
 	cause text NOT NULL,
 	actor text,
 	comment text,
-	limit_version integer
+	limit_version integer,
+	/* goes out as the n-th of its stream; null: it does not */
+	out_seq bigint
 ) PARTITION BY LIST (pipeline_id);
+
+/* What goes out to consumers, numbered (pub_seq) in the order in which it was
+ * committed: transitions, floods.  Written by the publisher alone, see
+ * src/publisher.c; the numbers are dense and are the cursor of whoever pages
+ * through or listens.  No foreign keys: what went out is history. */
+CREATE TABLE _factorymon.publication (
+	pipeline_id smallint NOT NULL,
+	pub_seq bigint NOT NULL,
+	event_id uuid NOT NULL,
+	recorded_at timestamptz NOT NULL,
+	numbered_at timestamptz NOT NULL DEFAULT now(),
+	/* key and value of the message */
+	message_key text NOT NULL,
+	payload text NOT NULL,
+	/* what its headers repeat */
+	alarm_id uuid,
+	transition text NOT NULL,
+	severity smallint,
+	announced boolean NOT NULL,
+	source_topic text,
+	source_partition integer,
+	source_offset bigint,
+	/* delivery to Kafka */
+	delivered_at timestamptz,
+	attempts integer NOT NULL DEFAULT 0,
+	attempted_at timestamptz,
+	last_error text,
+	PRIMARY KEY (pipeline_id, pub_seq)
+) WITH (fillfactor = 80);
+CREATE INDEX publication_pending ON _factorymon.publication (pipeline_id, pub_seq)
+	WHERE delivered_at IS NULL;
+
+/* Up to where each stream's transitions are numbered there. */
+CREATE TABLE _factorymon.publisher_stream (
+	stream_id integer PRIMARY KEY
+		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	out_seq bigint NOT NULL
+);
+
+/* One row a pipeline: the last number given. */
+CREATE TABLE _factorymon.publisher (
+	pipeline_id smallint PRIMARY KEY
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	pub_seq bigint NOT NULL DEFAULT 0
+);
 
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream', '');
@@ -465,6 +514,9 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version_id_seq', 
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.producer', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.event', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.publication', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher_stream', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher', '');
 
 /* ======================================================================
  * 4. Functions

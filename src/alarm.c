@@ -82,8 +82,15 @@ static const char *const cause_names[] = {
 	[FM_CAUSE_CLOCK] = "clock"
 };
 
-static const char *const condition_names[] = {
-	[FM_CONDITION_LIMIT] = "limit"
+static const char *const condition_names[FM_CONDITIONS] = {
+	[FM_CONDITION_LIMIT] = "limit",
+	[FM_CONDITION_SILENT] = "silent",
+	[FM_CONDITION_ANOMALY] = "anomaly",
+	[FM_CONDITION_RATE] = "rate",
+	[FM_CONDITION_FLAT] = "flat",
+	[FM_CONDITION_SEQUENCE] = "sequence",
+	[FM_CONDITION_TIME] = "time",
+	[FM_CONDITION_SEASONAL] = "seasonal"
 };
 
 const char *
@@ -234,6 +241,20 @@ fm_transitions_truncate(FmTransitionList *list, int length)
 	list->length = length;
 }
 
+void
+fm_transitions_number(FmTransitionList *list, int n, int32 stream_id,
+					  int64 *out_seq)
+{
+	Assert(n >= 0 && n <= list->length);
+	for (int i = 0; i < n; i++)
+	{
+		FmTransition *item = &list->items[i];
+
+		if (item->stream_id == stream_id && item->event.outgoing)
+			item->out_seq = ++*out_seq;
+	}
+}
+
 /* ------------------------------------------------------------------------
  * Storage
  * ------------------------------------------------------------------------
@@ -271,6 +292,7 @@ typedef enum InsertColumn
 	INSERT_ACTOR,
 	INSERT_COMMENT,
 	INSERT_LIMIT_VERSION,
+	INSERT_OUT_SEQ,
 	INSERT_COLUMNS
 } InsertColumn;
 
@@ -303,7 +325,8 @@ static const FmArrayColumn insert_columns[INSERT_COLUMNS] = {
 	[INSERT_CAUSE] = {"cause", TEXTOID, TEXTARRAYOID},
 	[INSERT_ACTOR] = {"actor", TEXTOID, TEXTARRAYOID},
 	[INSERT_COMMENT] = {"comment", TEXTOID, TEXTARRAYOID},
-	[INSERT_LIMIT_VERSION] = {"limit_version", INT4OID, INT4ARRAYOID}
+	[INSERT_LIMIT_VERSION] = {"limit_version", INT4OID, INT4ARRAYOID},
+	[INSERT_OUT_SEQ] = {"out_seq", INT8OID, INT8ARRAYOID}
 };
 
 /* Plan kept of one pipeline's insert. */
@@ -463,6 +486,8 @@ arrays_set(InsertArrays *arrays, int i, const FmTransition *item)
 	nulls[INSERT_EVENT_TIME][i] = item->event_time == FM_NEVER;
 	values[INSERT_LIMIT_VERSION][i] = Int32GetDatum(item->limit_version);
 	nulls[INSERT_LIMIT_VERSION][i] = item->limit_version == 0;
+	values[INSERT_OUT_SEQ][i] = Int64GetDatum(item->out_seq);
+	nulls[INSERT_OUT_SEQ][i] = item->out_seq == 0;
 }
 
 void

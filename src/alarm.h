@@ -17,10 +17,19 @@
 
 #include "lifecycle.h"
 
-/* What an alarm is about; shown names in alarm.c. */
+/* What an alarm is about; shown names in alarm.c.  Stored in states of folds:
+ * a number keeps its meaning. */
 typedef enum FmCondition
 {
-	FM_CONDITION_LIMIT = 0
+	FM_CONDITION_LIMIT = 0,		/* a value beyond its limits */
+	FM_CONDITION_SILENT = 1,	/* no readings */
+	FM_CONDITION_ANOMALY = 2,	/* a value far from the recent ones */
+	FM_CONDITION_RATE = 3,		/* a value that changes too fast */
+	FM_CONDITION_FLAT = 4,		/* a value that does not change */
+	FM_CONDITION_SEQUENCE = 5,	/* reading_count: gaps or repeats */
+	FM_CONDITION_TIME = 6,		/* timestamps out of order or in the future */
+	FM_CONDITION_SEASONAL = 7,	/* a value unusual for the hour of the day */
+	FM_CONDITIONS
 } FmCondition;
 
 extern const char *fm_condition_name(int condition);
@@ -91,6 +100,7 @@ typedef struct FmTransition
 	TimestampTz event_time;		/* FM_NEVER: there was no reading */
 	TimestampTz shelved_until;	/* if it is shelved */
 	int32		limit_version;	/* 0: a built-in default, or none */
+	int64		out_seq;		/* among what goes out of its stream; 0: it does not */
 	int			message;		/* index of the message in its batch */
 } FmTransition;
 
@@ -105,6 +115,13 @@ typedef struct FmTransitionList
 extern void fm_transitions_init(FmTransitionList *list, MemoryContext context);
 extern FmTransition *fm_transitions_add(FmTransitionList *list);
 extern void fm_transitions_truncate(FmTransitionList *list, int length);
+
+/*
+ * Number those of the first n transitions of a stream that consumers hear of,
+ * on from *out_seq, the last number given before.
+ */
+extern void fm_transitions_number(FmTransitionList *list, int n,
+								  int32 stream_id, int64 *out_seq);
 
 /*
  * Insert the first n transitions into the pipeline's table with one

@@ -285,6 +285,9 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 			answer(worker, assigned->fold, &requests[i], &transitions);
 		if (clock_counts(assigned))
 			end_shelving(worker, assigned->fold, &transitions);
+		fm_transitions_number(&transitions, transitions.length,
+							  row.stream_id, &row.out_seq);
+		fm_position_set_out_seq(row.stream_id, row.out_seq);
 		fm_transitions_insert(worker->pipeline->id, &transitions,
 							  transitions.length);
 		fm_alarms_store(assigned->fold, &transitions, transitions.length);

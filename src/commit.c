@@ -373,6 +373,13 @@ finish_batch(FmWorker *worker, FmCommit *commit)
 	fm_store_rejects(worker->pipeline->id, streams, batch->messages,
 					 commit->nmessages);
 	fm_store_heartbeats(streams, batch->messages, commit->nmessages);
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		if (commit->involved[i])
+			fm_transitions_number(&commit->transitions,
+								  commit->transitions.length, streams[i],
+								  &commit->rows[i].out_seq);
+	}
 	fm_transitions_insert(worker->pipeline->id, &commit->transitions,
 						  commit->transitions.length);
 	advance_streams(worker, commit);

@@ -67,16 +67,17 @@ typedef struct StorageKind
 	const char *name;
 	const char *time_column;	/* NULL: not partitioned by time */
 	int64		width;			/* 0: the pipeline's partition_interval */
-	const char *indexes[2];		/* column lists */
+	const char *indexes[3];		/* what follows the table's name */
 } StorageKind;
 
 static const StorageKind storage_kinds[] = {
-	{"reading", "ts", 0, {"sensor_id, ts", NULL}},
+	{"reading", "ts", 0, {"(sensor_id, ts)", NULL}},
 	{"reject", "rejected_at", REJECT_WIDTH,
-	{"stream_id, kafka_offset", NULL}},
+	{"(stream_id, kafka_offset)", NULL}},
 	{"transition", "recorded_at", TRANSITION_WIDTH,
-	{"stream_id, kafka_offset", "sensor_id, event_time"}},
-	{"ledger", NULL, 0, {"stream_id, from_offset", NULL}},
+	{"(stream_id, kafka_offset)", "(sensor_id, event_time)",
+	"(stream_id, out_seq) WHERE out_seq IS NOT NULL"}},
+	{"ledger", NULL, 0, {"(stream_id, from_offset)", NULL}},
 };
 
 /* A range that is known to have a partition. */
@@ -254,7 +255,7 @@ create_table(int16 pipeline_id, const StorageKind *kind)
 						 kind->time_column ? ")" : ""));
 	run_utility(psprintf("REVOKE ALL ON %s FROM PUBLIC", table));
 	for (int i = 0; i < lengthof(kind->indexes) && kind->indexes[i]; i++)
-		run_utility(psprintf("CREATE INDEX ON %s (%s)", table,
+		run_utility(psprintf("CREATE INDEX ON %s %s", table,
 							 kind->indexes[i]));
 	run_utility(psprintf("ALTER TABLE ONLY _factorymon.%s ATTACH PARTITION %s"
 						 " FOR VALUES IN (%d)", kind->name, table,

@@ -56,7 +56,8 @@
 	"p.extent_from, p.extent_opened_at, p.extent_messages, " \
 	"p.extent_rejected, p.extent_other, p.extent_suppressed, " \
 	"p.extent_readings, p.extent_reading_hash, p.extent_reject_hash, " \
-	"p.fold_position, p.snapshot_position, p.fold_min_ts, p.fold_max_ts"
+	"p.fold_position, p.snapshot_position, p.fold_min_ts, p.fold_max_ts, " \
+	"p.out_seq"
 
 #define LIVE_STREAM \
 	"s.pipeline_id = $1 AND s.topic = $2 AND s.kafka_partition = $3 " \
@@ -127,6 +128,7 @@ read_row(uint64 row, FmPosition *result)
 	result->fold_min_ts = isnull ? 0 : DatumGetTimestampTz(datum);
 	datum = fm_spi_value(row, 27, &isnull);
 	result->fold_max_ts = isnull ? 0 : DatumGetTimestampTz(datum);
+	result->out_seq = get_int64(row, 28);
 }
 
 int
@@ -337,15 +339,15 @@ void
 fm_position_advance(const FmPosition *row)
 {
 	static void *plan = NULL;
-	Oid			types[19] = {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID,
+	Oid			types[20] = {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID,
 		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
 		INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID,
-	INT8OID};
-	Datum		values[19];
-	char		nulls[20];
+	INT8OID, INT8OID};
+	Datum		values[20];
+	char		nulls[21];
 
-	memset(nulls, ' ', 19);
-	nulls[19] = '\0';
+	memset(nulls, ' ', 20);
+	nulls[20] = '\0';
 	values[0] = Int32GetDatum(row->stream_id);
 	values[1] = Int64GetDatum(row->position);
 	write_mark(&row->last, values, nulls, 2);
@@ -363,6 +365,7 @@ fm_position_advance(const FmPosition *row)
 	if (!row->has_fold_range)
 		nulls[14] = nulls[15] = 'n';
 	write_mark(&row->anchor, values, nulls, 16);
+	values[19] = Int64GetDatum(row->out_seq);
 
 	if (fm_spi_run_kept(&plan, "UPDATE _factorymon.partition_offset SET"
 						" position = $2, last_offset = $3,"
@@ -374,12 +377,25 @@ fm_position_advance(const FmPosition *row)
 						" snapshot_position = $14, fold_min_ts = $15,"
 						" fold_max_ts = $16, anchor_offset = $17,"
 						" anchor_timestamp = $18, anchor_digest = $19,"
+						" out_seq = $20,"
 						" anchor_proven_at = CASE WHEN"
 						" anchor_offset IS DISTINCT FROM $17 THEN now()"
 						" ELSE anchor_proven_at END, committed_at = now()"
 						" WHERE stream_id = $1",
-						19, types, values, nulls, SPI_OK_UPDATE) != 1)
+						20, types, values, nulls, SPI_OK_UPDATE) != 1)
 		elog(ERROR, "position row of stream %d is gone", row->stream_id);
+}
+
+void
+fm_position_set_out_seq(int32 stream_id, int64 out_seq)
+{
+	Oid			types[2] = {INT4OID, INT8OID};
+	Datum		values[2] = {Int32GetDatum(stream_id),
+	Int64GetDatum(out_seq)};
+
+	fm_spi_run("UPDATE _factorymon.partition_offset SET out_seq = $2"
+			   " WHERE stream_id = $1", 2, types, values, NULL,
+			   SPI_OK_UPDATE);
 }
 
 void

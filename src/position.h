@@ -50,6 +50,7 @@ typedef struct FmPosition
 	bool		has_fold_range;
 	TimestampTz fold_min_ts;
 	TimestampTz fold_max_ts;
+	int64		out_seq;		/* of the last transition that goes out */
 } FmPosition;
 
 /*
@@ -105,6 +106,9 @@ extern void fm_position_peek(const int32 *stream_ids, int n,
 
 /* Write everything a batch changes in a locked row. */
 extern void fm_position_advance(const FmPosition *row);
+
+/* Write only that, of a locked row. */
+extern void fm_position_set_out_seq(int32 stream_id, int64 out_seq);
 
 /* Set or clear why a stream waits for a person; clears accept_loss. */
 extern void fm_position_stop(int32 stream_id, const char *reason,
