@@ -39,8 +39,11 @@ CREATE TABLE _factorymon.pipeline (
 	partition_interval interval NOT NULL
 		CHECK (partition_interval >= interval '1 hour'),
 	owner name NOT NULL,
+	/* where alarms go; null: to nobody but LISTEN */
+	alert_topic text CHECK (alert_topic ~ '^[A-Za-z0-9._-]{1,249}$'),
 	created_at timestamptz NOT NULL DEFAULT now(),
 	config_version bigint NOT NULL DEFAULT 1,
+	CHECK (alert_topic <> topic),
 	CHECK ((start_policy = 'timestamp') = (start_at IS NOT NULL)),
 	UNIQUE (server, topic, consumer_group)
 );
@@ -465,6 +468,8 @@ CREATE TABLE _factorymon.publication (
 	pipeline_id smallint NOT NULL,
 	pub_seq bigint NOT NULL,
 	event_id uuid NOT NULL,
+	stream_id integer,
+	out_seq bigint,
 	recorded_at timestamptz NOT NULL,
 	numbered_at timestamptz NOT NULL DEFAULT now(),
 	/* key and value of the message */
@@ -478,15 +483,17 @@ CREATE TABLE _factorymon.publication (
 	source_topic text,
 	source_partition integer,
 	source_offset bigint,
-	/* delivery to Kafka */
+	/* delivery to Kafka, if there was a topic to send it to */
+	to_kafka boolean NOT NULL,
 	delivered_at timestamptz,
 	attempts integer NOT NULL DEFAULT 0,
 	attempted_at timestamptz,
 	last_error text,
 	PRIMARY KEY (pipeline_id, pub_seq)
 ) WITH (fillfactor = 80);
+CREATE INDEX publication_age ON _factorymon.publication (numbered_at);
 CREATE INDEX publication_pending ON _factorymon.publication (pipeline_id, pub_seq)
-	WHERE delivered_at IS NULL;
+	WHERE delivered_at IS NULL AND to_kafka;
 
 /* Up to where each stream's transitions are numbered there. */
 CREATE TABLE _factorymon.publisher_stream (
@@ -742,7 +749,8 @@ CREATE FUNCTION factorymon.create_pipeline(
 	accept_future interval DEFAULT interval '1 hour',
 	retention interval DEFAULT NULL,
 	partition_interval interval DEFAULT interval '1 day',
-	paused boolean DEFAULT false)
+	paused boolean DEFAULT false,
+	alert_topic text DEFAULT 'alerts')
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_create_pipeline';
@@ -758,7 +766,8 @@ CREATE FUNCTION factorymon.alter_pipeline(
 	accept_future interval DEFAULT NULL,
 	retention interval DEFAULT NULL,
 	partition_interval interval DEFAULT NULL,
-	owner name DEFAULT NULL)
+	owner name DEFAULT NULL,
+	alert_topic text DEFAULT NULL)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
@@ -1112,6 +1121,35 @@ AS 'MODULE_PATHNAME', 'factorymon_worker_slots'
 LANGUAGE C VOLATILE ROWS 10;
 COMMENT ON FUNCTION _factorymon.worker_slots() IS
 	'what the workers of this database last said about themselves; empty without shared_preload_libraries';
+
+CREATE FUNCTION _factorymon.publisher_slots(
+	OUT pipeline_id smallint,
+	OUT pid integer,
+	OUT state text,
+	OUT state_since timestamptz,
+	OUT started_at timestamptz,
+	OUT heartbeat_at timestamptz,
+	OUT numbered bigint,
+	OUT notified bigint,
+	OUT sent bigint,
+	OUT confirmed bigint,
+	OUT refused bigint,
+	OUT in_flight bigint,
+	OUT last_error text,
+	OUT last_error_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_publisher_slots'
+LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION _factorymon.publisher_slots() IS
+	'what the publishers of this database last said; empty without shared_preload_libraries';
+
+CREATE FUNCTION _factorymon.json_time(at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN pg_catalog.to_char(at AT TIME ZONE 'UTC',
+	'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+COMMENT ON FUNCTION _factorymon.json_time(timestamptz) IS
+	'a time as RFC 3339 has it, in UTC, with microseconds';
 
 CREATE FUNCTION factorymon.batch_histogram_bounds()
 RETURNS double precision[]
@@ -1565,8 +1603,45 @@ SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 			AS retention_seconds,
 		extract(epoch FROM p.partition_interval)::double precision
 			AS partition_interval_seconds,
-		p.created_at, p.config_version
+		p.created_at, p.config_version, p.alert_topic
 	FROM _factorymon.pipeline_here p;
+
+CREATE VIEW factorymon.alert_outbox AS
+SELECT p.name AS pipeline, o.pub_seq, o.event_id, o.alarm_id, o.transition,
+		o.severity, o.announced, o.message_key, o.recorded_at, o.numbered_at,
+		CASE
+			WHEN o.delivered_at IS NOT NULL THEN 'delivered'
+			WHEN o.to_kafka THEN 'pending'
+			ELSE 'not_for_kafka'
+		END AS state,
+		o.delivered_at, o.attempts, o.attempted_at, o.last_error,
+		o.payload::json AS payload
+	FROM _factorymon.publication o
+	JOIN _factorymon.pipeline p ON p.pipeline_id = o.pipeline_id;
+
+CREATE VIEW factorymon.publisher_health AS
+SELECT p.name AS pipeline, p.alert_topic, s.pid,
+		CASE
+			WHEN NOT p.runs_here THEN 'off'
+			WHEN s.pid IS NULL THEN 'down'
+			ELSE s.state
+		END AS state,
+		s.state_since, s.heartbeat_at, n.pub_seq AS last_pub_seq,
+		o.pending, o.oldest_pending_at,
+		extract(epoch FROM pg_catalog.clock_timestamp()
+			- o.oldest_pending_at)::double precision
+			AS oldest_pending_age_seconds,
+		s.numbered, s.notified, s.sent, s.confirmed, s.refused, s.in_flight,
+		s.started_at, s.last_error, s.last_error_at
+	FROM _factorymon.pipeline_here p
+	LEFT JOIN _factorymon.publisher_slots() s
+		ON s.pipeline_id = p.pipeline_id
+	LEFT JOIN _factorymon.publisher n ON n.pipeline_id = p.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS pending, min(x.recorded_at) AS oldest_pending_at
+		FROM _factorymon.publication x
+		WHERE x.pipeline_id = p.pipeline_id AND x.delivered_at IS NULL
+			AND x.to_kafka) o;
 
 CREATE VIEW factorymon.ledger AS
 SELECT p.name AS pipeline, s.topic, s.kafka_partition, s.incarnation,
@@ -1908,11 +1983,11 @@ SELECT * FROM _factorymon.sensor_states();
 
 COMMENT ON FUNCTION factorymon.create_pipeline(text, text, text, text, text,
 	integer, text, timestamptz, text, interval, interval, interval, interval,
-	boolean) IS
-	'start to ingest a Kafka topic; returns the name of the pipeline';
+	boolean, text) IS
+	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); returns the name of the pipeline';
 COMMENT ON FUNCTION factorymon.alter_pipeline(text, text, text, text, integer,
-	text, interval, interval, interval, interval, name) IS
-	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever';
+	text, interval, interval, interval, interval, name, text) IS
+	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever, an empty alert_topic publishes alarms to none';
 COMMENT ON FUNCTION factorymon.drop_pipeline(text) IS
 	'drop a pipeline with everything it stored';
 COMMENT ON FUNCTION factorymon.pause(text, integer, text) IS
@@ -2370,6 +2445,84 @@ COMMENT ON COLUMN factorymon.pipelines.created_at IS
 	'when it was created';
 COMMENT ON COLUMN factorymon.pipelines.config_version IS
 	'grows with every change';
+COMMENT ON COLUMN factorymon.pipelines.alert_topic IS
+	'Kafka topic that alarms are published to; null: none, only LISTEN';
+
+COMMENT ON VIEW factorymon.alert_outbox IS
+	'alarm events as they go out to listeners and to Kafka, in the order in which they were committed; kept for factorymon.alert_retention after that';
+COMMENT ON COLUMN factorymon.alert_outbox.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.alert_outbox.pub_seq IS
+	'number of the event within its pipeline, from 1, without gaps: who has seen n has missed nothing below it';
+COMMENT ON COLUMN factorymon.alert_outbox.event_id IS
+	'id of the event; what is sent again has the same one';
+COMMENT ON COLUMN factorymon.alert_outbox.alarm_id IS
+	'id of the alarm, from its raise to its end';
+COMMENT ON COLUMN factorymon.alert_outbox.transition IS
+	'what happened, as in factorymon.alerts';
+COMMENT ON COLUMN factorymon.alert_outbox.severity IS
+	'1-1000 as in OPC UA';
+COMMENT ON COLUMN factorymon.alert_outbox.announced IS
+	'whether it calls for an operator';
+COMMENT ON COLUMN factorymon.alert_outbox.message_key IS
+	'key of the message: the sensor';
+COMMENT ON COLUMN factorymon.alert_outbox.recorded_at IS
+	'when the transition was stored; also the timestamp of the message';
+COMMENT ON COLUMN factorymon.alert_outbox.numbered_at IS
+	'when it got its number';
+COMMENT ON COLUMN factorymon.alert_outbox.state IS
+	'pending: Kafka does not have it yet; delivered; not_for_kafka: the pipeline had no alert_topic';
+COMMENT ON COLUMN factorymon.alert_outbox.delivered_at IS
+	'when the brokers confirmed it';
+COMMENT ON COLUMN factorymon.alert_outbox.attempts IS
+	'how often the brokers confirmed or refused it';
+COMMENT ON COLUMN factorymon.alert_outbox.attempted_at IS
+	'when something was last heard of it';
+COMMENT ON COLUMN factorymon.alert_outbox.last_error IS
+	'why it was not taken, or what was wrong with the connection while it waited; null: nothing';
+COMMENT ON COLUMN factorymon.alert_outbox.payload IS
+	'the message; its schema is docs/alert.schema.json';
+
+COMMENT ON VIEW factorymon.publisher_health IS
+	'publishers: one process a pipeline, which sends alarm events to listeners and to Kafka';
+COMMENT ON COLUMN factorymon.publisher_health.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.publisher_health.alert_topic IS
+	'Kafka topic that it sends to; null: none, only LISTEN';
+COMMENT ON COLUMN factorymon.publisher_health.pid IS
+	'process id; null: it does not run';
+COMMENT ON COLUMN factorymon.publisher_health.state IS
+	'starting, running, retrying: Kafka does not take what there is, stopping; down: it should run and does not; off: the pipeline does not run in this database';
+COMMENT ON COLUMN factorymon.publisher_health.state_since IS
+	'when it came into this state';
+COMMENT ON COLUMN factorymon.publisher_health.heartbeat_at IS
+	'last turn of its loop, which may be some seconds ago';
+COMMENT ON COLUMN factorymon.publisher_health.last_pub_seq IS
+	'number of the newest event; null: there was none';
+COMMENT ON COLUMN factorymon.publisher_health.pending IS
+	'events that Kafka does not have yet';
+COMMENT ON COLUMN factorymon.publisher_health.oldest_pending_at IS
+	'when the oldest of them was recorded; null: there is none';
+COMMENT ON COLUMN factorymon.publisher_health.oldest_pending_age_seconds IS
+	'how long ago that was';
+COMMENT ON COLUMN factorymon.publisher_health.numbered IS
+	'events numbered since it started';
+COMMENT ON COLUMN factorymon.publisher_health.notified IS
+	'events that listeners were told of since it started';
+COMMENT ON COLUMN factorymon.publisher_health.sent IS
+	'messages given to the Kafka client since it started, repeats included';
+COMMENT ON COLUMN factorymon.publisher_health.confirmed IS
+	'messages that the brokers confirmed since it started';
+COMMENT ON COLUMN factorymon.publisher_health.refused IS
+	'messages that were not taken since it started; they are tried again';
+COMMENT ON COLUMN factorymon.publisher_health.in_flight IS
+	'messages that no answer has come for yet';
+COMMENT ON COLUMN factorymon.publisher_health.started_at IS
+	'when the process started';
+COMMENT ON COLUMN factorymon.publisher_health.last_error IS
+	'last error; null: none';
+COMMENT ON COLUMN factorymon.publisher_health.last_error_at IS
+	'when that was';
 
 COMMENT ON VIEW factorymon.ledger IS
 	'every offset accounted for: extents, gaps and adjustments, per stream';
@@ -2666,6 +2819,7 @@ $$;
 /* Monitoring may see how the machinery does, but no reading and no reject. */
 GRANT SELECT ON
 	factorymon.pipelines,
+	factorymon.publisher_health,
 	factorymon.ledger,
 	factorymon.message_counters,
 	factorymon.rebalancing_events,

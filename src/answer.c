@@ -296,6 +296,7 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	*committing = true;
 	fm_worker_commit(&scope);
 	fm_fold_commit(assigned->fold);
+	fm_shmem_publisher_wake(MyDatabaseId, worker->pipeline->id);
 	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
 	return !found || n == MAX_REQUESTS;
 }

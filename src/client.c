@@ -104,7 +104,8 @@ fm_client_check_topic(const char *topic, char *error, size_t errlen)
  * not waited for by timers.
  */
 static rd_kafka_t *
-new_with_lazy_timers(rd_kafka_conf_t *conf, char *error, size_t errlen)
+new_with_lazy_timers(rd_kafka_type_t type, rd_kafka_conf_t *conf,
+					 char *error, size_t errlen)
 {
 	rd_kafka_t *rk;
 #if defined(PR_SET_TIMERSLACK)
@@ -113,7 +114,7 @@ new_with_lazy_timers(rd_kafka_conf_t *conf, char *error, size_t errlen)
 	if (slack >= 0)
 		(void) prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 #endif
-	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, errlen);
+	rk = rd_kafka_new(type, conf, error, errlen);
 #if defined(PR_SET_TIMERSLACK)
 	if (slack >= 0)
 		(void) prctl(PR_SET_TIMERSLACK, (unsigned long) slack);
@@ -143,7 +144,9 @@ fm_client_new(FmClientKind kind, const FmConsumerConfig *config, int events,
 	conf = fm_client_conf(kind, config, events, self_waking, error, errlen);
 	if (conf == NULL)
 		return NULL;
-	rk = new_with_lazy_timers(conf, error, errlen);
+	rk = new_with_lazy_timers(kind == FM_CLIENT_PRODUCER ?
+							  RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER,
+							  conf, error, errlen);
 	if (rk == NULL)
 		rd_kafka_conf_destroy(conf);	/* still ours after a refusal */
 	else if (fm_client_uses_oauthbearer(config))

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * client.h
- *	  What the consumer and the probe share: the room around librdkafka.
+ *	  What consumer, probe and sender share: the room around librdkafka.
  *
  * This is the only header that includes librdkafka, and only
- * client*.c, consumer*.c and probe*.c include it.  Everybody else sees
+ * client*.c, consumer*.c, probe*.c and sender.c include it.  Everybody else sees
  * consumer.h, which has no type of the library in it.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -29,11 +29,12 @@
  */
 #define FM_CLIENT_MESSAGE_PRICE 768
 
-/* Two kinds of client: a member of a group, and one that asks questions. */
+/* A member of a group, one that asks questions, and one that sends. */
 typedef enum FmClientKind
 {
 	FM_CLIENT_CONSUMER,
-	FM_CLIENT_PROBE
+	FM_CLIENT_PROBE,
+	FM_CLIENT_PRODUCER
 } FmClientKind;
 
 /*

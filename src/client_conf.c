@@ -146,6 +146,8 @@ static const FmProperty common_defaults[] = {
 	{"socket.nagle.disable", "true"},
 	{"socket.keepalive.enable", "true"},
 	{"topic.metadata.refresh.interval.ms", "10000"},
+};
+static const FmProperty reader_defaults[] = {
 	{"check.crcs", "true"},
 };
 static const FmProperty consumer_defaults[] = {
@@ -163,16 +165,35 @@ static const FmProperty probe_defaults[] = {
 	{"topic.metadata.refresh.interval.ms", "300000"},
 };
 
+/* Alerts are few, and somebody waits for them. */
+static const FmProperty producer_defaults[] = {
+	{"linger.ms", "0"},
+};
+
 /* Third layer: correctness. */
 static const FmProperty common_forced[] = {
+	{"statistics.interval.ms", "0"},
+	{"log.queue", "true"},
+};
+static const FmProperty reader_forced[] = {
 	{"enable.auto.commit", "false"},
 	{"enable.auto.offset.store", "false"},
 	{"auto.offset.reset", "error"},
 	{"enable.partition.eof", "true"},
 	{"isolation.level", "read_committed"},
 	{"allow.auto.create.topics", "false"},
-	{"statistics.interval.ms", "0"},
-	{"log.queue", "true"},
+};
+
+/*
+ * The sender's: a message is sent until a broker has it, in the order in
+ * which it was handed over, and goes where a Java client with the same key
+ * would send it.
+ */
+static const FmProperty producer_forced[] = {
+	{"enable.idempotence", "true"},
+	{"acks", "all"},
+	{"message.timeout.ms", "0"},
+	{"partitioner", "murmur2_random"},
 };
 
 /* A probe wants few messages, and the end of a partition soon. */
@@ -461,6 +482,47 @@ fm_client_uses_oauthbearer(const FmConsumerConfig *config)
 	return mechanism != NULL && strcmp(mechanism, "OAUTHBEARER") == 0;
 }
 
+/* The layers of properties around the user's, by kind of client. */
+typedef struct FmLayer
+{
+	const FmProperty *properties;
+	int			n;
+	unsigned	kinds;			/* bit of each FmClientKind */
+} FmLayer;
+
+#define OF_CONSUMER	(1U << FM_CLIENT_CONSUMER)
+#define OF_PROBE	(1U << FM_CLIENT_PROBE)
+#define OF_PRODUCER (1U << FM_CLIENT_PRODUCER)
+#define OF_READERS	(OF_CONSUMER | OF_PROBE)
+#define OF_ALL		(OF_READERS | OF_PRODUCER)
+
+static const FmLayer defaults[] = {
+	{common_defaults, lengthof(common_defaults), OF_ALL},
+	{reader_defaults, lengthof(reader_defaults), OF_READERS},
+	{consumer_defaults, lengthof(consumer_defaults), OF_CONSUMER},
+	{probe_defaults, lengthof(probe_defaults), OF_PROBE},
+	{producer_defaults, lengthof(producer_defaults), OF_PRODUCER},
+};
+static const FmLayer forced[] = {
+	{common_forced, lengthof(common_forced), OF_ALL},
+	{reader_forced, lengthof(reader_forced), OF_READERS},
+	{producer_forced, lengthof(producer_forced), OF_PRODUCER},
+};
+
+static bool
+set_layers(rd_kafka_conf_t *conf, const FmLayer *layers, int n,
+		   FmClientKind kind, char *error, size_t errlen)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if ((layers[i].kinds & (1U << kind)) != 0 &&
+			!set_properties(conf, layers[i].properties, layers[i].n,
+							error, errlen))
+			return false;
+	}
+	return true;
+}
+
 /* All three layers into a new configuration; NULL and a text on refusal. */
 rd_kafka_conf_t *
 fm_client_conf(FmClientKind kind, const FmConsumerConfig *config, int events,
@@ -469,14 +531,7 @@ fm_client_conf(FmClientKind kind, const FmConsumerConfig *config, int events,
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	bool		ok;
 
-	ok = set_properties(conf, common_defaults, lengthof(common_defaults),
-						error, errlen);
-	if (ok && kind == FM_CLIENT_CONSUMER)
-		ok = set_properties(conf, consumer_defaults,
-							lengthof(consumer_defaults), error, errlen);
-	if (ok && kind == FM_CLIENT_PROBE)
-		ok = set_properties(conf, probe_defaults, lengthof(probe_defaults),
-							error, errlen);
+	ok = set_layers(conf, defaults, lengthof(defaults), kind, error, errlen);
 	/* Without a keytab the library has no reason to run kinit in a shell. */
 	if (ok && fm_client_property(config, "sasl.kerberos.keytab") == NULL)
 		ok = set_property(conf, "sasl.kerberos.min.time.before.relogin", "0",
@@ -484,9 +539,7 @@ fm_client_conf(FmClientKind kind, const FmConsumerConfig *config, int events,
 	for (int i = 0; ok && i < config->nproperties; i++)
 		ok = set_user_property(conf, config->properties[i].name,
 							   config->properties[i].value, error, errlen);
-	if (ok)
-		ok = set_properties(conf, common_forced, lengthof(common_forced),
-							error, errlen);
+	ok = ok && set_layers(conf, forced, lengthof(forced), kind, error, errlen);
 	if (ok && config->client_id != NULL)
 		ok = set_property(conf, "client.id", config->client_id, NULL,
 						  error, errlen);

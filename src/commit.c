@@ -427,6 +427,8 @@ adopt(FmWorker *worker, FmCommit *commit)
 	}
 	if (n > 0)
 		(void) fm_consumer_commit_async(worker->consumer, offsets, n);
+	if (commit->transitions.length > 0)
+		fm_shmem_publisher_wake(MyDatabaseId, worker->pipeline->id);
 }
 
 static void

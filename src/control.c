@@ -55,6 +55,7 @@ typedef struct PipelineRequest
 	char	   *start;
 	char	   *on_data_loss;
 	char	   *owner;
+	char	   *alert_topic;	/* "": none */
 	int32	   *workers;
 	TimestampTz *start_at;
 	Interval   *accept_past;
@@ -188,6 +189,8 @@ check_values(const PipelineRequest *request)
 		check_name(request->name);
 	if (request->topic)
 		check_topic(request->topic);
+	if (request->alert_topic && request->alert_topic[0] != '\0')
+		check_topic(request->alert_topic);
 	if (request->consumer_group && request->consumer_group[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -294,23 +297,36 @@ check_unshared(const char *server, const char *topic, const char *group,
 				 errhint("Give the pipelines different values of consumer_group.")));
 }
 
+/* Alarms among the readings would be read, and rejected, for ever. */
+static void
+check_alert_topic(const char *alert_topic, const char *topic)
+{
+	if (alert_topic && strcmp(alert_topic, topic) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("alert_topic must not be the topic of the readings")));
+}
+
 /* Say at once what would otherwise be found in the log. */
 static void
 warn_of_too_few_workers(void)
 {
 	FmArgs		args = {0};
 	int64		workers;
+	int64		pipelines;
 	int64		needed;
 
 	fm_args_int8(&args, (int64) GetSystemIdentifier());
 	fm_args_add(&args, OIDOID, ObjectIdGetDatum(MyDatabaseId), false);
-	fm_args_run(&args, "SELECT coalesce(sum(p.workers), 0)::bigint"
+	fm_args_run(&args, "SELECT coalesce(sum(p.workers), 0)::bigint, count(*)"
 				" FROM _factorymon.pipeline p"
 				" JOIN _factorymon.pipeline_run r USING (pipeline_id)"
 				" WHERE r.system_identifier = $1 AND r.database_oid = $2",
 				SPI_OK_SELECT);
 	workers = fm_spi_int8(0, 1);
-	needed = workers + 2;		/* launcher and this database's supervisor */
+	pipelines = fm_spi_int8(0, 2);
+	/* a publisher for each; launcher and this database's supervisor */
+	needed = workers + pipelines + 2;
 	if (needed > max_worker_processes)
 		ereport(WARNING,
 				(errmsg("max_worker_processes is too low for the pipelines of this database"),
@@ -354,12 +370,15 @@ insert_pipeline(const PipelineRequest *request)
 	args_interval(&args, retention > 0 ? request->retention : NULL);
 	args_interval(&args, request->partition_interval);
 	fm_args_text(&args, request->owner);
+	fm_args_text(&args, request->alert_topic);
 	fm_args_run(&args, "INSERT INTO _factorymon.pipeline (pipeline_id, name,"
 				" server, topic, consumer_group, format, workers,"
 				" start_policy, start_at, on_data_loss, accept_past,"
-				" accept_future, retention, partition_interval, owner)"
+				" accept_future, retention, partition_interval, owner,"
+				" alert_topic)"
 				" VALUES (nextval('_factorymon.pipeline_id_seq'), $1, $2, $3,"
-				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+				" nullif($15, ''))"
 				" RETURNING pipeline_id", SPI_OK_INSERT_RETURNING);
 	return DatumGetInt16(fm_spi_value(0, 1, &isnull));
 }
@@ -383,7 +402,7 @@ insert_pipeline_run(int16 pipeline_id, bool paused, const char *role)
 				SPI_OK_INSERT);
 }
 
-/* The arguments of create_pipeline(), none of which may be null but three. */
+/* The arguments of create_pipeline(), none of which may be null but four. */
 static void
 read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 {
@@ -401,6 +420,7 @@ read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->accept_future = arg_interval(fcinfo, 10);
 	request->retention = arg_interval(fcinfo, 11);
 	request->partition_interval = arg_interval(fcinfo, 12);
+	request->alert_topic = fm_arg_text(fcinfo, 14);
 	if (!request->workers || !request->accept_past ||
 		!request->accept_future || !request->partition_interval)
 		ereport(ERROR,
@@ -412,6 +432,7 @@ read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 						"partition_interval")));
 	check_values(request);
 	check_start(request);
+	check_alert_topic(request->alert_topic, request->topic);
 }
 
 static void
@@ -498,6 +519,7 @@ read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->partition_interval = arg_interval(fcinfo, 9);
 	request->owner = PG_ARGISNULL(10) ? NULL :
 		pstrdup(NameStr(*PG_GETARG_NAME(10)));
+	request->alert_topic = fm_arg_text(fcinfo, 11);
 	check_values(request);
 }
 
@@ -559,6 +581,7 @@ describe_request(const PipelineRequest *request)
 	MENTION(retention);
 	MENTION(partition_interval);
 	MENTION(owner);
+	MENTION(alert_topic);
 #undef MENTION
 	return text.data;
 }
@@ -584,6 +607,7 @@ update_pipeline(int16 id, const PipelineRequest *request)
 	fm_args_add(&args, BOOLOID, BoolGetDatum(for_ever), false);
 	args_interval(&args, request->partition_interval);
 	fm_args_text(&args, request->owner);
+	fm_args_text(&args, request->alert_topic);
 	if (fm_args_run(&args, "UPDATE _factorymon.pipeline SET"
 					" server = coalesce($2, server),"
 					" topic = coalesce($3, topic),"
@@ -596,6 +620,7 @@ update_pipeline(int16 id, const PipelineRequest *request)
 					"  ELSE coalesce($9, retention) END,"
 					" partition_interval = coalesce($11, partition_interval),"
 					" owner = coalesce($12::name, owner),"
+					" alert_topic = nullif(coalesce($13, alert_topic), ''),"
 					" config_version = config_version + 1"
 					" WHERE pipeline_id = $1", SPI_OK_UPDATE) != 1)
 		ereport(ERROR,
@@ -622,6 +647,9 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
 	if (request.owner)
 		check_new_owner(&request, user);
 	check_connection(old, &request, user);
+	check_alert_topic(request.alert_topic ? request.alert_topic :
+					  old->alert_topic,
+					  request.topic ? request.topic : old->topic);
 
 	fm_owner_begin(&scope);
 	fm_lock_timeout_limit(fm_lock_timeout);
@@ -688,6 +716,8 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	fm_access_revoke_owner(pipeline->id, pipeline->owner);
 	fm_args_int2(&args, pipeline->id);
 	fm_args_run(&args, "DELETE FROM _factorymon.pipeline"
+				" WHERE pipeline_id = $1", SPI_OK_DELETE);
+	fm_args_run(&args, "DELETE FROM _factorymon.publication"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);
 	/* after the pipeline: now nobody registers any more */
 	fm_sensor_delete_all(pipeline->id);

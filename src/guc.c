@@ -18,6 +18,7 @@
 
 #include "guc.h"
 
+int			fm_alert_retention = 7 * 24 * 60;
 int			fm_batch_max_bytes = 16 * 1024;
 int			fm_batch_max_delay = 100;
 int			fm_batch_max_messages = 10000;
@@ -51,6 +52,9 @@ typedef struct FmIntSetting
 } FmIntSetting;
 
 static const FmIntSetting reloadable[] = {
+	{"factorymon.alert_retention",
+		"Age after which published alarm events are deleted.",
+	&fm_alert_retention, 60, INT_MAX, GUC_UNIT_MIN},
 	{"factorymon.batch_max_bytes",
 		"Payload bytes after which a batch is committed.",
 	&fm_batch_max_bytes, 64, 1024 * 1024, GUC_UNIT_KB},

@@ -12,6 +12,7 @@
 
 #include "postgres.h"
 
+extern int	fm_alert_retention;			/* min */
 extern int	fm_batch_max_bytes;			/* kB */
 extern int	fm_batch_max_delay;			/* ms */
 extern int	fm_batch_max_messages;

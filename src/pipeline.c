@@ -53,7 +53,7 @@
 	" p.workers, p.start_policy, p.start_at, p.on_data_loss, p.accept_past," \
 	" p.accept_future, p.retention, p.partition_interval, p.owner::text," \
 	" p.config_version, r.pipeline_id IS NOT NULL," \
-	" r.paused_at IS NOT NULL, r.pause_reason" \
+	" r.paused_at IS NOT NULL, r.pause_reason, p.alert_topic" \
 	" FROM _factorymon.pipeline p LEFT JOIN _factorymon.pipeline_run r" \
 	" ON r.pipeline_id = p.pipeline_id AND r.system_identifier = $1" \
 	" AND r.database_oid = $2"
@@ -139,6 +139,7 @@ read_pipeline(uint64 row, MemoryContext context)
 	pipeline->runs_here = fm_spi_bool(row, 16);
 	pipeline->paused = fm_spi_bool(row, 17);
 	pipeline->pause_reason = fm_spi_text(row, 18);
+	pipeline->alert_topic = fm_spi_text(row, 19);
 	MemoryContextSwitchTo(old);
 	return pipeline;
 }

@@ -39,6 +39,7 @@ typedef struct FmPipeline
 	int64		retention;		/* microseconds; 0: for ever */
 	int64		partition_interval; /* microseconds */
 	char	   *owner;			/* role name */
+	char	   *alert_topic;	/* NULL: alarms are not sent to Kafka */
 	int64		config_version; /* grows with every alter_pipeline() */
 	bool		runs_here;		/* resumed in this very database */
 	bool		paused;			/* and then paused */

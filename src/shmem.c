@@ -13,7 +13,7 @@
  * stored: positions live in tables.
  *
  * Accessors, one file for each kind of entry: shmem_database.c,
- * shmem_worker.c, shmem_partition.c.
+ * shmem_worker.c, shmem_publisher.c, shmem_partition.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -49,6 +49,12 @@ workers_size(void)
 }
 
 static Size
+publishers_size(void)
+{
+	return mul_size(fm_max_workers, sizeof(FmSharedPublisher));
+}
+
+static Size
 rejects_size(void)
 {
 	return mul_size(fm_max_workers, sizeof(FmSharedRejects));
@@ -62,6 +68,7 @@ request_shmem(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(FmShared)));
 	RequestAddinShmemSpace(MAXALIGN(databases_size()));
 	RequestAddinShmemSpace(MAXALIGN(workers_size()));
+	RequestAddinShmemSpace(MAXALIGN(publishers_size()));
 	RequestAddinShmemSpace(MAXALIGN(rejects_size()));
 	RequestAddinShmemSpace(hash_estimate_size(fm_max_partitions,
 											  sizeof(FmSharedPartition)));
@@ -93,6 +100,10 @@ startup_shmem(void)
 										 workers_size(), &found);
 	if (!found)
 		memset(fm_shared->workers, 0, workers_size());
+	fm_shared->publishers = ShmemInitStruct("factorymon publishers",
+											publishers_size(), &found);
+	if (!found)
+		memset(fm_shared->publishers, 0, publishers_size());
 	fm_shared->rejects = ShmemInitStruct("factorymon rejects",
 										 rejects_size(), &found);
 	if (!found)

@@ -84,6 +84,34 @@ typedef struct FmWorkerInfo
 /* Upper bounds of the histogram's buckets in seconds; the last is infinite. */
 extern const double fm_histogram_bounds[FM_HISTOGRAM_BUCKETS - 1];
 
+typedef enum FmPublisherState
+{
+	FM_PUBLISHER_STARTING,		/* connecting to the database */
+	FM_PUBLISHER_RUNNING,
+	FM_PUBLISHER_RETRYING,		/* Kafka does not take what is there */
+	FM_PUBLISHER_STOPPING
+} FmPublisherState;
+
+/* The publisher of one pipeline.  Counters are since its process started. */
+typedef struct FmPublisherInfo
+{
+	Oid			database;
+	int16		pipeline_id;
+	int			pid;
+	FmPublisherState state;
+	TimestampTz started_at;
+	TimestampTz heartbeat_at;	/* last turn of its loop */
+	TimestampTz state_since;
+	int64		numbered;
+	int64		notified;
+	int64		sent;			/* handed to the client, repeats included */
+	int64		confirmed;
+	int64		refused;
+	int64		in_flight;
+	char		last_error[FM_STATUS_TEXT_LEN];
+	TimestampTz last_error_at;
+} FmPublisherInfo;
+
 /* One Kafka partition of one pipeline. */
 typedef struct FmPartitionInfo
 {
@@ -158,6 +186,19 @@ extern void fm_shmem_worker_publish(int slot, const FmWorkerInfo *info);
 /* Give the slot up, by parent or worker; a stale generation does nothing. */
 extern void fm_shmem_worker_release(int slot, uint64 generation);
 extern List *fm_shmem_workers(Oid database);	/* of FmWorkerInfo * */
+
+/* --- publishers --------------------------------------------------------- */
+
+/* As for workers. */
+extern int	fm_shmem_publisher_claim(Oid database, int16 pipeline_id,
+									 uint64 *generation);
+extern bool fm_shmem_publisher_attach(int slot, uint64 generation);
+extern void fm_shmem_publisher_publish(int slot, const FmPublisherInfo *info);
+extern void fm_shmem_publisher_release(int slot, uint64 generation);
+extern List *fm_shmem_publishers(Oid database); /* of FmPublisherInfo * */
+
+/* Something that goes out was committed. */
+extern void fm_shmem_publisher_wake(Oid database, int16 pipeline_id);
 
 /* --- partitions --------------------------------------------------------- */
 

@@ -24,6 +24,9 @@
 #include "guc.h"
 #include "shmem_internal.h"
 
+/* Supervisor, workers, publishers. */
+#define MAX_PIDS (2 * fm_max_workers + 1)
+
 static void
 launcher_gone(int code, Datum arg)
 {
@@ -159,6 +162,13 @@ fm_shmem_database_changed(Oid database)
 		if (worker->in_use && worker->info.database == database)
 			fm_shmem_wake(worker->proc);
 	}
+	for (int i = 0; i < fm_max_workers; i++)
+	{
+		FmSharedPublisher *publisher = &fm_shared->publishers[i];
+
+		if (publisher->in_use && publisher->info.database == database)
+			fm_shmem_wake(publisher->proc);
+	}
 }
 
 uint64
@@ -232,6 +242,14 @@ collect_pids(Oid database, int *pids)
 			worker->info.pid != 0)
 			pids[n++] = worker->info.pid;
 	}
+	for (int i = 0; i < fm_max_workers; i++)
+	{
+		FmSharedPublisher *publisher = &fm_shared->publishers[i];
+
+		if (publisher->in_use && publisher->info.database == database &&
+			publisher->info.pid != 0)
+			pids[n++] = publisher->info.pid;
+	}
 	return n;
 }
 
@@ -248,7 +266,7 @@ pids_to_list(const int *pids, int n)
 List *
 fm_shmem_database_hold(Oid database)
 {
-	int		   *pids = palloc(sizeof(int) * (fm_max_workers + 1));
+	int		   *pids = palloc(sizeof(int) * MAX_PIDS);
 	FmSharedDatabase *entry;
 	int			n;
 
@@ -295,7 +313,7 @@ fm_shmem_database_is_held(Oid database)
 List *
 fm_shmem_database_pids(Oid database)
 {
-	int		   *pids = palloc(sizeof(int) * (fm_max_workers + 1));
+	int		   *pids = palloc(sizeof(int) * MAX_PIDS);
 	int			n;
 
 	LWLockAcquire(fm_shared->lock, LW_SHARED);

@@ -3,8 +3,8 @@
  * shmem_internal.h
  *	  The shared structs themselves, for the files of shmem*.c only.
  *
- * shmem.c makes them, shmem_database.c, shmem_worker.c and shmem_partition.c
- * each know one kind of them.  FmShared.lock protects everything; see shmem.c.
+ * shmem.c makes them, shmem_database.c, shmem_worker.c, shmem_publisher.c and
+ * shmem_partition.c each know one kind of them.  FmShared.lock protects everything; see shmem.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -42,6 +42,14 @@ typedef struct FmSharedWorker
 	FmWorkerInfo info;
 } FmSharedWorker;
 
+typedef struct FmSharedPublisher
+{
+	bool		in_use;
+	uint64		generation;
+	int			proc;
+	FmPublisherInfo info;
+} FmSharedPublisher;
+
 /* Bytes of rejects of one pipeline in the hour that began at since. */
 typedef struct FmSharedRejects
 {
@@ -71,6 +79,7 @@ typedef struct FmShared
 	uint64		next_generation;
 	FmSharedDatabase *databases;	/* fm_max_databases */
 	FmSharedWorker *workers;	/* fm_max_workers */
+	FmSharedPublisher *publishers;	/* fm_max_workers, likewise */
 	FmSharedRejects *rejects;	/* fm_max_workers: a pipeline has at least 1 */
 } FmShared;
 

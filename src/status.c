@@ -29,6 +29,7 @@
 
 PG_FUNCTION_INFO_V1(factorymon_partition_slots);
 PG_FUNCTION_INFO_V1(factorymon_worker_slots);
+PG_FUNCTION_INFO_V1(factorymon_publisher_slots);
 PG_FUNCTION_INFO_V1(factorymon_batch_histogram_bounds);
 
 #define MAX_COLUMNS 32
@@ -236,6 +237,59 @@ factorymon_worker_slots(PG_FUNCTION_ARGS)
 		StatusRow	row = {.n = 0};
 
 		put_worker(&row, lfirst(cell));
+		finish_row(fcinfo, &row);
+	}
+	return (Datum) 0;
+}
+
+static const char *
+publisher_state_name(FmPublisherState state)
+{
+	switch (state)
+	{
+		case FM_PUBLISHER_STARTING:
+			return "starting";
+		case FM_PUBLISHER_RUNNING:
+			return "running";
+		case FM_PUBLISHER_RETRYING:
+			return "retrying";
+		case FM_PUBLISHER_STOPPING:
+			return "stopping";
+	}
+	return "unknown";
+}
+
+static void
+put_publisher(StatusRow *row, const FmPublisherInfo *info)
+{
+	put(row, Int16GetDatum(info->pipeline_id), true);
+	put_pid(row, info->pid);
+	put_text(row, publisher_state_name(info->state));
+	put_time(row, info->state_since);
+	put_time(row, info->started_at);
+	put_time(row, info->heartbeat_at);
+	put_count(row, info->numbered);
+	put_count(row, info->notified);
+	put_count(row, info->sent);
+	put_count(row, info->confirmed);
+	put_count(row, info->refused);
+	put_count(row, info->in_flight);
+	put_text(row, info->last_error);
+	put_time(row, info->last_error_at);
+}
+
+/* _factorymon.publisher_slots() */
+Datum
+factorymon_publisher_slots(PG_FUNCTION_ARGS)
+{
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, fm_shmem_publishers(MyDatabaseId))
+	{
+		StatusRow	row = {.n = 0};
+
+		put_publisher(&row, lfirst(cell));
 		finish_row(fcinfo, &row);
 	}
 	return (Datum) 0;

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * supervisor.c
- *	  One process a database with pipelines: keeps their workers running,
- *	  makes time partitions ahead, and drops what retention says.
+ *	  One process a database with pipelines: keeps their workers and publishers
+ *	  running, makes time partitions ahead, and drops what retention says.
  *
  * It leaves at once where there is no extension or no pipeline that runs
  * here; the launcher starts it again when one is created or resumed.  It is
@@ -43,6 +43,7 @@
 #include "guc.h"
 #include "ledger.h"
 #include "pipeline.h"
+#include "publisher.h"
 #include "shmem.h"
 #include "supervisor.h"
 #include "watermark.h"
@@ -50,12 +51,13 @@
 
 #define MAX_NAP_MS 10000
 #define HOUSEKEEPING_INTERVAL (60 * USECS_PER_SEC)
+#define PUBLISHER 0				/* in place of a worker's number */
 
-/* One worker of one pipeline, running or to be started. */
+/* One worker or publisher of one pipeline, running or to be started. */
 typedef struct FmStaff
 {
 	int16		pipeline_id;
-	int16		worker_number;
+	int16		worker_number;	/* from 1; PUBLISHER */
 	int			slot;			/* in shared memory; -1: none */
 	uint64		generation;
 	bool		wanted;
@@ -129,7 +131,9 @@ usable_owner(const FmPipeline *pipeline, FmStaff *member)
 static void
 release_slot(FmStaff *member)
 {
-	if (member->slot >= 0)
+	if (member->slot >= 0 && member->worker_number == PUBLISHER)
+		fm_shmem_publisher_release(member->slot, member->generation);
+	else if (member->slot >= 0)
 		fm_shmem_worker_release(member->slot, member->generation);
 	member->slot = -1;
 }
@@ -171,12 +175,45 @@ start_worker(const FmPipeline *pipeline, FmStaff *member, Oid owner)
 		release_slot(member);
 }
 
-/* Bring the workers of one pipeline to the wanted number. */
+static void
+start_publisher(const FmPipeline *pipeline, FmStaff *member, Oid owner)
+{
+	FmPublisherParams params;
+	char		name[BGW_MAXLEN];
+
+	member->slot = fm_shmem_publisher_claim(MyDatabaseId, pipeline->id,
+											&member->generation);
+	if (member->slot < 0)
+	{
+		/* there are as many as workers, which complain */
+		member->child.retry_at = GetCurrentTimestamp() +
+			(int64) fm_restart_delay_max * 1000;
+		return;
+	}
+	memset(&params, 0, sizeof(params));
+	params.database = MyDatabaseId;
+	params.owner = owner;
+	params.pipeline_id = pipeline->id;
+	params.slot = member->slot;
+	params.generation = member->generation;
+	snprintf(name, sizeof(name), "factorymon publisher of %s",
+			 pipeline->name);
+	if (!fm_child_start(&member->child, "factorymon_publisher_main", name,
+						"factorymon publisher", (Datum) 0, &params,
+						sizeof(params)))
+		release_slot(member);
+}
+
+/*
+ * Bring the workers of one pipeline to the wanted number; then its publisher,
+ * which is what can be missed first where the server is short of processes.
+ */
 static void
 staff_pipeline(const FmPipeline *pipeline)
 {
-	for (int i = 1; i <= pipeline->workers; i++)
+	for (int turn = 1; turn <= pipeline->workers + 1; turn++)
 	{
+		int			i = turn > pipeline->workers ? PUBLISHER : turn;
 		FmStaff    *member = find_staff(pipeline->id, i);
 		bool		was_running = member->child.handle != NULL;
 		Oid			owner;
@@ -189,7 +226,11 @@ staff_pipeline(const FmPipeline *pipeline)
 		if (!fm_child_may_start(&member->child))
 			continue;
 		owner = usable_owner(pipeline, member);
-		if (OidIsValid(owner))
+		if (!OidIsValid(owner))
+			continue;
+		if (i == PUBLISHER)
+			start_publisher(pipeline, member, owner);
+		else
 			start_worker(pipeline, member, owner);
 	}
 }
@@ -285,6 +326,19 @@ make_partitions_ahead(const FmPipeline *pipeline)
 	}
 }
 
+/* What went out, or was never to; what Kafka has not got yet stays. */
+static void
+delete_old_publications(void)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(fm_alert_retention)};
+
+	fm_spi_run("DELETE FROM _factorymon.publication"
+			   " WHERE numbered_at < now() - make_interval(mins => $1)"
+			   " AND (delivered_at IS NOT NULL OR NOT to_kafka)",
+			   1, types, values, NULL, SPI_OK_DELETE);
+}
+
 static void
 clean_events(FmPipeline *unused)
 {
@@ -292,6 +346,7 @@ clean_events(FmPipeline *unused)
 
 	fm_worker_begin(&scope);
 	delete_old_events();
+	delete_old_publications();
 	fm_worker_commit(&scope);
 }
 

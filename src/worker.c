@@ -473,8 +473,8 @@ run(FmWorker *worker)
  * there could crash the process.  If one is stuck, leave without exit()'s own
  * cleaning up; PostgreSQL's is done by now.
  */
-static void
-outlive_threads(int code, Datum arg)
+void
+fm_outlive_threads(int code, Datum arg)
 {
 	if (!fm_kafka_wait_threads(THREADS_TIMEOUT_MS))
 		_exit(code);
@@ -506,8 +506,8 @@ close_client(int code, Datum arg)
  * Override what ALTER ROLE or ALTER DATABASE may have put in our way.  Only
  * durability (synchronous_commit) is left to the server's configuration.
  */
-static void
-override_settings(void)
+void
+fm_worker_override_settings(void)
 {
 	static const char *const settings[][2] = {
 		{"default_transaction_isolation", "read committed"},
@@ -625,7 +625,7 @@ factorymon_worker_main(Datum arg)
 	FmServerOptions *options;
 
 	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
-	on_proc_exit(outlive_threads, (Datum) 0);
+	on_proc_exit(fm_outlive_threads, (Datum) 0);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
@@ -639,7 +639,7 @@ factorymon_worker_main(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  0);
-	override_settings();
+	fm_worker_override_settings();
 	check_encoding();
 	wait_for_version(worker);
 	worker->seen_generation = fm_shmem_database_generation(MyDatabaseId);

@@ -168,6 +168,8 @@ extern void fm_worker_error(FmWorker *worker, const char *text);
 extern void fm_worker_state(FmWorker *worker, FmWorkerState state);
 extern void fm_worker_begin(FmOwnerScope *scope);
 extern void fm_worker_commit(FmOwnerScope *scope);
+extern void fm_worker_override_settings(void);
+extern void fm_outlive_threads(int code, Datum arg);
 
 /* events.c */
 extern bool fm_events_drain(FmWorker *worker);

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * publication.h
+ *	  What goes out to consumers, as rows of _factorymon.publication.
+ *
+ * Used by the publisher alone; each function runs in the caller's
+ * transaction, switched to the extension's owner, inside SPI.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_PUBLICATION_H
+#define FM_PUBLICATION_H
+
+#include "postgres.h"
+
+#include "pipeline.h"
+
+/* Headers of a message, in this order; see publication.c for their names. */
+#define FM_PUBLICATION_HEADERS 7
+
+typedef struct FmPublication
+{
+	int64		pub_seq;
+	int64		timestamp;		/* of its recording, ms since 1970 */
+	char	   *key;
+	char	   *payload;
+	char	   *headers[FM_PUBLICATION_HEADERS];	/* NULL: it has none */
+} FmPublication;
+
+extern const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS];
+
+/*
+ * fm_publication_number
+ *		Give numbers to committed transitions that have none, some thousands at
+ *		most, and remember them as rows.
+ *
+ * Waits for another process that does the same.  The transaction will be
+ * flushed to disk when it commits, whatever synchronous_commit says, since what
+ * is sent must not be lost afterwards.  Sets *last to the last number ever given;
+ * returns how many were given now, which are the last ones up to *last.
+ */
+extern int64 fm_publication_number(const FmPipeline *pipeline, int64 *last);
+
+/* NOTIFY about [first, last], which takes effect at commit. */
+extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,
+								  int64 last);
+
+/*
+ * Read up to limit rows behind number after that Kafka does not have, in
+ * order; palloc'ed in the given context.  Returns how many.
+ */
+extern int	fm_publication_load(const FmPipeline *pipeline, int64 after,
+								int limit, MemoryContext context,
+								FmPublication *publications);
+extern void fm_publication_free(FmPublication *publication);
+
+/* Kafka has them; or it did not take them, and why. */
+extern void fm_publication_delivered(const FmPipeline *pipeline,
+									 const int64 *numbers, int n);
+extern void fm_publication_refused(const FmPipeline *pipeline,
+								   const int64 *numbers, int n,
+								   const char *error);
+
+/* They were sent and nothing was heard: an error meanwhile, not counted. */
+extern void fm_publication_waiting(const FmPipeline *pipeline,
+								   const int64 *numbers, int n,
+								   const char *error);
+
+#endif							/* FM_PUBLICATION_H */

@@ -1,0 +1,412 @@
+/*-------------------------------------------------------------------------
+ *
+ * publisher.c
+ *	  One process a pipeline that sends its alarms to Kafka and to listeners:
+ *	  the process, its connection and its loop.
+ *
+ * It connects as the pipeline's owner, as workers do, and runs wherever the
+ * pipeline runs, also while that is paused: what operators do to alarms goes
+ * out too.  Whoever commits something that goes out wakes it.  Then, in this
+ * order and in transactions of their own: numbers for what is new
+ * (publication.c), NOTIFY, Kafka (publisher_queue.c).  So no batch waits for a
+ * listener or for a broker, a broker that is away silences no screen, and a
+ * listener that hangs keeps nothing from Kafka.
+ *
+ * At least once: rows are marked after Kafka has confirmed them, and whatever
+ * is not marked is sent (again) by the next process.  Consumers drop what
+ * they have by event_id.
+ *
+ * An unexpected error ends the process, and the supervisor starts another one
+ * with back-off.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "factorymon.h"
+#include "guc.h"
+#include "options.h"
+#include "publisher.h"
+#include "worker.h"
+
+#define CLOSE_TIMEOUT_MS 3000
+/* A wake-up may get lost with the server: look now and then anyway. */
+#define MAX_NAP_MS 5000
+#define LOG_INTERVAL (60 * USECS_PER_SEC)
+#define STATUS_INTERVAL (100 * INT64CONST(1000))
+
+static FmPublisher *the_publisher = NULL;	/* for before_shmem_exit only */
+
+/* ----------------------------------------------------------------------
+ * Status
+ * ------------------------------------------------------------------- */
+
+static void
+set_state(FmPublisher *publisher, FmPublisherState state)
+{
+	if (publisher->info.state == state)
+		return;
+	publisher->info.state = state;
+	publisher->info.state_since = GetCurrentTimestamp();
+	fm_shmem_publisher_publish(publisher->slot, &publisher->info);
+}
+
+/*
+ * Trouble with Kafka: seen in the status and in the rows that wait; logged
+ * when it is of a new kind, and then once a minute.
+ */
+void
+fm_publisher_error(FmPublisher *publisher, FmKafkaCode code, const char *text)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (code != publisher->logged_code ||
+		now - publisher->logged_at >= LOG_INTERVAL)
+	{
+		ereport(LOG,
+				(errmsg("publisher of pipeline \"%s\": %s",
+						publisher->pipeline->name, text)));
+		publisher->logged_code = code;
+		publisher->logged_at = now;
+		strlcpy(publisher->error, text, sizeof(publisher->error));
+	}
+	strlcpy(publisher->info.last_error, text,
+			sizeof(publisher->info.last_error));
+	publisher->info.last_error_at = now;
+}
+
+/* Is something that was sent, or should be, not there since an error? */
+static FmPublisherState
+present_state(const FmPublisher *publisher)
+{
+	bool		waits = publisher->nmail > 0 &&
+		publisher->pipeline->alert_topic != NULL;
+
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].delay > 0)
+			return FM_PUBLISHER_RETRYING;
+	}
+	return waits && (publisher->sender == NULL ||
+					 publisher->logged_code != FM_KAFKA_OK) ?
+		FM_PUBLISHER_RETRYING : FM_PUBLISHER_RUNNING;
+}
+
+static void
+publish_status(FmPublisher *publisher)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (publisher->nmail == 0 && publisher->sender != NULL)
+		publisher->logged_code = FM_KAFKA_OK;	/* all is well again */
+	set_state(publisher, present_state(publisher));
+	if (now - publisher->published_at < STATUS_INTERVAL)
+		return;
+	publisher->published_at = now;
+	publisher->info.heartbeat_at = now;
+	fm_shmem_publisher_publish(publisher->slot, &publisher->info);
+}
+
+/* ----------------------------------------------------------------------
+ * Numbers and listeners
+ * ------------------------------------------------------------------- */
+
+static void
+record_notify_failure(FmPublisher *publisher, const char *error)
+{
+	FmOwnerScope scope;
+
+	ereport(LOG,
+			(errmsg("publisher of pipeline \"%s\" could not NOTIFY: %s",
+					publisher->pipeline->name, error)));
+	fm_worker_begin(&scope);
+	fm_event_record(publisher->pipeline->id, NULL, "notify_failed", NULL, 0,
+					error);
+	fm_worker_commit(&scope);
+}
+
+/*
+ * Listeners are told in a transaction whose failure delays nothing: a full
+ * queue of notifications makes its commit fail.  A row of failures is one
+ * event.
+ */
+static void
+notify(FmPublisher *publisher, int64 first, int64 last)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *volatile error = NULL;
+	FmOwnerScope scope;
+
+	PG_TRY();
+	{
+		fm_worker_begin(&scope);
+		fm_publication_notify(publisher->pipeline, first, last);
+		fm_worker_commit(&scope);
+		publisher->info.notified += last - first + 1;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *data;
+
+		MemoryContextSwitchTo(context);
+		data = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(context);
+		error = data->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	if (error != NULL && !publisher->notify_failed)
+		record_notify_failure(publisher, error);
+	publisher->notify_failed = error != NULL;
+}
+
+static void
+number(FmPublisher *publisher)
+{
+	int64		n;
+
+	do
+	{
+		FmOwnerScope scope;
+		int64		last;
+
+		CHECK_FOR_INTERRUPTS();
+		fm_worker_begin(&scope);
+		n = fm_publication_number(publisher->pipeline, &last);
+		fm_worker_commit(&scope);
+		if (n == 0)
+			break;
+		publisher->info.numbered += n;
+		publisher->more = true;
+		notify(publisher, last - n + 1, last);
+		fm_publisher_load(publisher);
+		fm_publisher_send(publisher);
+	} while (n > 0);
+}
+
+/* ----------------------------------------------------------------------
+ * Configuration
+ * ------------------------------------------------------------------- */
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Can it go on as it is? */
+static bool
+same_pipeline(const FmPipeline *old, const FmPipeline *now)
+{
+	return now != NULL && now->runs_here &&
+		strcmp(old->name, now->name) == 0 &&
+		strcmp(old->server, now->server) == 0 &&
+		strcmp(old->owner, now->owner) == 0 &&
+		same_text(old->alert_topic, now->alert_topic);
+}
+
+static FmPipeline *
+read_configuration(MemoryContext context, int16 pipeline_id,
+				   FmServerOptions **options)
+{
+	MemoryContext old;
+	FmPipeline *pipeline;
+	FmOwnerScope scope;
+
+	fm_worker_begin(&scope);
+	old = MemoryContextSwitchTo(context);
+	pipeline = fm_pipeline_load(pipeline_id);
+	*options = pipeline ?
+		fm_options_load(pipeline->server, GetSessionUserId()) : NULL;
+	MemoryContextSwitchTo(old);
+	fm_worker_commit(&scope);
+	return pipeline;
+}
+
+/* Leave if what was changed from SQL concerns us; another one starts then. */
+static void
+apply_configuration(FmPublisher *publisher)
+{
+	uint64		generation = fm_shmem_database_generation(MyDatabaseId);
+	FmPipeline *now;
+	FmServerOptions *options;
+
+	if (fm_shmem_database_is_held(MyDatabaseId) || !fm_enabled)
+		proc_exit(0);
+	if (generation == publisher->seen_generation)
+		return;
+	publisher->seen_generation = generation;
+	now = read_configuration(CurrentMemoryContext, publisher->pipeline->id,
+							 &options);
+	if (same_pipeline(publisher->pipeline, now) &&
+		options->fingerprint == publisher->options_fingerprint)
+		return;
+	set_state(publisher, FM_PUBLISHER_STOPPING);
+	proc_exit(0);
+}
+
+/* ----------------------------------------------------------------------
+ * The loop
+ * ------------------------------------------------------------------- */
+
+static void
+service_signals(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/* Wait for the latch, the client, or the next deadline. */
+static void
+wait_for_work(FmPublisher *publisher)
+{
+	TimestampTz next = fm_publisher_next(publisher);
+	long		nap = MAX_NAP_MS;
+	WaitEventSet *set = fm_create_wait_event_set(3);
+	WaitEvent	event;
+
+	if (next != DT_NOEND)
+		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													   next));
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (publisher->sender != NULL)
+		AddWaitEventToSet(set, WL_SOCKET_READABLE,
+						  fm_sender_fd(publisher->sender), NULL, NULL);
+	(void) WaitEventSetWait(set, nap, &event, 1, FM_WAIT_EVENT);
+	FreeWaitEventSet(set);
+	ResetLatch(MyLatch);
+}
+
+static void
+run(FmPublisher *publisher)
+{
+	MemoryContext turn = AllocSetContextCreate(publisher->context,
+											   "factorymon turn",
+											   ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		MemoryContextSwitchTo(turn);
+		MemoryContextReset(turn);
+		service_signals();
+		apply_configuration(publisher);
+		number(publisher);
+		fm_publisher_hear(publisher);
+		fm_publisher_mark(publisher);
+		fm_publisher_load(publisher);
+		fm_publisher_send(publisher);
+		publish_status(publisher);
+		wait_for_work(publisher);
+	}
+}
+
+/* ----------------------------------------------------------------------
+ * Start and end
+ * ------------------------------------------------------------------- */
+
+static void
+close_client(int code, Datum arg)
+{
+	FmPublisher *publisher = the_publisher;
+
+	if (!publisher)
+		return;
+	the_publisher = NULL;
+	if (publisher->sender)
+		(void) fm_sender_close(publisher->sender, CLOSE_TIMEOUT_MS);
+	fm_shmem_publisher_release(publisher->slot, publisher->slot_generation);
+}
+
+static FmPublisher *
+create_publisher(const FmPublisherParams *params)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "factorymon publisher",
+												  ALLOCSET_DEFAULT_SIZES);
+	FmPublisher *publisher = MemoryContextAllocZero(context,
+													sizeof(FmPublisher));
+
+	publisher->context = context;
+	publisher->slot = params->slot;
+	publisher->slot_generation = params->generation;
+	publisher->more = true;		/* what the one before us left */
+	publisher->info.database = params->database;
+	publisher->info.pipeline_id = params->pipeline_id;
+	publisher->info.pid = MyProcPid;
+	publisher->info.started_at = GetCurrentTimestamp();
+	publisher->info.heartbeat_at = publisher->info.started_at;
+	publisher->info.state_since = publisher->info.started_at;
+	return publisher;
+}
+
+static void
+configure(FmPublisher *publisher, const FmServerOptions *options)
+{
+	FmConsumerConfig *config = &publisher->config;
+	const FmPipeline *pipeline = publisher->pipeline;
+
+	publisher->options_fingerprint = options->fingerprint;
+	config->properties = options->properties;
+	config->nproperties = options->nproperties;
+	config->topic = pipeline->alert_topic;
+	config->client_id = MemoryContextStrdup(publisher->context,
+											psprintf("factorymon-%s-publisher",
+													 pipeline->name));
+}
+
+void
+factorymon_publisher_main(Datum arg)
+{
+	FmPublisherParams params;
+	FmPublisher *publisher;
+	FmServerOptions *options;
+
+	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
+	on_proc_exit(fm_outlive_threads, (Datum) 0);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	if (!fm_shmem_publisher_attach(params.slot, params.generation))
+		proc_exit(0);			/* given up by the supervisor meanwhile */
+	publisher = create_publisher(&params);
+	the_publisher = publisher;
+	before_shmem_exit(close_client, (Datum) 0);
+	fm_shmem_publisher_publish(publisher->slot, &publisher->info);
+
+	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
+											  0);
+	fm_worker_override_settings();
+	publisher->seen_generation = fm_shmem_database_generation(MyDatabaseId);
+	publisher->pipeline = read_configuration(publisher->context,
+											 params.pipeline_id, &options);
+	if (!publisher->pipeline || !publisher->pipeline->runs_here)
+		proc_exit(0);
+	configure(publisher, options);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	run(publisher);
+}

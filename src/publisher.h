@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * publisher.h
+ *	  The process that sends alarms to Kafka and to listeners: what its parts
+ *	  share.
+ *
+ * publisher.c is the process and its loop, publisher_queue.c what is on its
+ * way to Kafka, publication.c the rows behind it.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_PUBLISHER_H
+#define FM_PUBLISHER_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "consumer.h"
+#include "publication.h"
+#include "sender.h"
+#include "shmem.h"
+
+/* Messages that may wait in memory for Kafka; the rest waits in the table. */
+#define FM_PUBLISHER_WINDOW 1000
+
+typedef enum FmMailState
+{
+	FM_MAIL_WAITING,			/* to be sent, not before retry_at */
+	FM_MAIL_SENT,				/* given to the client */
+	FM_MAIL_CONFIRMED,			/* Kafka has it: to be marked in its row */
+	FM_MAIL_REFUSED				/* Kafka did not take it: likewise */
+} FmMailState;
+
+typedef struct FmMail
+{
+	FmPublication publication;
+	FmMailState state;
+	TimestampTz retry_at;		/* 0: at once */
+	int			delay;			/* ms, of the last refusal; 0: none */
+} FmMail;
+
+typedef struct FmPublisher
+{
+	MemoryContext context;		/* lives as long as the process */
+	FmPipeline *pipeline;
+	FmConsumerConfig config;	/* how to reach Kafka */
+	uint64		options_fingerprint;
+	uint64		seen_generation;	/* of the database's configuration */
+	FmSender   *sender;			/* NULL: none is open */
+	TimestampTz open_at;		/* not before this */
+	int			open_delay;		/* ms; 0 after a confirmation */
+	FmMail		mail[FM_PUBLISHER_WINDOW];	/* by pub_seq */
+	int			nmail;
+	int64		loaded;			/* pub_seq up to which rows were read */
+	bool		more;			/* there may be rows behind that */
+	char		refusal[FM_KAFKA_ERROR_LEN];	/* of what is REFUSED */
+	/* errors about the connection */
+	char		error[FM_KAFKA_ERROR_LEN];	/* to be noted in rows; "": none */
+	FmKafkaCode logged_code;	/* kind of the error logged last, and when */
+	TimestampTz logged_at;
+	bool		notify_failed;	/* the last NOTIFY did */
+	/* status */
+	int			slot;
+	uint64		slot_generation;
+	FmPublisherInfo info;
+	TimestampTz published_at;
+} FmPublisher;
+
+/* Parameters of a publisher, in bgw_extra. */
+typedef struct FmPublisherParams
+{
+	Oid			database;
+	Oid			owner;			/* role to connect as */
+	int16		pipeline_id;
+	int			slot;
+	uint64		generation;
+} FmPublisherParams;
+
+/* publisher.c */
+extern PGDLLEXPORT void factorymon_publisher_main(Datum arg);
+extern void fm_publisher_error(FmPublisher *publisher, FmKafkaCode code,
+							   const char *text);
+
+/* publisher_queue.c; transactions of their own */
+
+/* Take what the client has to say. */
+extern void fm_publisher_hear(FmPublisher *publisher);
+
+/* Write it into the rows. */
+extern void fm_publisher_mark(FmPublisher *publisher);
+
+/* Fill the window from the table. */
+extern void fm_publisher_load(FmPublisher *publisher);
+
+/* Give to the client what may be sent. */
+extern void fm_publisher_send(FmPublisher *publisher);
+
+/* When a message may be sent again, or the client opened; DT_NOEND: nothing
+ * is known. */
+extern TimestampTz fm_publisher_next(const FmPublisher *publisher);
+
+#endif							/* FM_PUBLISHER_H */

@@ -1,0 +1,371 @@
+/*-------------------------------------------------------------------------
+ *
+ * publisher_queue.c
+ *	  Messages on their way to Kafka.
+ *
+ * A window of messages is in memory, in the order of their numbers; the rest
+ * waits in the table.  A message is given to the client only if none of the
+ * same key (sensor) is before it: whatever the client or the brokers do then,
+ * and whoever goes on after a crash, a consumer meets the events of a sensor
+ * in their order, the first time that it meets them.  So a sensor's events go
+ * out one round trip after the other, and those of different sensors together.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "factorymon.h"
+#include "guc.h"
+#include "publisher.h"
+#include "worker.h"
+
+#define CLOSE_TIMEOUT_MS 3000
+
+/* Keys that messages are on the way for. */
+typedef struct BusyKey
+{
+	const char *key;
+	char		status;			/* of simplehash */
+} BusyKey;
+
+#define SH_PREFIX busykeys
+#define SH_ELEMENT_TYPE BusyKey
+#define SH_KEY_TYPE const char *
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) string_hash(key, strlen(key) + 1)
+#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "hashtable.h"
+
+static FmMail *
+find_mail(FmPublisher *publisher, int64 pub_seq)
+{
+	int			low = 0;
+	int			high = publisher->nmail;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (publisher->mail[middle].publication.pub_seq < pub_seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < publisher->nmail &&
+		publisher->mail[low].publication.pub_seq == pub_seq ?
+		&publisher->mail[low] : NULL;
+}
+
+/* ----------------------------------------------------------------------
+ * Opening and losing the client
+ * ------------------------------------------------------------------- */
+
+/* Try again later, and later still if that fails too. */
+static int
+longer(int delay)
+{
+	return delay == 0 ? Min(100, fm_restart_delay_max) :
+		Min(delay * 2, fm_restart_delay_max);
+}
+
+static void
+open_later(FmPublisher *publisher)
+{
+	publisher->open_delay = longer(publisher->open_delay);
+	publisher->open_at = GetCurrentTimestamp() +
+		(int64) publisher->open_delay * 1000;
+}
+
+static void
+open_sender(FmPublisher *publisher)
+{
+	char		error[FM_KAFKA_ERROR_LEN];
+
+	if (publisher->sender != NULL ||
+		publisher->pipeline->alert_topic == NULL ||
+		GetCurrentTimestamp() < publisher->open_at)
+		return;
+	publisher->sender = fm_sender_open(&publisher->config, error,
+									   sizeof(error));
+	if (publisher->sender != NULL)
+		return;
+	fm_publisher_error(publisher, FM_KAFKA_OTHER, error);
+	open_later(publisher);
+}
+
+/*
+ * A client that is lost leaves in doubt what it was given: all of that goes
+ * out again by the next one.
+ */
+static void
+lose_sender(FmPublisher *publisher)
+{
+	(void) fm_sender_close(publisher->sender, CLOSE_TIMEOUT_MS);
+	publisher->sender = NULL;
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].state == FM_MAIL_SENT)
+			publisher->mail[i].state = FM_MAIL_WAITING;
+	}
+	publisher->info.in_flight = 0;
+	open_later(publisher);
+}
+
+/* ----------------------------------------------------------------------
+ * Hearing
+ * ------------------------------------------------------------------- */
+
+static void
+hear_confirmed(FmPublisher *publisher, FmMail *mail)
+{
+	mail->state = FM_MAIL_CONFIRMED;
+	publisher->info.confirmed++;
+	publisher->info.in_flight--;
+	publisher->open_delay = 0;
+	publisher->error[0] = '\0';
+}
+
+static void
+hear_refused(FmPublisher *publisher, FmMail *mail, const FmSenderEvent *event)
+{
+	mail->state = FM_MAIL_REFUSED;
+	mail->delay = longer(mail->delay);
+	mail->retry_at = GetCurrentTimestamp() + (int64) mail->delay * 1000;
+	publisher->info.refused++;
+	publisher->info.in_flight--;
+	strlcpy(publisher->refusal, event->text, sizeof(publisher->refusal));
+	fm_publisher_error(publisher, event->code, event->text);
+}
+
+void
+fm_publisher_hear(FmPublisher *publisher)
+{
+	FmSenderEvent event;
+
+	if (publisher->sender == NULL)
+		return;
+	fm_sender_clear_fd(publisher->sender);
+	while (fm_sender_poll(publisher->sender, &event))
+	{
+		FmMail	   *mail = NULL;
+
+		if (event.kind == FM_SENDER_CONFIRMED ||
+			event.kind == FM_SENDER_REFUSED)
+			mail = find_mail(publisher, event.id);
+		if (mail != NULL && mail->state != FM_MAIL_SENT)
+			continue;
+		if (event.kind == FM_SENDER_CONFIRMED && mail != NULL)
+			hear_confirmed(publisher, mail);
+		else if (event.kind == FM_SENDER_REFUSED && mail != NULL)
+			hear_refused(publisher, mail, &event);
+		else if (event.kind == FM_SENDER_ERROR)
+			fm_publisher_error(publisher, event.code, event.text);
+		else if (event.kind == FM_SENDER_FATAL)
+		{
+			fm_publisher_error(publisher, event.code, event.text);
+			lose_sender(publisher);
+			break;
+		}
+	}
+}
+
+/* ----------------------------------------------------------------------
+ * Rows
+ * ------------------------------------------------------------------- */
+
+/* Numbers of the messages in a state; returns how many. */
+static int
+collect(const FmPublisher *publisher, FmMailState state, int64 *numbers)
+{
+	int			n = 0;
+
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].state == state)
+			numbers[n++] = publisher->mail[i].publication.pub_seq;
+	}
+	return n;
+}
+
+/* The rows know: forget what Kafka has, and try the rest again. */
+static void
+settle(FmPublisher *publisher)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		FmMail	   *mail = &publisher->mail[i];
+
+		if (mail->state == FM_MAIL_CONFIRMED)
+		{
+			fm_publication_free(&mail->publication);
+			continue;
+		}
+		if (mail->state == FM_MAIL_REFUSED)
+			mail->state = FM_MAIL_WAITING;
+		publisher->mail[kept++] = *mail;
+	}
+	publisher->nmail = kept;
+}
+
+void
+fm_publisher_mark(FmPublisher *publisher)
+{
+	int64	   *numbers = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int64	   *refused = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int64	   *waiting = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int			n = collect(publisher, FM_MAIL_CONFIRMED, numbers);
+	int			nrefused = collect(publisher, FM_MAIL_REFUSED, refused);
+	int			nwaiting = 0;
+	FmOwnerScope scope;
+
+	if (publisher->error[0] != '\0')
+		nwaiting = collect(publisher, FM_MAIL_SENT, waiting);
+	if (n > 0 || nrefused > 0 || nwaiting > 0)
+	{
+		fm_worker_begin(&scope);
+		if (n > 0)
+			fm_publication_delivered(publisher->pipeline, numbers, n);
+		if (nrefused > 0)
+			fm_publication_refused(publisher->pipeline, refused, nrefused,
+								   publisher->refusal);
+		if (nwaiting > 0)
+			fm_publication_waiting(publisher->pipeline, waiting, nwaiting,
+								   publisher->error);
+		fm_worker_commit(&scope);
+		settle(publisher);
+	}
+	publisher->error[0] = '\0';
+}
+
+void
+fm_publisher_load(FmPublisher *publisher)
+{
+	int			room = FM_PUBLISHER_WINDOW - publisher->nmail;
+	FmPublication *publications;
+	FmOwnerScope scope;
+	int			n;
+
+	/* a quarter at a time, so that it is not asked for every single row */
+	if (!publisher->more || publisher->pipeline->alert_topic == NULL ||
+		room < FM_PUBLISHER_WINDOW / 4)
+		return;
+	publications = palloc(sizeof(FmPublication) * room);
+	fm_worker_begin(&scope);
+	n = fm_publication_load(publisher->pipeline, publisher->loaded, room,
+							publisher->context, publications);
+	fm_worker_commit(&scope);
+	for (int i = 0; i < n; i++)
+	{
+		FmMail	   *mail = &publisher->mail[publisher->nmail++];
+
+		memset(mail, 0, sizeof(*mail));
+		mail->publication = publications[i];
+		publisher->loaded = publications[i].pub_seq;
+	}
+	publisher->more = n == room;
+}
+
+/* ----------------------------------------------------------------------
+ * Sending
+ * ------------------------------------------------------------------- */
+
+static void
+send_mail(FmPublisher *publisher, FmMail *mail)
+{
+	const FmPublication *publication = &mail->publication;
+	FmHeader	headers[FM_PUBLICATION_HEADERS];
+	FmOutgoing	message = {
+		.id = publication->pub_seq,
+		.key = publication->key,
+		.key_len = strlen(publication->key),
+		.value = publication->payload,
+		.len = strlen(publication->payload),
+		.timestamp = publication->timestamp,
+		.headers = headers
+	};
+	char		error[FM_KAFKA_ERROR_LEN];
+	FmKafkaCode code;
+
+	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
+	{
+		FmHeader   *header = &headers[message.nheaders];
+
+		if (publication->headers[i] == NULL)
+			continue;
+		header->name = fm_publication_header_names[i];
+		header->value = publication->headers[i];
+		header->len = strlen(publication->headers[i]);
+		message.nheaders++;
+	}
+	code = fm_sender_send(publisher->sender, &message, error, sizeof(error));
+	if (code == FM_KAFKA_OK)
+	{
+		mail->state = FM_MAIL_SENT;
+		publisher->info.sent++;
+		publisher->info.in_flight++;
+		return;
+	}
+	mail->state = FM_MAIL_REFUSED;
+	mail->delay = longer(mail->delay);
+	mail->retry_at = GetCurrentTimestamp() + (int64) mail->delay * 1000;
+	publisher->info.refused++;
+	strlcpy(publisher->refusal, error, sizeof(publisher->refusal));
+	fm_publisher_error(publisher, code, error);
+}
+
+void
+fm_publisher_send(FmPublisher *publisher)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	busykeys_hash *busy;
+
+	open_sender(publisher);
+	if (publisher->sender == NULL || publisher->nmail == 0)
+		return;
+	busy = busykeys_create(CurrentMemoryContext, publisher->nmail, NULL);
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		FmMail	   *mail = &publisher->mail[i];
+		bool		found;
+
+		if (mail->state == FM_MAIL_CONFIRMED)
+			continue;
+		(void) busykeys_insert(busy, mail->publication.key, &found);
+		if (!found && mail->state == FM_MAIL_WAITING && mail->retry_at <= now)
+			send_mail(publisher, mail);
+	}
+	busykeys_destroy(busy);
+}
+
+TimestampTz
+fm_publisher_next(const FmPublisher *publisher)
+{
+	TimestampTz next = DT_NOEND;
+
+	if (publisher->pipeline->alert_topic == NULL)
+		return next;
+	if (publisher->sender == NULL)
+		return publisher->open_at;
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		const FmMail *mail = &publisher->mail[i];
+
+		if (mail->state == FM_MAIL_WAITING && mail->retry_at != 0)
+			next = Min(next, mail->retry_at);
+		/* sent at once if the client took it; marked at once, too */
+		if (mail->state == FM_MAIL_REFUSED)
+			return 0;
+	}
+	return next;
+}
