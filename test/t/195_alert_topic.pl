@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use FactorymonTest;
+use FactorymonAlerts;
 use FactorymonCheck;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
@@ -19,84 +20,6 @@ plan skip_all => 'kcat is not installed' if system('kcat -V >/dev/null 2>&1') !=
 my $broker = start_broker(topics => [ 'sensor-data:3', 'alerts:2' ]);
 my $node = new_node();
 my $pending = 'SELECT pending FROM factorymon.publisher_health';
-
-# All messages of a topic, in the order of their partitions: { key, timestamp,
-# headers, value }.
-sub messages
-{
-	my ($topic) = @_;
-	my ($out, $err);
-	my @messages;
-
-	IPC::Run::run([ 'kcat', '-C', '-b', $broker->bootstrap, '-t', $topic,
-			'-e', '-q', '-f', '%p\t%k\t%T\t%h\t%s\n' ], '>', \$out, '2>', \$err,
-		IPC::Run::timeout(60))
-	  or die "kcat: $err";
-	foreach (split /\n/, $out)
-	{
-		my ($partition, $key, $timestamp, $headers, $value) = split /\t/, $_, 5;
-
-		push @messages, {
-			partition => $partition, key => $key, timestamp => $timestamp,
-			headers => { map { split /=/, $_, 2 } split /,/, $headers },
-			value => decode_json($value) };
-	}
-	return @messages;
-}
-
-# What a schema has to say against messages; nothing is best.
-sub objections
-{
-	my (@messages) = @_;
-	my ($out, $err);
-
-	IPC::Run::run([ 'python3', '-c', <<'PROGRAM', repo_path('docs/alert.schema.json') ],
-import json, jsonschema, sys
-schema = json.load(open(sys.argv[1]))
-schema["additionalProperties"] = False
-jsonschema.Draft202012Validator.check_schema(schema)
-validator = jsonschema.Draft202012Validator(schema,
-	format_checker=jsonschema.FormatChecker())
-for line in sys.stdin:
-	for error in validator.iter_errors(json.loads(line)):
-		print(error.json_path, error.message)
-PROGRAM
-		'<', \join('', map { encode_json($_->{value}) . "\n" } @messages),
-		'>', \$out, '2>', \$err, IPC::Run::timeout(60)) or die "python3: $err";
-	return $out;
-}
-
-# Each event once, the first time that a consumer meets it.
-sub distinct
-{
-	my %seen;
-
-	return grep { !$seen{ $_->{value}{event_id} }++ } @_;
-}
-
-# By sensor: [alarm, seq] in the order in which they are met.
-sub in_order
-{
-	my ($topic, $name) = @_;
-	my (%last, @wrong);
-	my @events = distinct(messages($topic));
-
-	foreach (@events)
-	{
-		my ($key, $value) = ($_->{key}, $_->{value});
-
-		push @wrong, "$key $value->{seq} after $last{ $value->{alarm_id} }"
-		  if $value->{seq} != ($last{ $value->{alarm_id} } // 0) + 1;
-		$last{ $value->{alarm_id} } = $value->{seq};
-	}
-	is_deeply(\@wrong, [], "$name: the events of each alarm are in order");
-	is(join(' ', sort map { $_->{value}{event_id} } @events),
-		sql($node, "SELECT string_agg(event_id::text, ' ' ORDER BY event_id::text COLLATE \"C\")
-			FROM factorymon.alert_outbox WHERE state = 'delivered'"),
-		"$name: and every one is there");
-	is(objections(@events), '', "$name: and is as the schema says");
-	return scalar @events;
-}
 
 sub act
 {
@@ -154,7 +77,7 @@ is(run_producer(kafka => $broker, count => 1, heartbeat => 0, sensor_id => 'hot'
 		sensor_type => 'temperature', seed => 7)->{rc}, 0, 'a reading');
 ok(poll_until($node, "SELECT count(*) FROM factorymon.alert_outbox
 	WHERE state = 'delivered'", 1), 'its alarm is delivered');
-my ($message) = messages('alerts');
+my ($message) = alert_messages($broker);
 my $alert = decode_json(sql($node, "SELECT row_to_json(a) FROM factorymon.alerts a"));
 my $value = $message->{value};
 is($message->{key}, 'hot', 'the key is the sensor');
@@ -218,7 +141,7 @@ act("shelve('hot', '1 hour', 'lost')");
 act("unshelve('hot')");
 ok(poll_until($node, $pending, 0), 'a lost client is replaced by another one');
 $broker->command('clear-errors', 'Produce');
-in_order('alerts', 'after refusals');
+alerts_are_in_order($node, $broker, 'after refusals');
 
 # many sensors, and a publisher that ends again and again
 sql($node, <<'QUERY');
@@ -242,7 +165,7 @@ foreach my $turn (1 .. 6)
 is($producer->wait->{rc}, 0, 'readings');
 ok(caught_up($node, 20001), 'all are stored');
 ok(poll_until($node, $pending, 0), 'all alarms are delivered');
-cmp_ok(in_order('alerts', 'with publishers that end'), '>', 300,
+cmp_ok(alerts_are_in_order($node, $broker, 'with publishers that end'), '>', 300,
 	'there were many of them');
 is(sql($node, "SELECT count(*), max(pub_seq) - min(pub_seq) + 1
 	FROM factorymon.alert_outbox") =~ /^(\d+)\|\1$/ ? 'dense' : 'not', 'dense',
@@ -260,7 +183,7 @@ $node->stop('immediate');
 $broker->command('broker', 'up', 'all');
 $node->start;
 ok(poll_until($node, $pending, 0), 'it is delivered after the crash');
-in_order('alerts', 'after a crash');
+alerts_are_in_order($node, $broker, 'after a crash');
 $listener->finish if eval { $listener->kill_kill; 0 };
 
 # a listener that never reads on holds up nobody
@@ -291,7 +214,7 @@ ok(poll_until($node, "SELECT alert_topic, state FROM factorymon.publisher_health
 		'other|running'), 'another topic');
 act("suppress('hot', 'elsewhere')");
 ok(poll_until($node, $pending, 0), 'gets what comes from then on');
-is(scalar(messages('other')), 1, 'and nothing of before');
+is(scalar(alert_messages($broker, 'other')), 1, 'and nothing of before');
 
 # what is wrong is said at once
 my ($rc, $out, $err) = $node->psql('factory',
