@@ -3,7 +3,7 @@
  * consumer.h
  *	  Everything the server side asks of Kafka, except sending alerts.
  *
- * client*.c, consumer*.c and probe*.c are the only files that include
+ * client*.c, consumer*.c, probe*.c and sender.c are the only files that include
  * librdkafka (through client.h).  They include no PostgreSQL header: what
  * they return are plain values, errors are codes and texts, and nothing in
  * them longjmps, so that no library frame is ever jumped over.  Library
