@@ -282,7 +282,8 @@ CREATE TABLE _factorymon.request (
 	one_shot boolean NOT NULL,
 	comment text,
 	actor name NOT NULL,
-	requested_at timestamptz NOT NULL DEFAULT now(),
+	/* requests are answered in this order, those of one transaction too */
+	requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	answered_at timestamptz,
 	outcome text,
 	answer text
@@ -834,42 +835,48 @@ CREATE FUNCTION factorymon.shelve(
 	duration interval,
 	reason text,
 	one_shot boolean DEFAULT false,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_shelve'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.unshelve(
 	sensor_id text,
 	comment text DEFAULT NULL,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_unshelve'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.suppress(
 	sensor_id text,
 	reason text,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_suppress'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.unsuppress(
 	sensor_id text,
 	comment text DEFAULT NULL,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_unsuppress'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.take_out_of_service(
 	sensor_id text,
 	reason text,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_take_out_of_service'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.return_to_service(
 	sensor_id text,
 	comment text DEFAULT NULL,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_return_to_service'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
@@ -1931,18 +1938,18 @@ COMMENT ON FUNCTION factorymon.acknowledge(uuid, text) IS
 	'asks to acknowledge the alarm that was announced with this event; refused if it was announced again since; returns the id of the request';
 COMMENT ON FUNCTION factorymon.comment(uuid, text) IS
 	'adds a comment to the history of the alarm that was announced with this event; returns the id of the request';
-COMMENT ON FUNCTION factorymon.shelve(text, interval, text, boolean, text) IS
-	'asks to shelve the alarm of a sensor for at most 8 hours, or (one_shot) until it returns; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.unshelve(text, text, text) IS
-	'asks to end the shelving of a sensor''s alarm; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.suppress(text, text, text) IS
-	'asks to suppress the alarm of a sensor by design, without an end; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.unsuppress(text, text, text) IS
-	'asks to end that; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.take_out_of_service(text, text, text) IS
-	'asks to take the alarm of a sensor out of service, without an end; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.return_to_service(text, text, text) IS
-	'asks to end that; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.shelve(text, interval, text, boolean, text, text) IS
+	'asks to shelve the alarm of a sensor for at most 8 hours, or (one_shot) until it returns; condition null: all its alarms; returns the number of requests';
+COMMENT ON FUNCTION factorymon.unshelve(text, text, text, text) IS
+	'asks to end the shelving of a sensor''s alarm; returns the number of requests';
+COMMENT ON FUNCTION factorymon.suppress(text, text, text, text) IS
+	'asks to suppress the alarm of a sensor by design, without an end; returns the number of requests';
+COMMENT ON FUNCTION factorymon.unsuppress(text, text, text, text) IS
+	'asks to end that; returns the number of requests';
+COMMENT ON FUNCTION factorymon.take_out_of_service(text, text, text, text) IS
+	'asks to take the alarm of a sensor out of service, without an end; returns the number of requests';
+COMMENT ON FUNCTION factorymon.return_to_service(text, text, text, text) IS
+	'asks to end that; returns the number of requests';
 COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
 	'grant a role all that a reader, operator or admin needs';
 COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS
@@ -2134,7 +2141,7 @@ COMMENT ON VIEW factorymon.alarm_requests IS
 COMMENT ON COLUMN factorymon.alarm_requests.request_id IS
 	'id of the request';
 COMMENT ON COLUMN factorymon.alarm_requests.requested_at IS
-	'when the transaction began that asked';
+	'when it was asked; what was asked first is answered first';
 COMMENT ON COLUMN factorymon.alarm_requests.actor IS
 	'role that asked';
 COMMENT ON COLUMN factorymon.alarm_requests.action IS

@@ -114,6 +114,17 @@ fm_condition_name(int condition)
 	return condition_names[condition];
 }
 
+int
+fm_condition_find(const char *name)
+{
+	for (int i = 0; i < lengthof(condition_names); i++)
+	{
+		if (strcmp(name, condition_names[i]) == 0)
+			return i;
+	}
+	return -1;
+}
+
 /* What blocks it: the one that ends last, usually. */
 static const char *
 blocked_by(const FmAlarmEvent *event)

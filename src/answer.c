@@ -96,8 +96,10 @@ read_request(uint64 row, Request *request)
 	memset(request, 0, sizeof(*request));
 	request->id = *DatumGetUUIDP(fm_spi_value(row, 1, &isnull));
 	request->sensor_id = fm_spi_int4(row, 2);
-	request->condition = FM_CONDITION_LIMIT;
-	request->known = strcmp(fm_spi_text(row, 3), "limit") == 0 &&
+	request->condition = fm_condition_find(fm_spi_text(row, 3));
+	/* alarms of silence are not of any stream */
+	request->known = request->condition >= 0 &&
+		request->condition != FM_CONDITION_SILENT &&
 		find_action(fm_spi_text(row, 4), &act->kind);
 	datum = fm_spi_value(row, 5, &isnull);
 	if (!isnull)

@@ -277,9 +277,12 @@ add_transition(Cause *cause, FmAlarm *alarm, const FmAlarmEvent *event,
  * ------------------------------------------------------------------------
  */
 
+/* (Readings of the sensor go to no other condition's alarm.) */
 static void
 set_hot(FmFoldSensor *state, const FmAlarm *alarm)
 {
+	if (alarm->condition != FM_CONDITION_LIMIT)
+		return;
 	state->hot = 0;
 	if (fm_alarm_is_hot(alarm))
 		state->hot |= FM_HOT_JUDGED;

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "alarm.h"
 #include "pipeline_internal.h"
 
 PG_FUNCTION_INFO_V1(factorymon_acknowledge);
@@ -189,17 +190,17 @@ factorymon_comment(PG_FUNCTION_ARGS)
  * About a sensor
  * ------------------------------------------------------------------- */
 
-/*
- * Streams that a sensor comes through: those in which it has an alarm, and
- * those of its last hundred readings.  Readings are found by the index on
- * (sensor_id, ts) of the pipeline's own table.
- */
-static uint64
-find_streams(const FmPipeline *pipeline, const char *sensor,
-			 int32 **streams, int32 *sensor_id)
+/* One alarm, or one that may come to be. */
+typedef struct Target
+{
+	int32		stream_id;
+	char	   *condition;
+} Target;
+
+static int32
+find_sensor(const FmPipeline *pipeline, const char *sensor)
 {
 	FmArgs		args = {0};
-	uint64		n;
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_text(&args, sensor);
@@ -210,12 +211,34 @@ find_streams(const FmPipeline *pipeline, const char *sensor,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pipeline \"%s\" has no sensor \"%s\"",
 						pipeline->name, sensor)));
-	*sensor_id = fm_spi_int4(0, 1);
+	return fm_spi_int4(0, 1);
+}
 
-	memset(&args, 0, sizeof(args));
-	fm_args_int4(&args, *sensor_id);
-	n = fm_args_run(&args, psprintf("SELECT s.stream_id"
+/*
+ * Alarms of a sensor, of one condition (whether there is an alarm or not) or,
+ * if that is NULL, of limits and of all others that it has one of.  In all
+ * streams that the sensor comes through: those in which it has an alarm, and
+ * those of its last hundred readings.  (These are found by the index on
+ * (sensor_id, ts) of the pipeline's own table.)
+ */
+static uint64
+find_targets(const FmPipeline *pipeline, int32 sensor_id,
+			 const char *condition, Target **targets)
+{
+	FmArgs		args = {0};
+	uint64		n;
+
+	fm_args_int4(&args, sensor_id);
+	fm_args_text(&args, condition);
+	n = fm_args_run(&args, psprintf("SELECT s.stream_id, c.condition"
 									" FROM _factorymon.stream s"
+									" CROSS JOIN LATERAL ("
+									"SELECT coalesce($2, 'limit') AS condition"
+									" UNION SELECT a.condition"
+									" FROM _factorymon.alarm a"
+									" WHERE $2 IS NULL"
+									" AND a.stream_id = s.stream_id"
+									" AND a.sensor_id = $1) c"
 									" WHERE s.retired_at IS NULL"
 									" AND s.stream_id IN ("
 									"SELECT stream_id FROM _factorymon.alarm"
@@ -225,17 +248,30 @@ find_streams(const FmPipeline *pipeline, const char *sensor,
 									" _factorymon.reading_%d"
 									" WHERE sensor_id = $1"
 									" ORDER BY ts DESC LIMIT 100) r))"
-									" ORDER BY 1", pipeline->id),
+									" ORDER BY 1, 2", pipeline->id),
 					SPI_OK_SELECT);
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(FM_ERRCODE_WRONG_STATE),
-				 errmsg("no reading of sensor \"%s\" is stored", sensor),
-				 errdetail("So nobody knows through which partition it comes.")));
-	*streams = palloc(n * sizeof(int32));
+	*targets = palloc(Max(n, 1) * sizeof(Target));
 	for (uint64 i = 0; i < n; i++)
-		(*streams)[i] = fm_spi_int4(i, 1);
+	{
+		(*targets)[i].stream_id = fm_spi_int4(i, 1);
+		(*targets)[i].condition = fm_spi_text(i, 2);
+	}
 	return n;
+}
+
+/* The name of a condition, or NULL for all of them. */
+static char *
+condition_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *condition = fm_arg_text(fcinfo, argument);
+
+	if (condition != NULL && fm_condition_find(condition) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized condition of an alarm: \"%s\"",
+						condition),
+				 errhint("Conditions are those of factorymon.alarms, \"limit\" for one; null is all that the sensor has an alarm of.")));
+	return condition;
 }
 
 /*
@@ -268,18 +304,19 @@ pipeline_of(const char *pipeline, const char *sensor)
 }
 
 /*
- * A request for each stream that the sensor comes through; returns how many
- * there are.
+ * A request for each alarm of the sensor that is meant; returns how many there
+ * are.  The last two arguments are the pipeline and the condition.
  */
 static Datum
-request_about_sensor(FunctionCallInfo fcinfo, Request *request,
-					 const char *pipeline_name)
+request_about_sensor(FunctionCallInfo fcinfo, Request *request)
 {
 	Oid			user = GetUserId();
 	char	   *sensor = fm_arg_text_required(fcinfo, 0, "sensor_id");
+	char	   *pipeline_name = fm_arg_text(fcinfo, PG_NARGS() - 2);
+	char	   *condition = condition_argument(fcinfo, PG_NARGS() - 1);
 	FmPipeline *pipeline;
 	FmOwnerScope scope;
-	int32	   *streams;
+	Target	   *targets;
 	int32		sensor_id;
 	uint64		n;
 
@@ -288,16 +325,23 @@ request_about_sensor(FunctionCallInfo fcinfo, Request *request,
 	SPI_connect();
 	pipeline = pipeline_of(pipeline_name, sensor);
 	fm_pipeline_check_control(pipeline, user, "operator");
-	n = find_streams(pipeline, sensor, &streams, &sensor_id);
+	sensor_id = find_sensor(pipeline, sensor);
+	n = find_targets(pipeline, sensor_id, condition, &targets);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(FM_ERRCODE_WRONG_STATE),
+				 errmsg("no reading of sensor \"%s\" is stored", sensor),
+				 errdetail("So nobody knows through which partition it comes.")));
 	for (uint64 i = 0; i < n; i++)
-		(void) insert_request(streams[i], sensor_id, "limit", request);
+		(void) insert_request(targets[i].stream_id, sensor_id,
+							  targets[i].condition, request);
 	SPI_finish();
 	fm_owner_end(&scope);
 	fm_pipeline_changed();
 	PG_RETURN_INT32((int32) n);
 }
 
-/* shelve(sensor_id, duration, reason, one_shot, pipeline) */
+/* shelve(sensor_id, duration, reason, one_shot, pipeline, condition) */
 Datum
 factorymon_shelve(PG_FUNCTION_ARGS)
 {
@@ -318,10 +362,10 @@ factorymon_shelve(PG_FUNCTION_ARGS)
 				 errhint("factorymon.take_out_of_service() has no end.")));
 	request.until = GetCurrentTransactionStartTimestamp() + duration;
 	request.one_shot = PG_GETARG_BOOL(3);
-	return request_about_sensor(fcinfo, &request, fm_arg_text(fcinfo, 4));
+	return request_about_sensor(fcinfo, &request);
 }
 
-/* The others: sensor_id, reason, pipeline. */
+/* The others: sensor_id, reason, pipeline, condition. */
 static Datum
 simple_request(FunctionCallInfo fcinfo, const char *action, bool wants_reason)
 {
@@ -329,7 +373,7 @@ simple_request(FunctionCallInfo fcinfo, const char *action, bool wants_reason)
 
 	request.comment = wants_reason ?
 		fm_arg_text_required(fcinfo, 1, "reason") : fm_arg_text(fcinfo, 1);
-	return request_about_sensor(fcinfo, &request, fm_arg_text(fcinfo, 2));
+	return request_about_sensor(fcinfo, &request);
 }
 
 Datum
