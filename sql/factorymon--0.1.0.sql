@@ -143,6 +143,39 @@ CREATE TABLE factorymon.threshold_history (
 	is_now jsonb
 );
 
+/* Where and when alarms are not announced, by the time of the readings. */
+CREATE SEQUENCE _factorymon.maintenance_window_id_seq AS integer;
+
+CREATE TABLE factorymon.maintenance_window (
+	window_id integer PRIMARY KEY
+		DEFAULT nextval('_factorymon.maintenance_window_id_seq'),
+	pipeline text,
+	zone text,
+	machine_id text,
+	starts_at timestamptz NOT NULL,
+	ends_at timestamptz NOT NULL,
+	reason text NOT NULL CHECK (reason <> ''),
+	/* set by a trigger, as in threshold */
+	version integer NOT NULL,
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	updated_by name NOT NULL DEFAULT current_user,
+	CONSTRAINT maintenance_window_one_scope
+		CHECK (num_nonnulls(zone, machine_id) = 1),
+	CONSTRAINT maintenance_window_finite
+		CHECK (isfinite(starts_at) AND isfinite(ends_at)),
+	CONSTRAINT maintenance_window_not_empty CHECK (starts_at < ends_at)
+);
+
+CREATE TABLE factorymon.maintenance_window_history (
+	version integer PRIMARY KEY,
+	window_id integer NOT NULL,
+	operation text NOT NULL,
+	changed_at timestamptz NOT NULL DEFAULT now(),
+	changed_by name NOT NULL,
+	was jsonb,
+	is_now jsonb
+);
+
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
@@ -150,6 +183,9 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_version_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold_history', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.maintenance_window_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window_history', '');
 
 /* ======================================================================
  * 3. Storage
@@ -313,6 +349,10 @@ CREATE TABLE _factorymon.sensor (
 	pipeline_id smallint NOT NULL,
 	name text NOT NULL,
 	registered_at timestamptz NOT NULL DEFAULT now(),
+	/* retire_sensor(): null if it is not */
+	retired_at timestamptz,
+	retired_by name,
+	retired_reason text,
 	UNIQUE (name, pipeline_id)
 );
 
@@ -697,7 +737,27 @@ REVOKE EXECUTE ON FUNCTION _factorymon.threshold_record() FROM PUBLIC;
 
 CREATE TRIGGER threshold_record
 	AFTER INSERT OR UPDATE OR DELETE ON factorymon.threshold
-	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_record();
+	FOR EACH ROW EXECUTE FUNCTION
+		_factorymon.threshold_record('threshold_history', 'threshold_id');
+
+/* Maintenance windows are watched in the same way. */
+CREATE TRIGGER maintenance_window_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
+	ON factorymon.maintenance_window
+	FOR EACH STATEMENT EXECUTE FUNCTION _factorymon.threshold_changed();
+ALTER TABLE factorymon.maintenance_window
+	ENABLE ALWAYS TRIGGER maintenance_window_changed;
+
+CREATE TRIGGER maintenance_window_stamp
+	BEFORE INSERT OR UPDATE ON factorymon.maintenance_window
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_stamp();
+ALTER TABLE factorymon.maintenance_window
+	ENABLE ALWAYS TRIGGER maintenance_window_stamp;
+
+CREATE TRIGGER maintenance_window_record
+	AFTER INSERT OR UPDATE OR DELETE ON factorymon.maintenance_window
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_record(
+		'maintenance_window_history', 'window_id');
 
 /* Views that use it run it with the rights of whoever reads them.  It decodes
  * bytes that it is given, and checks them, so anybody may. */
@@ -878,6 +938,20 @@ CREATE FUNCTION factorymon.return_to_service(
 	pipeline text DEFAULT NULL,
 	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_return_to_service'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.retire_sensor(
+	sensor_id text,
+	reason text,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_retire_sensor'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.reinstate_sensor(
+	sensor_id text,
+	comment text DEFAULT NULL,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_reinstate_sensor'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.grant_access(kind text, role name)
@@ -1488,6 +1562,7 @@ SELECT
 	s.name AS sensor_id,
 	a.condition,
 	CASE
+		WHEN a.blocks & 8 <> 0 THEN 'retired'
 		WHEN a.blocks & 2 <> 0 THEN 'out_of_service'
 		WHEN a.blocks & 5 <> 0 THEN 'suppressed'
 		WHEN a.shelving <> 'none' THEN 'shelved'
@@ -1506,6 +1581,7 @@ SELECT
 	a.blocks & 1 <> 0 AS suppressed,
 	a.blocks & 4 <> 0 AS maintenance,
 	a.blocks & 2 <> 0 AS out_of_service,
+	a.blocks & 8 <> 0 AS retired,
 	v.sensor_type,
 	v.factory_section,
 	v.machine_id,
@@ -1792,7 +1868,10 @@ RETURNS TABLE (
 	future bigint,
 	producer_restarts bigint,
 	partitions integer,
-	registered_at timestamptz)
+	registered_at timestamptz,
+	retired_at timestamptz,
+	retired_by text,
+	retired_reason text)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -1837,6 +1916,7 @@ WITH folded AS MATERIALIZED (
 		GROUP BY pipeline_id
 ), seen AS (
 	SELECT n.pipeline_id, n.sensor_id, n.name, n.registered_at,
+			n.retired_at, n.retired_by, n.retired_reason,
 			greatest(g.last_ts, r.ts) AS last_ts,
 			greatest(g.message_at, CASE WHEN r.ts IS NOT NULL
 				THEN least(r.ts, clock_timestamp()) END) AS last_seen_at,
@@ -1878,6 +1958,7 @@ WITH folded AS MATERIALIZED (
 SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		v.factory_section, v.machine_id, v.zone, v.unit,
 		CASE
+			WHEN j.retired_at IS NOT NULL THEN 'retired'
 			WHEN j.last_seen_at IS NULL THEN 'unknown'
 			WHEN j.age <= j.patience / 2 THEN 'active'
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
@@ -1887,6 +1968,8 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 			ELSE 'active'
 		END AS state,
 		CASE
+			WHEN j.last_seen_at > j.retired_at THEN 'still sends readings'
+			WHEN j.retired_at IS NOT NULL THEN NULL
 			WHEN j.last_seen_at IS NULL THEN 'no reading stored'
 			WHEN j.age <= j.patience / 2 THEN NULL
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
@@ -1897,7 +1980,8 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		1 / nullif(j.expected_interval, 0) AS readings_per_second,
 		j.patience::double precision AS silent_after_seconds,
 		j.readings, j.gaps, j.repeats, j.late, j.future,
-		j.producer_restarts, j.partitions, j.registered_at
+		j.producer_restarts, j.partitions, j.registered_at,
+		j.retired_at, j.retired_by::text, j.retired_reason
 	FROM judged j
 	JOIN _factorymon.pipeline p ON p.pipeline_id = j.pipeline_id
 	LEFT JOIN _factorymon.sensor_version v
@@ -1950,6 +2034,10 @@ COMMENT ON FUNCTION factorymon.take_out_of_service(text, text, text, text) IS
 	'asks to take the alarm of a sensor out of service, without an end; returns the number of requests';
 COMMENT ON FUNCTION factorymon.return_to_service(text, text, text, text) IS
 	'asks to end that; returns the number of requests';
+COMMENT ON FUNCTION factorymon.retire_sensor(text, text, text) IS
+	'takes a sensor out of use: its alarms are closed, its readings are stored and raise nothing, nobody waits for them; until reinstate_sensor(). Returns the number of requests';
+COMMENT ON FUNCTION factorymon.reinstate_sensor(text, text, text) IS
+	'takes a retired sensor into use again; returns the number of requests';
 COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
 	'grant a role all that a reader, operator or admin needs';
 COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS
@@ -2063,6 +2151,46 @@ COMMENT ON COLUMN factorymon.threshold_history.was IS
 COMMENT ON COLUMN factorymon.threshold_history.is_now IS
 	'the row after; null: it is gone';
 
+COMMENT ON TABLE factorymon.maintenance_window IS
+	'where and when alarms are evaluated and not announced: a zone or a machine, by the time of the readings';
+COMMENT ON COLUMN factorymon.maintenance_window.window_id IS
+	'number of the window';
+COMMENT ON COLUMN factorymon.maintenance_window.pipeline IS
+	'name of the pipeline it is for; null: any';
+COMMENT ON COLUMN factorymon.maintenance_window.zone IS
+	'zone it is for; null: a machine';
+COMMENT ON COLUMN factorymon.maintenance_window.machine_id IS
+	'machine it is for; null: a zone';
+COMMENT ON COLUMN factorymon.maintenance_window.starts_at IS
+	'first moment of it';
+COMMENT ON COLUMN factorymon.maintenance_window.ends_at IS
+	'first moment after it: what is still there then is announced';
+COMMENT ON COLUMN factorymon.maintenance_window.reason IS
+	'what is done there';
+COMMENT ON COLUMN factorymon.maintenance_window.version IS
+	'number of the last change of this row';
+COMMENT ON COLUMN factorymon.maintenance_window.updated_at IS
+	'when the row was last changed';
+COMMENT ON COLUMN factorymon.maintenance_window.updated_by IS
+	'role that last changed the row';
+
+COMMENT ON TABLE factorymon.maintenance_window_history IS
+	'every change of maintenance windows';
+COMMENT ON COLUMN factorymon.maintenance_window_history.version IS
+	'number of the change, over all rows';
+COMMENT ON COLUMN factorymon.maintenance_window_history.window_id IS
+	'the window that was changed';
+COMMENT ON COLUMN factorymon.maintenance_window_history.operation IS
+	'insert, update or delete';
+COMMENT ON COLUMN factorymon.maintenance_window_history.changed_at IS
+	'when the transaction began that changed it';
+COMMENT ON COLUMN factorymon.maintenance_window_history.changed_by IS
+	'role that changed it';
+COMMENT ON COLUMN factorymon.maintenance_window_history.was IS
+	'the row before; null: it was not there';
+COMMENT ON COLUMN factorymon.maintenance_window_history.is_now IS
+	'the row after; null: it is gone';
+
 COMMENT ON VIEW factorymon.alarms IS
 	'present state of each alarm: one condition of one sensor as it came through one partition; a row stays when the alarm is over';
 COMMENT ON COLUMN factorymon.alarms.alarm_id IS
@@ -2072,7 +2200,7 @@ COMMENT ON COLUMN factorymon.alarms.sensor_id IS
 COMMENT ON COLUMN factorymon.alarms.condition IS
 	'what it is about: limit';
 COMMENT ON COLUMN factorymon.alarms.shown_state IS
-	'what blocks it (out_of_service, suppressed, shelved), else its state';
+	'what blocks it (retired, out_of_service, suppressed, shelved), else its state';
 COMMENT ON COLUMN factorymon.alarms.state IS
 	'normal, active_unacknowledged, active_acknowledged or returned_unacknowledged (ISA-18.2)';
 COMMENT ON COLUMN factorymon.alarms.level IS
@@ -2095,6 +2223,8 @@ COMMENT ON COLUMN factorymon.alarms.maintenance IS
 	'within a maintenance window';
 COMMENT ON COLUMN factorymon.alarms.out_of_service IS
 	'taken out of service';
+COMMENT ON COLUMN factorymon.alarms.retired IS
+	'its sensor is retired';
 COMMENT ON COLUMN factorymon.alarms.sensor_type IS
 	'type of the sensor at its last transition';
 COMMENT ON COLUMN factorymon.alarms.factory_section IS
@@ -2145,7 +2275,7 @@ COMMENT ON COLUMN factorymon.alarm_requests.requested_at IS
 COMMENT ON COLUMN factorymon.alarm_requests.actor IS
 	'role that asked';
 COMMENT ON COLUMN factorymon.alarm_requests.action IS
-	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service or return_to_service';
+	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service, return_to_service, retire or reinstate';
 COMMENT ON COLUMN factorymon.alarm_requests.sensor_id IS
 	'name of the sensor';
 COMMENT ON COLUMN factorymon.alarm_requests.condition IS
@@ -2233,7 +2363,7 @@ COMMENT ON COLUMN factorymon.alerts."by" IS
 COMMENT ON COLUMN factorymon.alerts.comment IS
 	'what the operator said';
 COMMENT ON COLUMN factorymon.alerts.blocked_by IS
-	'what blocked it then: out_of_service, suppressed, maintenance or shelved; null: nothing';
+	'what blocked it then: retired, out_of_service, suppressed, maintenance or shelved; null: nothing';
 COMMENT ON COLUMN factorymon.alerts.limit_version IS
 	'version of the row of factorymon.threshold by which it was judged; null: built-in limits, or none';
 COMMENT ON COLUMN factorymon.alerts.pipeline IS
@@ -2589,9 +2719,9 @@ COMMENT ON COLUMN factorymon.sensor_health.zone IS
 COMMENT ON COLUMN factorymon.sensor_health.unit IS
 	'unit, as last described';
 COMMENT ON COLUMN factorymon.sensor_health.state IS
-	'active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
+	'retired; active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
 COMMENT ON COLUMN factorymon.sensor_health.reason IS
-	'why the state is unknown: paused, stopped, lagging, disconnected, worker down, no reading stored, ...';
+	'of a retired one: that it still sends readings, if it does; else why the state is unknown: paused, stopped, lagging, disconnected, worker down, no reading stored, ...';
 COMMENT ON COLUMN factorymon.sensor_health.last_ts IS
 	'time of its newest reading, by its own clock';
 COMMENT ON COLUMN factorymon.sensor_health.last_seen_at IS
@@ -2620,6 +2750,12 @@ COMMENT ON COLUMN factorymon.sensor_health.partitions IS
 	'Kafka partitions that it came through';
 COMMENT ON COLUMN factorymon.sensor_health.registered_at IS
 	'when it was first seen';
+COMMENT ON COLUMN factorymon.sensor_health.retired_at IS
+	'when it was retired; null: it is in use';
+COMMENT ON COLUMN factorymon.sensor_health.retired_by IS
+	'role that retired it';
+COMMENT ON COLUMN factorymon.sensor_health.retired_reason IS
+	'why it was retired';
 
 COMMENT ON VIEW _factorymon.pipeline_here IS
 	'pipelines with what is known of them in this very database';

@@ -56,11 +56,15 @@ PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 	" off_delay, re_alarm_after, warning_severity, critical_severity," \
 	" acknowledgement, shelvable, enabled, comment"
 
+/* What an operator sets of a maintenance window. */
+#define WINDOW_COLUMNS \
+	"pipeline, zone, machine_id, starts_at, ends_at, reason"
+
 /* One kind: its functions in schema factorymon, and other privileges. */
 typedef struct AccessKind
 {
 	const char *name;			/* also of its marker function */
-	const char *functions[16];	/* by name, NULL-terminated */
+	const char *functions[20];	/* by name, NULL-terminated */
 	const char *privileges[6];	/* as in GRANT, NULL-terminated */
 	bool		views;			/* SELECT on all views, too */
 } AccessKind;
@@ -72,13 +76,17 @@ static const AccessKind access_kinds[] = {
 			"original_messages", "partition_status", "verify_delivery",
 		"worker_status"},
 		{"USAGE ON SCHEMA factorymon",
-		"SELECT ON factorymon.threshold, factorymon.threshold_history"},
+			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
+		" factorymon.maintenance_window, factorymon.maintenance_window_history"},
 	true},
 	{"operator",
 		{"acknowledge", "alter_pipeline", "comment", "drop_pipeline", "pause",
-			"resume", "retry_rejects", "return_to_service", "seek", "shelve",
-			"suppress", "take_out_of_service", "unshelve", "unsuppress"},
-		{NULL},
+			"reinstate_sensor", "resume", "retire_sensor", "retry_rejects",
+			"return_to_service", "seek", "shelve", "suppress",
+			"take_out_of_service", "unshelve", "unsuppress"},
+		{"INSERT (" WINDOW_COLUMNS "), UPDATE (" WINDOW_COLUMNS
+			"), DELETE ON factorymon.maintenance_window",
+		"USAGE ON SEQUENCE _factorymon.maintenance_window_id_seq"},
 	false},
 	{"admin",
 		{"adopt", "check_server", "create_pipeline", "purge_suspect"},

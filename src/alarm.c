@@ -69,6 +69,7 @@ static const char *const transition_names[] = {
 	[FM_TRANSITION_COMMENTED] = "commented",
 	[FM_TRANSITION_DISABLED] = "disabled",
 	[FM_TRANSITION_CLOSED] = "closed",
+	[FM_TRANSITION_REINSTATED] = "reinstated",
 	[FM_TRANSITION_MOVED] = "moved",
 	[FM_TRANSITION_CHATTERING] = "chattering",
 	[FM_TRANSITION_SETTLED] = "settled",
@@ -129,6 +130,8 @@ fm_condition_find(const char *name)
 static const char *
 blocked_by(const FmAlarmEvent *event)
 {
+	if (event->blocks & FM_BLOCK_RETIRED)
+		return "retired";
 	if (event->blocks & FM_BLOCK_OUT_OF_SERVICE)
 		return "out_of_service";
 	if (event->blocks & FM_BLOCK_SUPPRESSED)

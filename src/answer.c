@@ -66,6 +66,8 @@ static const ActionName actions[] = {
 	{"unsuppress", FM_TRANSITION_UNSUPPRESSED},
 	{"take_out_of_service", FM_TRANSITION_OUT_OF_SERVICE},
 	{"return_to_service", FM_TRANSITION_IN_SERVICE},
+	{"retire", FM_TRANSITION_CLOSED},
+	{"reinstate", FM_TRANSITION_REINSTATED},
 };
 
 /* ----------------------------------------------------------------------

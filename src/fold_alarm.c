@@ -288,6 +288,8 @@ set_hot(FmFoldSensor *state, const FmAlarm *alarm)
 		state->hot |= FM_HOT_JUDGED;
 	if (alarm->late_side != FM_SIDE_NONE)
 		state->hot |= FM_HOT_LATE;
+	if (alarm->blocks & FM_BLOCK_RETIRED)
+		state->hot |= FM_HOT_RETIRED;
 }
 
 void
@@ -320,18 +322,24 @@ fm_fold_judge(FmFold *fold, FmFoldSensor *state, FmRow *row,
 {
 	FmTarget	target = {FM_LEVEL_NORMAL, FM_SIDE_NONE, false};
 
-	if (level != FM_LEVEL_NORMAL || (state->hot & FM_HOT_JUDGED) != 0)
+	if ((level != FM_LEVEL_NORMAL || (state->hot & FM_HOT_JUDGED) != 0) &&
+		(state->hot & FM_HOT_RETIRED) == 0)
 	{
 		Cause		cause = cause_of_reading(fold, row, sensor);
 		FmAlarmEvents events = {0};
 		FmAlarm    *alarm = alarm_to_change(fold, sensor->sensor_id,
 											FM_CONDITION_LIMIT,
 											&cause.number);
+		bool		within = fm_sensor_in_maintenance(sensor,
+													  fold->stream.pipeline,
+													  row->reading->ts);
 
+		fm_alarm_maintain(alarm, within, row->reading->ts, &events);
 		fm_alarm_judge(alarm, sensor->limits, row->reading->value,
 					   row->reading->ts,
 					   fm_fold_starts_anew(state, row->reading->ts),
 					   &target, &events);
+		fm_alarm_maintained(alarm);
 		for (int i = 0; i < events.n; i++)
 			add_transition(&cause, alarm, &events.items[i], transitions);
 		set_hot(state, alarm);
@@ -348,7 +356,8 @@ fm_fold_judge_late(FmFold *fold, FmFoldSensor *state, FmRow *row,
 	FmAlarmEvents events = {0};
 	FmAlarm    *alarm;
 
-	if (level == FM_LEVEL_NORMAL && (state->hot & FM_HOT_LATE) == 0)
+	if ((level == FM_LEVEL_NORMAL && (state->hot & FM_HOT_LATE) == 0) ||
+		(state->hot & FM_HOT_RETIRED) != 0)
 		return;
 	alarm = alarm_to_change(fold, sensor->sensor_id, FM_CONDITION_LIMIT,
 							&cause.number);
@@ -384,6 +393,8 @@ fm_fold_follow(FmFold *fold, FmFoldSensor *state,
 	if (number < 0)
 		return;
 	alarm = fm_fold_alarm(fold, number);
+	if (alarm->blocks & FM_BLOCK_RETIRED)
+		return;
 	if (late)
 	{
 		FmAlarmEvents events = {0};
@@ -432,6 +443,12 @@ refusal(const FmAlarm *alarm, const FmAlarmAct *act, const FmLimits *limits)
 		case FM_TRANSITION_IN_SERVICE:
 			return alarm->blocks & FM_BLOCK_OUT_OF_SERVICE ? NULL :
 				"the alarm is not out of service";
+		case FM_TRANSITION_CLOSED:
+			return alarm->blocks & FM_BLOCK_RETIRED ?
+				"the sensor is retired already" : NULL;
+		case FM_TRANSITION_REINSTATED:
+			return alarm->blocks & FM_BLOCK_RETIRED ? NULL :
+				"the sensor is not retired";
 		default:
 			return NULL;
 	}
@@ -467,9 +484,16 @@ do_act(FmAlarm *alarm, const FmAlarmAct *act, TimestampTz ts,
 		case FM_TRANSITION_COMMENTED:
 			fm_alarm_comment(alarm, events);
 			break;
+		case FM_TRANSITION_CLOSED:
+			fm_alarm_retire(alarm, events);
+			break;
+		case FM_TRANSITION_REINSTATED:
+			fm_alarm_reinstate(alarm, events);
+			break;
 		default:
 			elog(ERROR, "unexpected act %d", (int) act->kind);
 	}
+	fm_alarm_maintained(alarm);
 }
 
 const char *

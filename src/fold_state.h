@@ -34,9 +34,10 @@
  * the sensor's clock was ahead and is set right: they are the present. */
 #define FM_FOLD_LATE_RUN	20
 
-/* Bits of FmFoldSensor.hot: readings that its alarm must see, normal or not. */
+/* Bits of FmFoldSensor.hot: readings that its alarms must see, normal or not. */
 #define FM_HOT_JUDGED		0x01
 #define FM_HOT_LATE			0x02
+#define FM_HOT_RETIRED		0x04	/* none, whatever the other bits say */
 
 /* Flags of readings that do not move the alarm. */
 #define FM_FOLD_UNJUDGED \

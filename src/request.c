@@ -24,6 +24,7 @@
 #include "utils/uuid.h"
 
 #include "alarm.h"
+#include "guc.h"
 #include "pipeline_internal.h"
 
 PG_FUNCTION_INFO_V1(factorymon_acknowledge);
@@ -34,6 +35,8 @@ PG_FUNCTION_INFO_V1(factorymon_suppress);
 PG_FUNCTION_INFO_V1(factorymon_unsuppress);
 PG_FUNCTION_INFO_V1(factorymon_take_out_of_service);
 PG_FUNCTION_INFO_V1(factorymon_return_to_service);
+PG_FUNCTION_INFO_V1(factorymon_retire_sensor);
+PG_FUNCTION_INFO_V1(factorymon_reinstate_sensor);
 
 /* Longest time for which an alarm may be shelved: a shift (ISA-18.2, 11.6). */
 #define MAX_SHELVING	(8 * USECS_PER_HOUR)
@@ -404,4 +407,94 @@ Datum
 factorymon_return_to_service(PG_FUNCTION_ARGS)
 {
 	return simple_request(fcinfo, "return_to_service", false);
+}
+
+/* ----------------------------------------------------------------------
+ * Retiring a sensor
+ * ------------------------------------------------------------------- */
+
+/*
+ * The sensor's row tells that it is retired, at once with the commit: to whoever
+ * watches for silence, and to the next one who asks.  Its alarms are told by
+ * requests as ever, and remember it (FM_BLOCK_RETIRED), so that what readings
+ * do to them does not depend on this row.  Who changes it waits for whoever
+ * changed it before, so the requests of both have the order of their commits.
+ */
+static void
+mark_retired(const char *sensor, int32 sensor_id, const Request *request,
+			 bool retire)
+{
+	FmArgs		args = {0};
+	int			n;
+
+	fm_lock_timeout_limit(fm_lock_timeout);
+	fm_args_int4(&args, sensor_id);
+	if (retire)
+	{
+		fm_args_text(&args, request->actor);
+		fm_args_text(&args, request->comment);
+	}
+	n = fm_args_run(&args, retire ?
+					"UPDATE _factorymon.sensor SET retired_at = clock_timestamp(),"
+					" retired_by = $2::name, retired_reason = $3"
+					" WHERE sensor_id = $1 AND retired_at IS NULL" :
+					"UPDATE _factorymon.sensor SET retired_at = NULL,"
+					" retired_by = NULL, retired_reason = NULL"
+					" WHERE sensor_id = $1 AND retired_at IS NOT NULL",
+					SPI_OK_UPDATE);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(FM_ERRCODE_WRONG_STATE),
+				 retire ? errmsg("sensor \"%s\" is retired already", sensor) :
+				 errmsg("sensor \"%s\" is not retired", sensor)));
+}
+
+/* sensor_id, reason, pipeline; returns how many requests it took. */
+static Datum
+change_retirement(FunctionCallInfo fcinfo, Request *request, bool retire)
+{
+	Oid			user = GetUserId();
+	char	   *sensor = fm_arg_text_required(fcinfo, 0, "sensor_id");
+	char	   *pipeline_name = fm_arg_text(fcinfo, 2);
+	FmPipeline *pipeline;
+	FmOwnerScope scope;
+	Target	   *targets;
+	int32		sensor_id;
+	uint64		n;
+
+	request->actor = GetUserNameFromId(user, false);
+	fm_owner_begin(&scope);
+	SPI_connect();
+	pipeline = pipeline_of(pipeline_name, sensor);
+	fm_pipeline_check_control(pipeline, user, "operator");
+	sensor_id = find_sensor(pipeline, sensor);
+	mark_retired(sensor, sensor_id, request, retire);
+	n = find_targets(pipeline, sensor_id, NULL, &targets);
+	for (uint64 i = 0; i < n; i++)
+		(void) insert_request(targets[i].stream_id, sensor_id,
+							  targets[i].condition, request);
+	SPI_finish();
+	fm_owner_end(&scope);
+	fm_pipeline_changed();
+	PG_RETURN_INT32((int32) n);
+}
+
+/* retire_sensor(sensor_id, reason, pipeline) */
+Datum
+factorymon_retire_sensor(PG_FUNCTION_ARGS)
+{
+	Request		request = {.action = "retire"};
+
+	request.comment = fm_arg_text_required(fcinfo, 1, "reason");
+	return change_retirement(fcinfo, &request, true);
+}
+
+/* reinstate_sensor(sensor_id, comment, pipeline) */
+Datum
+factorymon_reinstate_sensor(PG_FUNCTION_ARGS)
+{
+	Request		request = {.action = "reinstate"};
+
+	request.comment = fm_arg_text(fcinfo, 1);
+	return change_retirement(fcinfo, &request, false);
 }
