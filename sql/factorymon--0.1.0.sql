@@ -326,6 +326,7 @@ CREATE TABLE _factorymon.request (
 );
 CREATE INDEX request_pending ON _factorymon.request (stream_id)
 	WHERE answered_at IS NULL;
+CREATE INDEX request_answered ON _factorymon.request (answered_at);
 
 /* The server's default compression takes five times as long as lz4, and most
  * of the time of a snapshot. */
@@ -971,6 +972,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 CREATE FUNCTION _factorymon.operator() RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 
+CREATE FUNCTION _factorymon.engineer() RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+
 CREATE FUNCTION _factorymon.admin() RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 
@@ -1053,7 +1057,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_retry_rejects'
 LANGUAGE C VOLATILE ROWS 1 COST 100000;
 COMMENT ON FUNCTION factorymon.retry_rejects(text, integer, bigint, bigint, text, integer) IS
-	'takes rejects in again, oldest offset first: each is replaced by its readings or stays with one attempt more. Filters: partition, offsets in [from_offset, to_offset), reason. Ingest of the partitions concerned waits until the transaction ends, so give max_messages when there are very many. Needs the owner of the pipeline or kind operator';
+	'takes rejects in again, oldest offset first: each is replaced by its readings or stays with one attempt more. Filters: partition, offsets in [from_offset, to_offset), reason. Ingest of the partitions concerned waits until the transaction ends, so give max_messages when there are very many. Needs the owner of the pipeline or kind engineer';
 
 CREATE FUNCTION factorymon.purge_suspect(
 	pipeline text,
@@ -2039,13 +2043,15 @@ COMMENT ON FUNCTION factorymon.retire_sensor(text, text, text) IS
 COMMENT ON FUNCTION factorymon.reinstate_sensor(text, text, text) IS
 	'takes a retired sensor into use again; returns the number of requests';
 COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
-	'grant a role all that a reader, operator or admin needs';
+	'grant a role all that a reader, operator (handles alarms), engineer (pauses, resumes, retries rejects) or admin needs; each has what those before it have';
 COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS
 	'take that away again, with what higher kinds have beyond it';
 COMMENT ON FUNCTION _factorymon.reader() IS
 	'who may execute this is a reader';
 COMMENT ON FUNCTION _factorymon.operator() IS
 	'who may execute this is an operator';
+COMMENT ON FUNCTION _factorymon.engineer() IS
+	'who may execute this is an engineer';
 COMMENT ON FUNCTION _factorymon.admin() IS
 	'who may execute this is an admin';
 COMMENT ON FUNCTION _factorymon.ensure_partition(text, text, timestamptz) IS

@@ -268,6 +268,24 @@ delete_old_events(void)
 			   1, types, values, NULL, SPI_OK_DELETE);
 }
 
+/* Also those that nobody can answer any more, their stream being gone. */
+static void
+delete_old_requests(void)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(fm_request_retention)};
+
+	fm_spi_run("DELETE FROM _factorymon.request"
+			   " WHERE answered_at < now() - make_interval(mins => $1)",
+			   1, types, values, NULL, SPI_OK_DELETE);
+	fm_spi_run("DELETE FROM _factorymon.request r"
+			   " WHERE answered_at IS NULL"
+			   " AND requested_at < now() - make_interval(mins => $1)"
+			   " AND NOT EXISTS (SELECT FROM _factorymon.stream s"
+			   " WHERE s.stream_id = r.stream_id)",
+			   1, types, values, NULL, SPI_OK_DELETE);
+}
+
 /* Time partitions for now and for the next interval. */
 static void
 make_partitions_ahead(const FmPipeline *pipeline)
@@ -292,6 +310,7 @@ clean_events(FmPipeline *unused)
 
 	fm_worker_begin(&scope);
 	delete_old_events();
+	delete_old_requests();
 	fm_worker_commit(&scope);
 }
 

@@ -249,5 +249,19 @@ QUERY
 is(sql($node, $alarm), 'active_unacknowledged active_unacknowledged critical',
 	'and the alarm is what they made of it');
 
+# --- retention ----------------------------------------------------------------
+my $requests = sql($node, 'SELECT count(*) FROM factorymon.alarm_requests');
+sql($node, <<'QUERY');
+UPDATE _factorymon.request SET answered_at = answered_at - interval '366 days'
+WHERE action = 'retire';
+INSERT INTO _factorymon.request (stream_id, sensor_id, condition, action,
+	one_shot, actor, requested_at)
+VALUES (2147483647, 1, 'limit', 'suppress', false, 'operator',
+	now() - interval '366 days')
+QUERY
+crash();
+comes_to('SELECT count(*) FROM factorymon.alarm_requests', $requests - 1,
+	'requests answered long ago are deleted, and those of streams that are gone');
+
 $node->stop;
 done_testing();
