@@ -304,6 +304,8 @@ CREATE TABLE _factorymon.alarm (
 	PRIMARY KEY (stream_id, sensor_id, condition)
 ) WITH (fillfactor = 60);
 CREATE INDEX alarm_announced ON _factorymon.alarm (announced_event_id);
+CREATE INDEX alarm_blocked ON _factorymon.alarm (sensor_id)
+	WHERE blocks <> 0 OR shelving <> 'none';
 
 /* What operators ask of alarms; answered by the owner of the stream, see
  * src/request.c and src/answer.c.  No foreign keys: a request is history. */
@@ -327,6 +329,30 @@ CREATE TABLE _factorymon.request (
 CREATE INDEX request_pending ON _factorymon.request (stream_id)
 	WHERE answered_at IS NULL;
 CREATE INDEX request_answered ON _factorymon.request (answered_at);
+
+/* What operators want to last, as requests that would bring it about anew: the
+ * blocks of each alarm, but for shelving that is to end with it. */
+CREATE VIEW _factorymon.lasting_request AS
+SELECT a.stream_id, a.sensor_id, a.condition, x.action, x.until, r.comment,
+		coalesce(r.actor, 'factorymon') AS actor
+	FROM _factorymon.alarm a
+	CROSS JOIN LATERAL (VALUES
+			('suppress', a.blocks & 1 <> 0, NULL::timestamptz),
+			('take_out_of_service', a.blocks & 2 <> 0, NULL),
+			('retire', a.blocks & 8 <> 0, NULL),
+			('shelve', a.shelving = 'timed', a.shelved_until))
+		AS x (action, applies, until)
+	LEFT JOIN LATERAL (
+		SELECT q.comment, q.actor
+			FROM _factorymon.request q
+			WHERE q.stream_id = a.stream_id AND q.sensor_id = a.sensor_id
+				AND q.condition = a.condition AND q.action = x.action
+				AND q.outcome = 'done'
+			ORDER BY q.answered_at DESC
+			LIMIT 1) r ON true
+	WHERE (a.blocks <> 0 OR a.shelving <> 'none') AND x.applies
+		/* which is not of any stream */
+		AND a.condition <> 'silent';
 
 /* The server's default compression takes five times as long as lz4, and most
  * of the time of a snapshot. */
@@ -2281,7 +2307,7 @@ COMMENT ON COLUMN factorymon.alarm_requests.requested_at IS
 COMMENT ON COLUMN factorymon.alarm_requests.actor IS
 	'role that asked';
 COMMENT ON COLUMN factorymon.alarm_requests.action IS
-	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service, return_to_service, retire or reinstate';
+	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service, return_to_service, retire or reinstate; move: it comes through another partition now';
 COMMENT ON COLUMN factorymon.alarm_requests.sensor_id IS
 	'name of the sensor';
 COMMENT ON COLUMN factorymon.alarm_requests.condition IS
@@ -2763,6 +2789,8 @@ COMMENT ON COLUMN factorymon.sensor_health.retired_by IS
 COMMENT ON COLUMN factorymon.sensor_health.retired_reason IS
 	'why it was retired';
 
+COMMENT ON VIEW _factorymon.lasting_request IS
+	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS
 	'pipelines with what is known of them in this very database';
 COMMENT ON VIEW _factorymon.frontier IS

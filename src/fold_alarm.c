@@ -295,8 +295,13 @@ set_hot(FmFoldSensor *state, const FmAlarm *alarm)
 void
 fm_fold_set_hot(FmFold *fold, const FmAlarm *alarm)
 {
+	FmFoldStore *store = &fold->stores[FM_FOLD_SENSORS];
+	int			before = store->n;
 	int			number = fm_fold_number(fold, alarm->sensor_id, true);
 
+	/* one of which only operators have spoken so far */
+	if (number == before)
+		fm_store_mark_dirty(store, number);
 	set_hot(fm_fold_state(fold, number), alarm);
 }
 
@@ -449,9 +454,20 @@ refusal(const FmAlarm *alarm, const FmAlarmAct *act, const FmLimits *limits)
 		case FM_TRANSITION_REINSTATED:
 			return alarm->blocks & FM_BLOCK_RETIRED ? NULL :
 				"the sensor is not retired";
+		case FM_TRANSITION_MOVED:
+			return fm_alarm_can_move(alarm) ? NULL :
+				"there is nothing of it";
 		default:
 			return NULL;
 	}
+}
+
+/* Does it set or lift something that readings still to come will meet? */
+static bool
+is_lasting(FmTransitionKind kind)
+{
+	return kind != FM_TRANSITION_ACKNOWLEDGED &&
+		kind != FM_TRANSITION_COMMENTED && kind != FM_TRANSITION_MOVED;
 }
 
 static void
@@ -490,6 +506,9 @@ do_act(FmAlarm *alarm, const FmAlarmAct *act, TimestampTz ts,
 		case FM_TRANSITION_REINSTATED:
 			fm_alarm_reinstate(alarm, events);
 			break;
+		case FM_TRANSITION_MOVED:
+			fm_alarm_move(alarm, events);
+			break;
 		default:
 			elog(ERROR, "unexpected act %d", (int) act->kind);
 	}
@@ -517,8 +536,11 @@ fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 	const char *why;
 	int			number;
 
-	if (state == NULL)
+	if (state == NULL && !is_lasting(act->kind))
 		return "the sensor does not come through this partition";
+	if (act->kind == FM_TRANSITION_MOVED && act->until != 0 &&
+		state->last_ts >= act->until)
+		return "a reading of the sensor has come since";
 	/* what is refused does not make it */
 	fm_alarm_init(&none, sensor_id, condition);
 	number = fm_fold_alarm_number(fold, sensor_id, condition, false);
@@ -529,13 +551,28 @@ fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 		return why;
 	fm_store_reserve_undo(&fold->stores[FM_FOLD_SENSORS]);
 	alarm = alarm_to_change(fold, sensor_id, condition, &cause.number);
+	sensor = fm_fold_number(fold, sensor_id, true);
 	state = fm_store_change(&fold->stores[FM_FOLD_SENSORS], sensor,
-							false, sizeof(FmFoldSensor));
+							cause.state == NULL, sizeof(FmFoldSensor));
 	do_act(alarm, act, state->last_ts, &events);
 	for (int i = 0; i < events.n; i++)
 		add_transition(&cause, alarm, &events.items[i], transitions);
 	set_hot(state, alarm);
 	return NULL;
+}
+
+bool
+fm_fold_next_alarm(const FmFold *fold, int *next, int32 *sensor_id,
+				   int *condition)
+{
+	const FmAlarm *alarm;
+
+	if (*next >= fold->stores[FM_FOLD_ALARMS].n)
+		return false;
+	alarm = fm_fold_alarm(fold, (*next)++);
+	*sensor_id = alarm->sensor_id;
+	*condition = alarm->condition;
+	return true;
 }
 
 TimestampTz
@@ -570,6 +607,12 @@ fm_fold_shelved_until(const FmFold *fold, TimestampTz now, int *next,
 		return true;
 	}
 	return false;
+}
+
+bool
+fm_fold_is_later(const FmFold *fold, int32 sensor_id, int64 n)
+{
+	return fm_fold_number((FmFold *) fold, sensor_id, false) >= n;
 }
 
 int32

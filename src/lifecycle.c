@@ -296,6 +296,29 @@ fm_alarm_retire(FmAlarm *alarm, FmAlarmEvents *events)
 	finish_event(alarm, event, false, true, 0);
 }
 
+bool
+fm_alarm_can_move(const FmAlarm *alarm)
+{
+	return alarm->state != FM_ALARM_NORMAL || alarm->known ||
+		alarm->shelving != FM_SHELVING_NONE ||
+		(alarm->blocks & ~FM_BLOCK_RETIRED) != 0;
+}
+
+void
+fm_alarm_move(FmAlarm *alarm, FmAlarmEvents *events)
+{
+	FmAlarmEvent *event = begin_event(alarm, FM_TRANSITION_MOVED, events);
+
+	forget_runs(alarm);
+	alarm->chattering = false;
+	alarm->state = FM_ALARM_NORMAL;
+	set_level(alarm, FM_LEVEL_NORMAL, FM_SIDE_NONE);
+	alarm->shelving = FM_SHELVING_NONE;
+	alarm->shelved_until = FM_NEVER;
+	alarm->blocks &= FM_BLOCK_RETIRED;
+	finish_event(alarm, event, false, true, 0);
+}
+
 void
 fm_alarm_reinstate(FmAlarm *alarm, FmAlarmEvents *events)
 {

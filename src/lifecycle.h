@@ -252,7 +252,14 @@ extern void fm_alarm_comment(FmAlarm *alarm, FmAlarmEvents *events);
 extern void fm_alarm_retire(FmAlarm *alarm, FmAlarmEvents *events);
 extern void fm_alarm_reinstate(FmAlarm *alarm, FmAlarmEvents *events);
 
-/* End it, whatever it is: disabled or moved.  Nothing if it is over. */
+/*
+ * It, and what blocks it, goes on in another stream.  (That its sensor is
+ * retired stays true here.)  Only if there is anything of it.
+ */
+extern bool fm_alarm_can_move(const FmAlarm *alarm);
+extern void fm_alarm_move(FmAlarm *alarm, FmAlarmEvents *events);
+
+/* End it because its limits are gone.  Nothing if it is over. */
 extern void fm_alarm_end(FmAlarm *alarm, FmTransitionKind kind,
 						 FmAlarmEvents *events);
 

@@ -449,6 +449,26 @@ mark_retired(const char *sensor, int32 sensor_id, const Request *request,
 				 errmsg("sensor \"%s\" is not retired", sensor)));
 }
 
+/* Where a sensor of which no reading is left may come through. */
+static uint64
+all_streams(const FmPipeline *pipeline, Target **targets)
+{
+	FmArgs		args = {0};
+	uint64		n;
+
+	fm_args_int2(&args, pipeline->id);
+	n = fm_args_run(&args, "SELECT stream_id FROM _factorymon.stream"
+					" WHERE pipeline_id = $1 AND retired_at IS NULL",
+					SPI_OK_SELECT);
+	*targets = palloc(Max(n, 1) * sizeof(Target));
+	for (uint64 i = 0; i < n; i++)
+	{
+		(*targets)[i].stream_id = fm_spi_int4(i, 1);
+		(*targets)[i].condition = pstrdup("limit");
+	}
+	return n;
+}
+
 /* sensor_id, reason, pipeline; returns how many requests it took. */
 static Datum
 change_retirement(FunctionCallInfo fcinfo, Request *request, bool retire)
@@ -470,6 +490,8 @@ change_retirement(FunctionCallInfo fcinfo, Request *request, bool retire)
 	sensor_id = find_sensor(pipeline, sensor);
 	mark_retired(sensor, sensor_id, request, retire);
 	n = find_targets(pipeline, sensor_id, NULL, &targets);
+	if (n == 0)
+		n = all_streams(pipeline, &targets);
 	for (uint64 i = 0; i < n; i++)
 		(void) insert_request(targets[i].stream_id, sensor_id,
 							  targets[i].condition, request);

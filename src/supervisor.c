@@ -42,6 +42,7 @@
 #include "factorymon.h"
 #include "guc.h"
 #include "ledger.h"
+#include "moved.h"
 #include "pipeline.h"
 #include "shmem.h"
 #include "supervisor.h"
@@ -371,6 +372,7 @@ keep_house(List *pipelines)
 	{
 		do_duty(look_ahead, lfirst(cell));
 		do_duty(merge_ledger, lfirst(cell));
+		do_duty(fm_moved_run, lfirst(cell));
 		do_duty(drop_expired, lfirst(cell));
 	}
 }

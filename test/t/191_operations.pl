@@ -91,7 +91,7 @@ SELECT factorymon.grant_access('operator', 'operator');
 CREATE ROLE reader;
 SELECT factorymon.grant_access('reader', 'reader');
 INSERT INTO factorymon.threshold (sensor_type, sensor_id, critical_high)
-VALUES ('temperature', 'hot', 100);
+VALUES ('temperature', 'hot', 100), ('temperature', 'stray', 100);
 QUERY
 
 # --- maintenance windows ------------------------------------------------------
@@ -248,6 +248,92 @@ SELECT count(*) FROM factorymon.alarm_requests WHERE outcome = 'refused'
 QUERY
 is(sql($node, $alarm), 'active_unacknowledged active_unacknowledged critical',
 	'and the alarm is what they made of it');
+
+# --- sensors that come through other partitions -------------------------------
+# Readings of it without a key, until it came through all of them.
+sub scattered
+{
+	for (1 .. 20)
+	{
+		run_producer(kafka => $broker, count => 5, heartbeat => 0, rate => 20,
+			sensor_id => 'stray', sensor_type => 'temperature', seed => 7,
+			machine_id => 'press', zone => 'north', anomalies => 'none',
+			base_value => 150, unkeyed => 1, linger => 0);
+		return 1 if sql($node, <<'QUERY') == 3;
+SELECT count(DISTINCT kafka_partition) FROM factorymon.sensor_readings
+WHERE sensor_id = 'stray'
+QUERY
+	}
+	return 0;
+}
+
+my $stray = <<'QUERY';
+SELECT string_agg(concat_ws(' ', state, CASE WHEN suppressed THEN 'suppressed' END),
+	', ' ORDER BY state, suppressed)
+FROM factorymon.alarms WHERE sensor_id = 'stray'
+QUERY
+run_producer(kafka => $broker, count => 1, heartbeat => 0, sensor_id => 'stray',
+	sensor_type => 'temperature', seed => 7, machine_id => 'press',
+	zone => 'north', anomalies => 'none', base_value => 150);
+comes_to($stray, 'active_unacknowledged', 'a sensor of one partition');
+is(as_role('operator', "SELECT factorymon.suppress('stray', 'a test')"), 1,
+	'is suppressed');
+comes_to($stray, 'active_unacknowledged suppressed', 'there');
+ok(scattered(), 'it comes through all of them');
+comes_to($stray, join(', ', ('active_unacknowledged suppressed') x 3),
+	'and is suppressed in each');
+is(sql($node, <<'QUERY'), 'a test operator 3', 'in the words of who did it');
+SELECT concat_ws(' ', comment, actor, count(*)) FROM factorymon.alarm_requests
+WHERE sensor_id = 'stray' AND outcome = 'done' GROUP BY comment, actor
+QUERY
+is(as_role('operator', "SELECT factorymon.unsuppress('stray')"), 3,
+	'which ends everywhere');
+comes_to($stray, join(', ', ('active_unacknowledged') x 3), 'at once');
+
+# keyed again, by a partition that was added later
+sql($node, <<'QUERY');
+UPDATE _factorymon.stream SET created_at = created_at + interval '1 second'
+WHERE stream_id = (SELECT min(stream_id) FROM _factorymon.reading r
+	JOIN _factorymon.sensor s USING (sensor_id) WHERE s.name = 'stray'
+	GROUP BY ts ORDER BY ts LIMIT 1)
+QUERY
+is(run_producer(kafka => $broker, count => 30, heartbeat => 0, rate => 20,
+		sensor_id => 'stray', sensor_type => 'temperature', seed => 7,
+		machine_id => 'press', zone => 'north', anomalies => 'none',
+		base_value => 150)->{rc}, 0, 'it stays with one partition');
+# (the supervisor looks once a minute)
+ok(poll_until($node, $stray, 'active_unacknowledged, normal, normal', 180),
+	'and has left the others');
+is(sql($node, <<'QUERY'), 'moved clock t', 'which the history tells');
+SELECT DISTINCT concat_ws(' ', transition, cause,
+	comment ~ '^it comes through partition [0-2] now$')
+FROM factorymon.alerts WHERE sensor_id = 'stray' AND transition = 'moved'
+QUERY
+
+# --- another log --------------------------------------------------------------
+as_role('operator', "SELECT factorymon.shelve('hot', '1 hour', 'later')");
+as_role('operator', "SELECT factorymon.take_out_of_service('stray', 'now')");
+comes_to($pending, 0, 'shelved, and out of service');
+my $other = start_broker(topics => ['sensor-data:3']);
+sql($node, 'ALTER SERVER plant OPTIONS (SET "bootstrap.servers" \''
+		. $other->bootstrap . "')");
+sql($node, "SELECT factorymon.alter_pipeline('sensor-data', on_data_loss => 'continue')");
+comes_to(<<'QUERY', 'hot flat suppressed, hot limit shelved, stray limit out_of_service',
+SELECT string_agg(DISTINCT concat_ws(' ', a.sensor_id, a.condition, a.shown_state),
+	', ') FILTER (WHERE a.shown_state <> 'normal')
+FROM factorymon.alarms a WHERE a.incarnation = 2
+QUERY
+	'what operators want outlasts the log');
+is(sql($node, <<'QUERY'), 'later, now, x', 'with their reasons');
+SELECT string_agg(DISTINCT comment, ', ') FROM factorymon.alerts
+WHERE incarnation = 2
+QUERY
+comes_to(<<'QUERY', 0, 'whose own alarms have ended');
+SELECT count(*) FROM factorymon.alarms
+WHERE incarnation = 1 AND shown_state <> 'normal'
+QUERY
+$broker->stop;
+$broker = $other;
 
 # --- retention ----------------------------------------------------------------
 my $requests = sql($node, 'SELECT count(*) FROM factorymon.alarm_requests');

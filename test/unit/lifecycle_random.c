@@ -463,6 +463,17 @@ model_act(Model *m, const FmLimits *l, Action action, double value, int64_t at)
 				say(m, FM_TRANSITION_REINSTATED, false, false, true, at);
 			}
 			break;
+		case MOVE:
+			if (m->state == FM_ALARM_NORMAL && !m->heard && !m->shelving &&
+				!m->suppressed && !m->out_of_service && !m->maintenance)
+				break;
+			m->chattering = m->suppressed = m->out_of_service = false;
+			m->maintenance = false;
+			m->shelving = m->level = m->side = 0;
+			m->state = FM_ALARM_NORMAL;
+			say(m, FM_TRANSITION_MOVED, false, false, true, at);
+			m->first = m->nseen;
+			break;
 	}
 	/* it blocks what is there, or what nothing else tells the end of */
 	if (m->state == FM_ALARM_NORMAL &&
@@ -533,7 +544,7 @@ random_action(void)
 		ACKNOWLEDGE, ACKNOWLEDGE, ACKNOWLEDGE, ACKNOWLEDGE, SHELVE,
 		SHELVE_ONCE, UNSHELVE, SUPPRESS, UNSUPPRESS, UNSUPPRESS,
 		OUT_OF_SERVICE, IN_SERVICE, IN_SERVICE, COMMENT, CLOSE, RETIRE,
-		REINSTATE, REINSTATE
+		REINSTATE, REINSTATE, MOVE
 	};
 
 	switch (below(20))

@@ -158,6 +158,10 @@ act(FmAlarm *alarm, const FmLimits *limits, Action action, double value,
 			if (alarm->blocks & FM_BLOCK_RETIRED)
 				fm_alarm_reinstate(alarm, events);
 			break;
+		case MOVE:
+			if (fm_alarm_can_move(alarm))
+				fm_alarm_move(alarm, events);
+			break;
 	}
 	fm_alarm_maintained(alarm);
 }
@@ -551,6 +555,14 @@ test_retirement(void)
 			 {15, REINSTATE, 0, "reinstatedNn#3"},
 			 {18, REINSTATE, 0, ""},
 			 {21, READING, 41, "raised!*C+U#1"});
+	SCENARIO("moved with all that blocks it", &limits,
+			 {0, MOVE, 0, ""},
+			 {3, READING, 36, "raised!*W+U#1"},
+			 {6, SUPPRESS, 0, "suppressedW+U#2"},
+			 {9, SHELVE, 600, "shelvedW+U#3"},
+			 {12, MOVE, 0, "movedNn#4"},
+			 {15, MOVE, 0, ""},
+			 {18, READING, 36, "raised!*W+U#1"});
 	SCENARIO("other blocks stay", &limits,
 			 {0, OUT_OF_SERVICE, 0, "out_of_serviceNn#1"},
 			 {3, RETIRE, 0, "closedNn#2"},

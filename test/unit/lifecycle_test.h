@@ -32,7 +32,8 @@ typedef enum Action
 	COMMENT,
 	CLOSE,
 	RETIRE,
-	REINSTATE
+	REINSTATE,
+	MOVE
 } Action;
 
 /*
