@@ -981,6 +981,38 @@ CREATE FUNCTION factorymon.reinstate_sensor(
 AS 'MODULE_PATHNAME', 'factorymon_reinstate_sensor'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+/* NULL of a limit, deadband or delay: as it is now; NaN: none. */
+CREATE FUNCTION factorymon.try_limits(
+	sensor_id text DEFAULT NULL,
+	sensor_type text DEFAULT NULL,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	critical_low double precision DEFAULT NULL,
+	warning_low double precision DEFAULT NULL,
+	warning_high double precision DEFAULT NULL,
+	critical_high double precision DEFAULT NULL,
+	deadband double precision DEFAULT NULL,
+	on_delay interval DEFAULT NULL,
+	off_delay interval DEFAULT NULL,
+	pipeline text DEFAULT NULL,
+	max_sensors integer DEFAULT 100,
+	OUT source text,
+	OUT pipeline_name text,
+	OUT sensor text,
+	OUT raised_at timestamptz,
+	OUT returned_at timestamptz,
+	OUT duration interval,
+	OUT level text,
+	OUT side text,
+	OUT readings bigint,
+	OUT since timestamptz,
+	OUT topic text,
+	OUT kafka_partition integer,
+	OUT incarnation integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_try_limits'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100 COST 100000;
+
 CREATE FUNCTION factorymon.grant_access(kind text, role name)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -2068,6 +2100,10 @@ COMMENT ON FUNCTION factorymon.retire_sensor(text, text, text) IS
 	'takes a sensor out of use: its alarms are closed, its readings are stored and raise nothing, nobody waits for them; until reinstate_sensor(). Returns the number of requests';
 COMMENT ON FUNCTION factorymon.reinstate_sensor(text, text, text) IS
 	'takes a retired sensor into use again; returns the number of requests';
+COMMENT ON FUNCTION factorymon.try_limits(text, text, timestamptz,
+	timestamptz, double precision, double precision, double precision,
+	double precision, double precision, interval, interval, text, integer) IS
+	'goes through the stored readings of a sensor, or of all sensors of a type, again, judges them by other limits, and lists the alarms that these would have given (source tried) beside those that were (source was), in no order; what is null stays as it is now, a limit that is NaN is none';
 COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
 	'grant a role all that a reader, operator (handles alarms), engineer (pauses, resumes, retries rejects) or admin needs; each has what those before it have';
 COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS

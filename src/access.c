@@ -75,8 +75,8 @@ typedef struct AccessKind
 static const AccessKind access_kinds[] = {
 	{"reader",
 		{"batch_histogram_bounds", "classify", "original_message",
-			"original_messages", "partition_status", "verify_delivery",
-		"worker_status"},
+			"original_messages", "partition_status", "try_limits",
+		"verify_delivery", "worker_status"},
 		{"USAGE ON SCHEMA factorymon",
 			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
 		" factorymon.maintenance_window, factorymon.maintenance_window_history"},

@@ -169,6 +169,9 @@ fm_fold_starts_anew(const FmFoldSensor *state, TimestampTz ts)
 extern FmFold *fm_fold_create(MemoryContext parent,
 							  const FmFoldStream *stream, int64 position);
 
+/* A sensor of which no reading came yet. */
+extern void fm_fold_sensor_init(FmFoldSensor *state, int32 sensor_id);
+
 /* Number of a sensor; creates its state if need be.  -1: it is not there. */
 extern int	fm_fold_number(FmFold *fold, int32 sensor_id, bool create);
 
