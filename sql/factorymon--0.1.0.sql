@@ -711,12 +711,13 @@ RETURNS TABLE (
 	off_delay interval)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
 BEGIN ATOMIC
-	SELECT v.*, 0::float8, interval '0', interval '0' FROM (VALUES
-		('temperature', 5::float8, 10::float8, 35::float8, 40::float8),
-		('vibration', NULL, NULL, 5, 7),
-		('energy', NULL, NULL, 150, 180),
-		('humidity', 20, 30, 60, 70),
-		('pressure', 4.5, 5.2, 7.2, 8.0)) AS v;
+	SELECT * FROM (VALUES
+		('temperature', 5::float8, 10::float8, 35::float8, 40::float8,
+			0.5::float8, interval '6 s', interval '30 s'),
+		('vibration', NULL, NULL, 5, 7, 0.3, '8 s', '40 s'),
+		('energy', NULL, NULL, 150, 180, 3, '20 s', '60 s'),
+		('humidity', 20, 30, 60, 70, 2, '10 s', '60 s'),
+		('pressure', 4.5, 5.2, 7.2, 8.0, 0.1, '10 s', '30 s')) AS v;
 END;
 
 CREATE FUNCTION _factorymon.limits_of(
