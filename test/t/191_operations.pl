@@ -114,6 +114,13 @@ is(window('operator', 10, 20, 'NULL'), '23514', 'or concern nothing');
 is(as_role('operator', 'INSERT INTO factorymon.maintenance_window'
 		. " (zone, starts_at, ends_at, reason) VALUES"
 		. " ('north', now(), 'infinity', 'x')"), '23514', 'or never end');
+is(as_role('operator', <<"QUERY"), '', 'windows of elsewhere do not count');
+INSERT INTO factorymon.maintenance_window
+	(pipeline, zone, machine_id, starts_at, ends_at, reason)
+VALUES ('elsewhere', NULL, 'press', to_timestamp($start), now(), 'x'),
+	(NULL, 'south', NULL, to_timestamp($start), now(), 'x'),
+	(NULL, NULL, 'north', to_timestamp($start), now(), 'x')
+QUERY
 reading(0, 150);
 history(1, ['raised active_unacknowledged announced data'], 'before a window');
 my $window = window('operator', 10, 20);
