@@ -146,6 +146,39 @@ CREATE TABLE factorymon.threshold_history (
 	is_now jsonb
 );
 
+/* Where and when alarms are not announced, by the time of the readings. */
+CREATE SEQUENCE _factorymon.maintenance_window_id_seq AS integer;
+
+CREATE TABLE factorymon.maintenance_window (
+	window_id integer PRIMARY KEY
+		DEFAULT nextval('_factorymon.maintenance_window_id_seq'),
+	pipeline text,
+	zone text,
+	machine_id text,
+	starts_at timestamptz NOT NULL,
+	ends_at timestamptz NOT NULL,
+	reason text NOT NULL CHECK (reason <> ''),
+	/* set by a trigger, as in threshold */
+	version integer NOT NULL,
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	updated_by name NOT NULL DEFAULT current_user,
+	CONSTRAINT maintenance_window_one_scope
+		CHECK (num_nonnulls(zone, machine_id) = 1),
+	CONSTRAINT maintenance_window_finite
+		CHECK (isfinite(starts_at) AND isfinite(ends_at)),
+	CONSTRAINT maintenance_window_not_empty CHECK (starts_at < ends_at)
+);
+
+CREATE TABLE factorymon.maintenance_window_history (
+	version integer PRIMARY KEY,
+	window_id integer NOT NULL,
+	operation text NOT NULL,
+	changed_at timestamptz NOT NULL DEFAULT now(),
+	changed_by name NOT NULL,
+	was jsonb,
+	is_now jsonb
+);
+
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
@@ -153,6 +186,9 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_version_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold_history', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.maintenance_window_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window_history', '');
 
 /* ======================================================================
  * 3. Storage
@@ -271,6 +307,8 @@ CREATE TABLE _factorymon.alarm (
 	PRIMARY KEY (stream_id, sensor_id, condition)
 ) WITH (fillfactor = 60);
 CREATE INDEX alarm_announced ON _factorymon.alarm (announced_event_id);
+CREATE INDEX alarm_blocked ON _factorymon.alarm (sensor_id)
+	WHERE blocks <> 0 OR shelving <> 'none';
 
 /* What operators ask of alarms; answered by the owner of the stream, see
  * src/request.c and src/answer.c.  No foreign keys: a request is history. */
@@ -285,13 +323,39 @@ CREATE TABLE _factorymon.request (
 	one_shot boolean NOT NULL,
 	comment text,
 	actor name NOT NULL,
-	requested_at timestamptz NOT NULL DEFAULT now(),
+	/* requests are answered in this order, those of one transaction too */
+	requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	answered_at timestamptz,
 	outcome text,
 	answer text
 );
 CREATE INDEX request_pending ON _factorymon.request (stream_id)
 	WHERE answered_at IS NULL;
+CREATE INDEX request_answered ON _factorymon.request (answered_at);
+
+/* What operators want to last, as requests that would bring it about anew: the
+ * blocks of each alarm, but for shelving that is to end with it. */
+CREATE VIEW _factorymon.lasting_request AS
+SELECT a.stream_id, a.sensor_id, a.condition, x.action, x.until, r.comment,
+		coalesce(r.actor, 'factorymon') AS actor
+	FROM _factorymon.alarm a
+	CROSS JOIN LATERAL (VALUES
+			('suppress', a.blocks & 1 <> 0, NULL::timestamptz),
+			('take_out_of_service', a.blocks & 2 <> 0, NULL),
+			('retire', a.blocks & 8 <> 0, NULL),
+			('shelve', a.shelving = 'timed', a.shelved_until))
+		AS x (action, applies, until)
+	LEFT JOIN LATERAL (
+		SELECT q.comment, q.actor
+			FROM _factorymon.request q
+			WHERE q.stream_id = a.stream_id AND q.sensor_id = a.sensor_id
+				AND q.condition = a.condition AND q.action = x.action
+				AND q.outcome = 'done'
+			ORDER BY q.answered_at DESC
+			LIMIT 1) r ON true
+	WHERE (a.blocks <> 0 OR a.shelving <> 'none') AND x.applies
+		/* which is not of any stream */
+		AND a.condition <> 'silent';
 
 /* The server's default compression takes five times as long as lz4, and most
  * of the time of a snapshot. */
@@ -315,6 +379,10 @@ CREATE TABLE _factorymon.sensor (
 	pipeline_id smallint NOT NULL,
 	name text NOT NULL,
 	registered_at timestamptz NOT NULL DEFAULT now(),
+	/* retire_sensor(): null if it is not */
+	retired_at timestamptz,
+	retired_by name,
+	retired_reason text,
 	UNIQUE (name, pipeline_id)
 );
 
@@ -650,12 +718,13 @@ RETURNS TABLE (
 	off_delay interval)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
 BEGIN ATOMIC
-	SELECT v.*, 0::float8, interval '0', interval '0' FROM (VALUES
-		('temperature', 5::float8, 10::float8, 35::float8, 40::float8),
-		('vibration', NULL, NULL, 5, 7),
-		('energy', NULL, NULL, 150, 180),
-		('humidity', 20, 30, 60, 70),
-		('pressure', 4.5, 5.2, 7.2, 8.0)) AS v;
+	SELECT * FROM (VALUES
+		('temperature', 5::float8, 10::float8, 35::float8, 40::float8,
+			0.5::float8, interval '6 s', interval '30 s'),
+		('vibration', NULL, NULL, 5, 7, 0.3, '8 s', '40 s'),
+		('energy', NULL, NULL, 150, 180, 3, '20 s', '60 s'),
+		('humidity', 20, 30, 60, 70, 2, '10 s', '60 s'),
+		('pressure', 4.5, 5.2, 7.2, 8.0, 0.1, '10 s', '30 s')) AS v;
 END;
 
 CREATE FUNCTION _factorymon.limits_of(
@@ -703,7 +772,27 @@ REVOKE EXECUTE ON FUNCTION _factorymon.threshold_record() FROM PUBLIC;
 
 CREATE TRIGGER threshold_record
 	AFTER INSERT OR UPDATE OR DELETE ON factorymon.threshold
-	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_record();
+	FOR EACH ROW EXECUTE FUNCTION
+		_factorymon.threshold_record('threshold_history', 'threshold_id');
+
+/* Maintenance windows are watched in the same way. */
+CREATE TRIGGER maintenance_window_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE
+	ON factorymon.maintenance_window
+	FOR EACH STATEMENT EXECUTE FUNCTION _factorymon.threshold_changed();
+ALTER TABLE factorymon.maintenance_window
+	ENABLE ALWAYS TRIGGER maintenance_window_changed;
+
+CREATE TRIGGER maintenance_window_stamp
+	BEFORE INSERT OR UPDATE ON factorymon.maintenance_window
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_stamp();
+ALTER TABLE factorymon.maintenance_window
+	ENABLE ALWAYS TRIGGER maintenance_window_stamp;
+
+CREATE TRIGGER maintenance_window_record
+	AFTER INSERT OR UPDATE OR DELETE ON factorymon.maintenance_window
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_record(
+		'maintenance_window_history', 'window_id');
 
 /* Views that use it run it with the rights of whoever reads them.  It decodes
  * bytes that it is given, and checks them, so anybody may. */
@@ -843,44 +932,96 @@ CREATE FUNCTION factorymon.shelve(
 	duration interval,
 	reason text,
 	one_shot boolean DEFAULT false,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_shelve'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.unshelve(
 	sensor_id text,
 	comment text DEFAULT NULL,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_unshelve'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.suppress(
 	sensor_id text,
 	reason text,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_suppress'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.unsuppress(
 	sensor_id text,
 	comment text DEFAULT NULL,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_unsuppress'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.take_out_of_service(
 	sensor_id text,
 	reason text,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_take_out_of_service'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION factorymon.return_to_service(
 	sensor_id text,
 	comment text DEFAULT NULL,
-	pipeline text DEFAULT NULL) RETURNS integer
+	pipeline text DEFAULT NULL,
+	condition text DEFAULT 'limit') RETURNS integer
 AS 'MODULE_PATHNAME', 'factorymon_return_to_service'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.retire_sensor(
+	sensor_id text,
+	reason text,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_retire_sensor'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION factorymon.reinstate_sensor(
+	sensor_id text,
+	comment text DEFAULT NULL,
+	pipeline text DEFAULT NULL) RETURNS integer
+AS 'MODULE_PATHNAME', 'factorymon_reinstate_sensor'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+/* NULL of a limit, deadband or delay: as it is now; NaN: none. */
+CREATE FUNCTION factorymon.try_limits(
+	sensor_id text DEFAULT NULL,
+	sensor_type text DEFAULT NULL,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	critical_low double precision DEFAULT NULL,
+	warning_low double precision DEFAULT NULL,
+	warning_high double precision DEFAULT NULL,
+	critical_high double precision DEFAULT NULL,
+	deadband double precision DEFAULT NULL,
+	on_delay interval DEFAULT NULL,
+	off_delay interval DEFAULT NULL,
+	pipeline text DEFAULT NULL,
+	max_sensors integer DEFAULT 100,
+	OUT source text,
+	OUT pipeline_name text,
+	OUT sensor text,
+	OUT raised_at timestamptz,
+	OUT returned_at timestamptz,
+	OUT duration interval,
+	OUT level text,
+	OUT side text,
+	OUT readings bigint,
+	OUT since timestamptz,
+	OUT topic text,
+	OUT kafka_partition integer,
+	OUT incarnation integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_try_limits'
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100 COST 100000;
 
 CREATE FUNCTION factorymon.grant_access(kind text, role name)
 RETURNS void
@@ -897,6 +1038,9 @@ CREATE FUNCTION _factorymon.reader() RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 
 CREATE FUNCTION _factorymon.operator() RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+
+CREATE FUNCTION _factorymon.engineer() RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 
 CREATE FUNCTION _factorymon.admin() RETURNS boolean
@@ -981,7 +1125,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_retry_rejects'
 LANGUAGE C VOLATILE ROWS 1 COST 100000;
 COMMENT ON FUNCTION factorymon.retry_rejects(text, integer, bigint, bigint, text, integer) IS
-	'takes rejects in again, oldest offset first: each is replaced by its readings or stays with one attempt more. Filters: partition, offsets in [from_offset, to_offset), reason. Ingest of the partitions concerned waits until the transaction ends, so give max_messages when there are very many. Needs the owner of the pipeline or kind operator';
+	'takes rejects in again, oldest offset first: each is replaced by its readings or stays with one attempt more. Filters: partition, offsets in [from_offset, to_offset), reason. Ingest of the partitions concerned waits until the transaction ends, so give max_messages when there are very many. Needs the owner of the pipeline or kind engineer';
 
 CREATE FUNCTION factorymon.purge_suspect(
 	pipeline text,
@@ -1519,6 +1663,7 @@ SELECT
 	s.name AS sensor_id,
 	a.condition,
 	CASE
+		WHEN a.blocks & 8 <> 0 THEN 'retired'
 		WHEN a.blocks & 2 <> 0 THEN 'out_of_service'
 		WHEN a.blocks & 5 <> 0 THEN 'suppressed'
 		WHEN a.shelving <> 'none' THEN 'shelved'
@@ -1537,6 +1682,7 @@ SELECT
 	a.blocks & 1 <> 0 AS suppressed,
 	a.blocks & 4 <> 0 AS maintenance,
 	a.blocks & 2 <> 0 AS out_of_service,
+	a.blocks & 8 <> 0 AS retired,
 	v.sensor_type,
 	v.factory_section,
 	v.machine_id,
@@ -1860,7 +2006,10 @@ RETURNS TABLE (
 	future bigint,
 	producer_restarts bigint,
 	partitions integer,
-	registered_at timestamptz)
+	registered_at timestamptz,
+	retired_at timestamptz,
+	retired_by text,
+	retired_reason text)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -1905,6 +2054,7 @@ WITH folded AS MATERIALIZED (
 		GROUP BY pipeline_id
 ), seen AS (
 	SELECT n.pipeline_id, n.sensor_id, n.name, n.registered_at,
+			n.retired_at, n.retired_by, n.retired_reason,
 			greatest(g.last_ts, r.ts) AS last_ts,
 			greatest(g.message_at, CASE WHEN r.ts IS NOT NULL
 				THEN least(r.ts, clock_timestamp()) END) AS last_seen_at,
@@ -1946,6 +2096,7 @@ WITH folded AS MATERIALIZED (
 SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		v.factory_section, v.machine_id, v.zone, v.unit,
 		CASE
+			WHEN j.retired_at IS NOT NULL THEN 'retired'
 			WHEN j.last_seen_at IS NULL THEN 'unknown'
 			WHEN j.age <= j.patience / 2 THEN 'active'
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
@@ -1955,6 +2106,8 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 			ELSE 'active'
 		END AS state,
 		CASE
+			WHEN j.last_seen_at > j.retired_at THEN 'still sends readings'
+			WHEN j.retired_at IS NOT NULL THEN NULL
 			WHEN j.last_seen_at IS NULL THEN 'no reading stored'
 			WHEN j.age <= j.patience / 2 THEN NULL
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
@@ -1965,7 +2118,8 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		1 / nullif(j.expected_interval, 0) AS readings_per_second,
 		j.patience::double precision AS silent_after_seconds,
 		j.readings, j.gaps, j.repeats, j.late, j.future,
-		j.producer_restarts, j.partitions, j.registered_at
+		j.producer_restarts, j.partitions, j.registered_at,
+		j.retired_at, j.retired_by::text, j.retired_reason
 	FROM judged j
 	JOIN _factorymon.pipeline p ON p.pipeline_id = j.pipeline_id
 	LEFT JOIN _factorymon.sensor_version v
@@ -2006,26 +2160,36 @@ COMMENT ON FUNCTION factorymon.acknowledge(uuid, text) IS
 	'asks to acknowledge the alarm that was announced with this event; refused if it was announced again since; returns the id of the request';
 COMMENT ON FUNCTION factorymon.comment(uuid, text) IS
 	'adds a comment to the history of the alarm that was announced with this event; returns the id of the request';
-COMMENT ON FUNCTION factorymon.shelve(text, interval, text, boolean, text) IS
-	'asks to shelve the alarm of a sensor for at most 8 hours, or (one_shot) until it returns; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.unshelve(text, text, text) IS
-	'asks to end the shelving of a sensor''s alarm; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.suppress(text, text, text) IS
-	'asks to suppress the alarm of a sensor by design, without an end; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.unsuppress(text, text, text) IS
-	'asks to end that; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.take_out_of_service(text, text, text) IS
-	'asks to take the alarm of a sensor out of service, without an end; returns the number of partitions concerned';
-COMMENT ON FUNCTION factorymon.return_to_service(text, text, text) IS
-	'asks to end that; returns the number of partitions concerned';
+COMMENT ON FUNCTION factorymon.shelve(text, interval, text, boolean, text, text) IS
+	'asks to shelve the alarm of a sensor for at most 8 hours, or (one_shot) until it returns; condition null: all its alarms; returns the number of requests';
+COMMENT ON FUNCTION factorymon.unshelve(text, text, text, text) IS
+	'asks to end the shelving of a sensor''s alarm; returns the number of requests';
+COMMENT ON FUNCTION factorymon.suppress(text, text, text, text) IS
+	'asks to suppress the alarm of a sensor by design, without an end; returns the number of requests';
+COMMENT ON FUNCTION factorymon.unsuppress(text, text, text, text) IS
+	'asks to end that; returns the number of requests';
+COMMENT ON FUNCTION factorymon.take_out_of_service(text, text, text, text) IS
+	'asks to take the alarm of a sensor out of service, without an end; returns the number of requests';
+COMMENT ON FUNCTION factorymon.return_to_service(text, text, text, text) IS
+	'asks to end that; returns the number of requests';
+COMMENT ON FUNCTION factorymon.retire_sensor(text, text, text) IS
+	'takes a sensor out of use: its alarms are closed, its readings are stored and raise nothing, nobody waits for them; until reinstate_sensor(). Returns the number of requests';
+COMMENT ON FUNCTION factorymon.reinstate_sensor(text, text, text) IS
+	'takes a retired sensor into use again; returns the number of requests';
+COMMENT ON FUNCTION factorymon.try_limits(text, text, timestamptz,
+	timestamptz, double precision, double precision, double precision,
+	double precision, double precision, interval, interval, text, integer) IS
+	'goes through the stored readings of a sensor, or of all sensors of a type, again, judges them by other limits, and lists the alarms that these would have given (source tried) beside those that were (source was), in no order; what is null stays as it is now, a limit that is NaN is none';
 COMMENT ON FUNCTION factorymon.grant_access(text, name) IS
-	'grant a role all that a reader, operator or admin needs';
+	'grant a role all that a reader, operator (handles alarms), engineer (pauses, resumes, retries rejects) or admin needs; each has what those before it have';
 COMMENT ON FUNCTION factorymon.revoke_access(text, name) IS
 	'take that away again, with what higher kinds have beyond it';
 COMMENT ON FUNCTION _factorymon.reader() IS
 	'who may execute this is a reader';
 COMMENT ON FUNCTION _factorymon.operator() IS
 	'who may execute this is an operator';
+COMMENT ON FUNCTION _factorymon.engineer() IS
+	'who may execute this is an engineer';
 COMMENT ON FUNCTION _factorymon.admin() IS
 	'who may execute this is an admin';
 COMMENT ON FUNCTION _factorymon.ensure_partition(text, text, timestamptz) IS
@@ -2131,6 +2295,46 @@ COMMENT ON COLUMN factorymon.threshold_history.was IS
 COMMENT ON COLUMN factorymon.threshold_history.is_now IS
 	'the row after; null: it is gone';
 
+COMMENT ON TABLE factorymon.maintenance_window IS
+	'where and when alarms are evaluated and not announced: a zone or a machine, by the time of the readings';
+COMMENT ON COLUMN factorymon.maintenance_window.window_id IS
+	'number of the window';
+COMMENT ON COLUMN factorymon.maintenance_window.pipeline IS
+	'name of the pipeline it is for; null: any';
+COMMENT ON COLUMN factorymon.maintenance_window.zone IS
+	'zone it is for; null: a machine';
+COMMENT ON COLUMN factorymon.maintenance_window.machine_id IS
+	'machine it is for; null: a zone';
+COMMENT ON COLUMN factorymon.maintenance_window.starts_at IS
+	'first moment of it';
+COMMENT ON COLUMN factorymon.maintenance_window.ends_at IS
+	'first moment after it: what is still there then is announced';
+COMMENT ON COLUMN factorymon.maintenance_window.reason IS
+	'what is done there';
+COMMENT ON COLUMN factorymon.maintenance_window.version IS
+	'number of the last change of this row';
+COMMENT ON COLUMN factorymon.maintenance_window.updated_at IS
+	'when the row was last changed';
+COMMENT ON COLUMN factorymon.maintenance_window.updated_by IS
+	'role that last changed the row';
+
+COMMENT ON TABLE factorymon.maintenance_window_history IS
+	'every change of maintenance windows';
+COMMENT ON COLUMN factorymon.maintenance_window_history.version IS
+	'number of the change, over all rows';
+COMMENT ON COLUMN factorymon.maintenance_window_history.window_id IS
+	'the window that was changed';
+COMMENT ON COLUMN factorymon.maintenance_window_history.operation IS
+	'insert, update or delete';
+COMMENT ON COLUMN factorymon.maintenance_window_history.changed_at IS
+	'when the transaction began that changed it';
+COMMENT ON COLUMN factorymon.maintenance_window_history.changed_by IS
+	'role that changed it';
+COMMENT ON COLUMN factorymon.maintenance_window_history.was IS
+	'the row before; null: it was not there';
+COMMENT ON COLUMN factorymon.maintenance_window_history.is_now IS
+	'the row after; null: it is gone';
+
 COMMENT ON VIEW factorymon.alarms IS
 	'present state of each alarm: one condition of one sensor as it came through one partition; a row stays when the alarm is over';
 COMMENT ON COLUMN factorymon.alarms.alarm_id IS
@@ -2140,7 +2344,7 @@ COMMENT ON COLUMN factorymon.alarms.sensor_id IS
 COMMENT ON COLUMN factorymon.alarms.condition IS
 	'what it is about: limit';
 COMMENT ON COLUMN factorymon.alarms.shown_state IS
-	'what blocks it (out_of_service, suppressed, shelved), else its state';
+	'what blocks it (retired, out_of_service, suppressed, shelved), else its state';
 COMMENT ON COLUMN factorymon.alarms.state IS
 	'normal, active_unacknowledged, active_acknowledged or returned_unacknowledged (ISA-18.2)';
 COMMENT ON COLUMN factorymon.alarms.level IS
@@ -2163,6 +2367,8 @@ COMMENT ON COLUMN factorymon.alarms.maintenance IS
 	'within a maintenance window';
 COMMENT ON COLUMN factorymon.alarms.out_of_service IS
 	'taken out of service';
+COMMENT ON COLUMN factorymon.alarms.retired IS
+	'its sensor is retired';
 COMMENT ON COLUMN factorymon.alarms.sensor_type IS
 	'type of the sensor at its last transition';
 COMMENT ON COLUMN factorymon.alarms.factory_section IS
@@ -2209,11 +2415,11 @@ COMMENT ON VIEW factorymon.alarm_requests IS
 COMMENT ON COLUMN factorymon.alarm_requests.request_id IS
 	'id of the request';
 COMMENT ON COLUMN factorymon.alarm_requests.requested_at IS
-	'when the transaction began that asked';
+	'when it was asked; what was asked first is answered first';
 COMMENT ON COLUMN factorymon.alarm_requests.actor IS
 	'role that asked';
 COMMENT ON COLUMN factorymon.alarm_requests.action IS
-	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service or return_to_service';
+	'acknowledge, comment, shelve, unshelve, suppress, unsuppress, take_out_of_service, return_to_service, retire or reinstate; move: it comes through another partition now';
 COMMENT ON COLUMN factorymon.alarm_requests.sensor_id IS
 	'name of the sensor';
 COMMENT ON COLUMN factorymon.alarm_requests.condition IS
@@ -2301,7 +2507,7 @@ COMMENT ON COLUMN factorymon.alerts."by" IS
 COMMENT ON COLUMN factorymon.alerts.comment IS
 	'what the operator said';
 COMMENT ON COLUMN factorymon.alerts.blocked_by IS
-	'what blocked it then: out_of_service, suppressed, maintenance or shelved; null: nothing';
+	'what blocked it then: retired, out_of_service, suppressed, maintenance or shelved; null: nothing';
 COMMENT ON COLUMN factorymon.alerts.limit_version IS
 	'version of the row of factorymon.threshold by which it was judged; null: built-in limits, or none';
 COMMENT ON COLUMN factorymon.alerts.pipeline IS
@@ -2735,9 +2941,9 @@ COMMENT ON COLUMN factorymon.sensor_health.zone IS
 COMMENT ON COLUMN factorymon.sensor_health.unit IS
 	'unit, as last described';
 COMMENT ON COLUMN factorymon.sensor_health.state IS
-	'active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
+	'retired; active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
 COMMENT ON COLUMN factorymon.sensor_health.reason IS
-	'why the state is unknown: paused, stopped, lagging, disconnected, worker down, no reading stored, ...';
+	'of a retired one: that it still sends readings, if it does; else why the state is unknown: paused, stopped, lagging, disconnected, worker down, no reading stored, ...';
 COMMENT ON COLUMN factorymon.sensor_health.last_ts IS
 	'time of its newest reading, by its own clock';
 COMMENT ON COLUMN factorymon.sensor_health.last_seen_at IS
@@ -2766,7 +2972,15 @@ COMMENT ON COLUMN factorymon.sensor_health.partitions IS
 	'Kafka partitions that it came through';
 COMMENT ON COLUMN factorymon.sensor_health.registered_at IS
 	'when it was first seen';
+COMMENT ON COLUMN factorymon.sensor_health.retired_at IS
+	'when it was retired; null: it is in use';
+COMMENT ON COLUMN factorymon.sensor_health.retired_by IS
+	'role that retired it';
+COMMENT ON COLUMN factorymon.sensor_health.retired_reason IS
+	'why it was retired';
 
+COMMENT ON VIEW _factorymon.lasting_request IS
+	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS
 	'pipelines with what is known of them in this very database';
 COMMENT ON VIEW _factorymon.frontier IS

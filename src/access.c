@@ -1,22 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * access.c
- *	  Who may do what: the kinds reader, operator and admin, and what a
- *	  pipeline's owner needs.
+ *	  Who may do what: the kinds reader, operator, engineer and admin, and
+ *	  what a pipeline's owner needs.
  *
- * Roles are cluster-wide, so the extension creates none.  It knows three
+ * Roles are cluster-wide, so the extension creates none.  It knows four
  * kinds of users of one database instead, each including the one before:
  *
  *	reader	  sees all views, limits and status functions
- *	operator  also pauses, resumes, and retries rejects
+ *	operator  also handles alarms: acknowledges, shelves, retires sensors,
+ *			  plans maintenance, and nothing else
+ *	engineer  also pauses, resumes, and retries rejects
  *	admin	  also creates, alters, drops and seeks pipelines, edits limits
  *
  * A role is of a kind if it may execute that kind's marker function
- * (_factorymon.reader(), operator(), admin()).  Everything a kind needs is an
- * ordinary GRANT on an ordinary object: membership, \dp, pg_dump and
+ * (_factorymon.reader(), operator(), engineer(), admin()).  Everything a kind
+ * needs is an ordinary GRANT on an ordinary object: membership, \dp, pg_dump and
  * DROP OWNED work as ever, and there is no second system of rights to trust.
  *
- * Operators may execute alter_pipeline(), drop_pipeline() and seek() too:
+ * Engineers may execute alter_pipeline(), drop_pipeline() and seek() too:
  * these ask for the owner or an admin themselves, and the owner of a pipeline
  * need not be an admin for ever.
  *
@@ -56,6 +58,10 @@ PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 	" off_delay, re_alarm_after, warning_severity, critical_severity," \
 	" acknowledgement, shelvable, enabled, comment"
 
+/* What an operator sets of a maintenance window. */
+#define WINDOW_COLUMNS \
+	"pipeline, zone, machine_id, starts_at, ends_at, reason"
+
 /* One kind: its functions in schema factorymon, and other privileges. */
 typedef struct AccessKind
 {
@@ -69,15 +75,23 @@ typedef struct AccessKind
 static const AccessKind access_kinds[] = {
 	{"reader",
 		{"batch_histogram_bounds", "classify", "original_message",
-			"original_messages", "partition_status", "verify_delivery",
-		"worker_status"},
+			"original_messages", "partition_status", "try_limits",
+		"verify_delivery", "worker_status"},
 		{"USAGE ON SCHEMA factorymon",
-		"SELECT ON factorymon.threshold, factorymon.threshold_history"},
+			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
+		" factorymon.maintenance_window, factorymon.maintenance_window_history"},
 	true},
 	{"operator",
-		{"acknowledge", "alter_pipeline", "comment", "drop_pipeline", "pause",
-			"resume", "retry_rejects", "return_to_service", "seek", "shelve",
-			"suppress", "take_out_of_service", "unshelve", "unsuppress"},
+		{"acknowledge", "comment", "reinstate_sensor", "retire_sensor",
+			"return_to_service", "shelve", "suppress", "take_out_of_service",
+		"unshelve", "unsuppress"},
+		{"INSERT (" WINDOW_COLUMNS "), UPDATE (" WINDOW_COLUMNS
+			"), DELETE ON factorymon.maintenance_window",
+		"USAGE ON SEQUENCE _factorymon.maintenance_window_id_seq"},
+	false},
+	{"engineer",
+		{"alter_pipeline", "drop_pipeline", "pause", "resume",
+		"retry_rejects", "seek"},
 		{NULL},
 	false},
 	{"admin",
@@ -103,7 +117,7 @@ kind_index(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unrecognized kind of access: \"%s\"", name),
-			 errhint("Kinds are \"reader\", \"operator\" and \"admin\".")));
+			 errhint("Kinds are \"reader\", \"operator\", \"engineer\" and \"admin\".")));
 	return -1;					/* keep compiler quiet */
 }
 

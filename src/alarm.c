@@ -69,6 +69,7 @@ static const char *const transition_names[] = {
 	[FM_TRANSITION_COMMENTED] = "commented",
 	[FM_TRANSITION_DISABLED] = "disabled",
 	[FM_TRANSITION_CLOSED] = "closed",
+	[FM_TRANSITION_REINSTATED] = "reinstated",
 	[FM_TRANSITION_MOVED] = "moved",
 	[FM_TRANSITION_CHATTERING] = "chattering",
 	[FM_TRANSITION_SETTLED] = "settled",
@@ -114,10 +115,23 @@ fm_condition_name(int condition)
 	return condition_names[condition];
 }
 
+int
+fm_condition_find(const char *name)
+{
+	for (int i = 0; i < lengthof(condition_names); i++)
+	{
+		if (strcmp(name, condition_names[i]) == 0)
+			return i;
+	}
+	return -1;
+}
+
 /* What blocks it: the one that ends last, usually. */
 static const char *
 blocked_by(const FmAlarmEvent *event)
 {
+	if (event->blocks & FM_BLOCK_RETIRED)
+		return "retired";
 	if (event->blocks & FM_BLOCK_OUT_OF_SERVICE)
 		return "out_of_service";
 	if (event->blocks & FM_BLOCK_SUPPRESSED)

@@ -34,6 +34,9 @@ typedef enum FmCondition
 
 extern const char *fm_condition_name(int condition);
 
+/* The condition of that name; -1: there is none. */
+extern int	fm_condition_find(const char *name);
+
 /* Shown names. */
 extern const char *fm_alarm_state_name(FmAlarmState state);
 extern const char *fm_transition_name(FmTransitionKind kind);

@@ -66,6 +66,9 @@ static const ActionName actions[] = {
 	{"unsuppress", FM_TRANSITION_UNSUPPRESSED},
 	{"take_out_of_service", FM_TRANSITION_OUT_OF_SERVICE},
 	{"return_to_service", FM_TRANSITION_IN_SERVICE},
+	{"retire", FM_TRANSITION_CLOSED},
+	{"reinstate", FM_TRANSITION_REINSTATED},
+	{"move", FM_TRANSITION_MOVED},
 };
 
 /* ----------------------------------------------------------------------
@@ -96,8 +99,10 @@ read_request(uint64 row, Request *request)
 	memset(request, 0, sizeof(*request));
 	request->id = *DatumGetUUIDP(fm_spi_value(row, 1, &isnull));
 	request->sensor_id = fm_spi_int4(row, 2);
-	request->condition = FM_CONDITION_LIMIT;
-	request->known = strcmp(fm_spi_text(row, 3), "limit") == 0 &&
+	request->condition = fm_condition_find(fm_spi_text(row, 3));
+	/* alarms of silence are not of any stream */
+	request->known = request->condition >= 0 &&
+		request->condition != FM_CONDITION_SILENT &&
 		find_action(fm_spi_text(row, 4), &act->kind);
 	datum = fm_spi_value(row, 5, &isnull);
 	if (!isnull)
@@ -110,6 +115,12 @@ read_request(uint64 row, Request *request)
 	act->comment = fm_spi_text(row, 8);
 	act->actor = fm_spi_text(row, 9);
 	act->cause = FM_CAUSE_OPERATOR;
+	/* of the supervisor: see moved.c */
+	if (request->known && act->kind == FM_TRANSITION_MOVED)
+	{
+		act->cause = FM_CAUSE_CLOCK;
+		act->actor = NULL;
+	}
 }
 
 /* Those of a stream that have no answer, oldest first. */
@@ -176,10 +187,19 @@ write_answer(const Request *request, const char *refusal)
 					   " WHERE request_id = $1", SPI_OK_UPDATE);
 }
 
+/* Is nothing waiting in Kafka that would come before? */
+static bool
+clock_counts(const FmAssigned *assigned)
+{
+	return assigned->phase != FM_PHASE_RUNNING ||
+		assigned->info.high_watermark <= assigned->row.position;
+}
+
 static const char *
-do_request(FmWorker *worker, FmFold *fold, const Request *request,
+do_request(FmWorker *worker, FmAssigned *assigned, const Request *request,
 		   FmTransitionList *transitions)
 {
+	FmFold	   *fold = assigned->fold;
 	const FmLimits *limits;
 
 	if (!request->known)
@@ -187,6 +207,9 @@ do_request(FmWorker *worker, FmFold *fold, const Request *request,
 	if (request->act.kind == FM_TRANSITION_SHELVED &&
 		request->act.until <= GetCurrentTimestamp())
 		return "the time was over before it began";
+	if (request->act.kind == FM_TRANSITION_MOVED &&
+		(assigned->phase != FM_PHASE_RUNNING || !clock_counts(assigned)))
+		return "readings are waiting in Kafka";
 	limits = limits_of(worker, fm_fold_sensor_version(fold,
 													  request->sensor_id));
 	return fm_fold_act(fold, request->sensor_id, request->condition,
@@ -195,9 +218,10 @@ do_request(FmWorker *worker, FmFold *fold, const Request *request,
 
 /* One request in a subtransaction; an error of data is its answer. */
 static void
-answer(FmWorker *worker, FmFold *fold, const Request *request,
+answer(FmWorker *worker, FmAssigned *assigned, const Request *request,
 	   FmTransitionList *transitions)
 {
+	FmFold	   *fold = assigned->fold;
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	FmFoldMark	mark = fm_fold_mark(fold);
@@ -208,7 +232,8 @@ answer(FmWorker *worker, FmFold *fold, const Request *request,
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		write_answer(request, do_request(worker, fold, request, transitions));
+		write_answer(request, do_request(worker, assigned, request,
+										 transitions));
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -252,11 +277,92 @@ end_shelving(FmWorker *worker, FmFold *fold, FmTransitionList *transitions)
 						   transitions);
 }
 
-static bool
-clock_counts(const FmAssigned *assigned)
+/* The transitions of one stream, whose row is locked, and what came of them. */
+static void
+write_transitions(FmWorker *worker, FmFold *fold, FmPosition *row,
+				  FmTransitionList *transitions)
 {
-	return assigned->phase != FM_PHASE_RUNNING ||
-		assigned->info.high_watermark <= assigned->row.position;
+	fm_transitions_number(transitions, transitions->length, row->stream_id,
+						  &row->out_seq);
+	fm_position_set_out_seq(row->stream_id, row->out_seq);
+	fm_transitions_insert(worker->pipeline->id, transitions,
+						  transitions->length);
+	fm_alarms_store(fold, transitions, transitions->length);
+	worker->info.transitions += transitions->length;
+}
+
+/*
+ * What operators want to last follows a sensor to the streams that it comes
+ * through: what blocks its alarms elsewhere is asked for here, too, once for
+ * each sensor that the fold has come to know.  Alarms about which a request is
+ * pending, here or there, are left alone: whoever made it made one for each
+ * stream.
+ */
+#define TO_FOLLOW \
+	" FROM _factorymon.lasting_request l" \
+	" JOIN _factorymon.stream s USING (stream_id)" \
+	" WHERE s.pipeline_id = $2 AND s.stream_id <> $1" \
+	" AND s.retired_at IS NULL" \
+	" AND NOT EXISTS (SELECT FROM _factorymon.lasting_request m" \
+	" WHERE m.stream_id = $1 AND m.sensor_id = l.sensor_id" \
+	" AND m.condition = l.condition AND m.action = l.action)" \
+	" AND NOT EXISTS (SELECT FROM _factorymon.request r" \
+	" WHERE r.stream_id IN ($1, l.stream_id)" \
+	" AND r.sensor_id = l.sensor_id AND r.condition = l.condition" \
+	" AND r.answered_at IS NULL)"
+
+/* Ask the same for one sensor here. */
+static void
+follow_sensor(FmArgs *args)
+{
+	(void) fm_args_run(args, "INSERT INTO _factorymon.request (stream_id,"
+					   " sensor_id, condition, action, until, one_shot,"
+					   " comment, actor)"
+					   " SELECT DISTINCT ON (l.condition, l.action)"
+					   " $1, l.sensor_id, l.condition, l.action, l.until,"
+					   " false, l.comment, l.actor" TO_FOLLOW
+					   " AND l.sensor_id = $3"
+					   " ORDER BY l.condition, l.action, l.until DESC",
+					   SPI_OK_INSERT);
+}
+
+static void
+follow_operators(FmWorker *worker, FmAssigned *assigned)
+{
+	int64		known = fm_fold_sensor_count(assigned->fold);
+	FmOwnerScope scope;
+	FmArgs		args = {0};
+	int32	   *sensors;
+	int			n;
+
+	if (known == assigned->followed)
+		return;
+	fm_worker_begin(&scope);
+	fm_args_int4(&args, assigned->row.stream_id);
+	fm_args_int2(&args, worker->pipeline->id);
+	n = (int) fm_args_run(&args, "SELECT DISTINCT l.sensor_id" TO_FOLLOW,
+						  SPI_OK_SELECT);
+	sensors = palloc(Max(n, 1) * sizeof(int32));
+	for (int i = 0; i < n; i++)
+		sensors[i] = fm_spi_int4(i, 1);
+	fm_args_int4(&args, 0);
+	for (int i = 0; i < n; i++)
+	{
+		args.values[2] = Int32GetDatum(sensors[i]);
+		if (!fm_fold_is_later(assigned->fold, sensors[i], assigned->followed))
+			continue;
+		follow_sensor(&args);
+		assigned->has_requests = true;
+	}
+	fm_worker_commit(&scope);
+	assigned->followed = known;
+}
+
+/* Does anything wait for its owner, as far as is known? */
+static bool
+is_due(const FmAssigned *assigned, TimestampTz now)
+{
+	return assigned->has_requests || assigned->next_unshelving <= now;
 }
 
 /*
@@ -274,6 +380,9 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	Request		requests[MAX_REQUESTS];
 	int			n = 0;
 
+	follow_operators(worker, assigned);
+	if (!is_due(assigned, GetCurrentTimestamp()))
+		return false;
 	fm_worker_begin(&scope);
 	fm_position_lock(&assigned->row.stream_id, 1, &row, &found);
 	if (found && row.epoch == assigned->row.epoch &&
@@ -282,16 +391,10 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 		fm_transitions_init(&transitions, CurrentMemoryContext);
 		n = read_requests(row.stream_id, requests);
 		for (int i = 0; i < n; i++)
-			answer(worker, assigned->fold, &requests[i], &transitions);
+			answer(worker, assigned, &requests[i], &transitions);
 		if (clock_counts(assigned))
 			end_shelving(worker, assigned->fold, &transitions);
-		fm_transitions_number(&transitions, transitions.length,
-							  row.stream_id, &row.out_seq);
-		fm_position_set_out_seq(row.stream_id, row.out_seq);
-		fm_transitions_insert(worker->pipeline->id, &transitions,
-							  transitions.length);
-		fm_alarms_store(assigned->fold, &transitions, transitions.length);
-		worker->info.transitions += transitions.length;
+		write_transitions(worker, assigned->fold, &row, &transitions);
 	}
 	*committing = true;
 	fm_worker_commit(&scope);
@@ -299,6 +402,70 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	fm_shmem_publisher_wake(MyDatabaseId, worker->pipeline->id);
 	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
 	return !found || n == MAX_REQUESTS;
+}
+
+/* ----------------------------------------------------------------------
+ * Another log
+ * ------------------------------------------------------------------- */
+
+/*
+ * What operators want to last goes on in another stream: their own words, as
+ * requests to its owner, ahead of those that still wait.  (Who asked is known from
+ * the request that did it, unless that was deleted since.)
+ */
+static void
+pass_on(int32 stream_id, int32 new_stream_id)
+{
+	FmArgs		args = {0};
+
+	fm_args_int4(&args, stream_id);
+	fm_args_int4(&args, new_stream_id);
+	(void) fm_args_run(&args, "INSERT INTO _factorymon.request (stream_id,"
+					   " sensor_id, condition, action, until, one_shot,"
+					   " comment, actor, requested_at)"
+					   " SELECT $2, sensor_id, condition, action, until,"
+					   " false, comment, actor, coalesce("
+					   "(SELECT min(r.requested_at) - interval '1 microsecond'"
+					   " FROM _factorymon.request r WHERE r.stream_id = $1"
+					   " AND r.answered_at IS NULL), clock_timestamp())"
+					   " FROM _factorymon.lasting_request"
+					   " WHERE stream_id = $1", SPI_OK_INSERT);
+	(void) fm_args_run(&args, "UPDATE _factorymon.request"
+					   " SET stream_id = $2"
+					   " WHERE stream_id = $1 AND answered_at IS NULL",
+					   SPI_OK_UPDATE);
+}
+
+/*
+ * fm_answer_moved
+ *		The stream is retired, another one takes its place: in the caller's
+ *		transaction, which has its row locked, its alarms end.
+ *
+ * The fold is of no use afterwards, whatever becomes of the transaction.
+ */
+void
+fm_answer_moved(FmWorker *worker, FmAssigned *assigned, FmPosition *row,
+				int32 new_stream_id)
+{
+	FmAlarmAct	act = {
+		.kind = FM_TRANSITION_MOVED,
+		.cause = FM_CAUSE_CLOCK,
+		.comment = "another log under the same name"
+	};
+	FmTransitionList transitions;
+	int			next = 0;
+	int32		sensor_id;
+	int			condition;
+
+	pass_on(row->stream_id, new_stream_id);
+	fm_transitions_init(&transitions, CurrentMemoryContext);
+	while (fm_fold_next_alarm(assigned->fold, &next, &sensor_id, &condition))
+		(void) fm_fold_act(assigned->fold, sensor_id, condition, &act,
+						   limits_of(worker,
+									 fm_fold_sensor_version(assigned->fold,
+															sensor_id)),
+						   &transitions);
+	write_transitions(worker, assigned->fold, row, &transitions);
 }
 
 /*
@@ -356,7 +523,8 @@ fm_answer_requests(FmWorker *worker)
 		FmAssigned *assigned = &worker->assigned[i];
 
 		if (assigned->fold == NULL || assigned->phase < FM_PHASE_CHECK ||
-			(!assigned->has_requests && assigned->next_unshelving > now) ||
+			(!is_due(assigned, now) &&
+			 fm_fold_sensor_count(assigned->fold) == assigned->followed) ||
 			assigned->answer_at > now)
 			continue;
 		CHECK_FOR_INTERRUPTS();
@@ -379,7 +547,8 @@ fm_answer_next(const FmWorker *worker)
 
 		if (assigned->fold == NULL || assigned->phase < FM_PHASE_CHECK)
 			continue;
-		if (assigned->has_requests)
+		if (assigned->has_requests ||
+			fm_fold_sensor_count(assigned->fold) != assigned->followed)
 			next = Min(next, assigned->answer_at);
 		else
 			next = Min(next, Max(assigned->next_unshelving,

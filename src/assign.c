@@ -286,6 +286,7 @@ open_fold(FmWorker *worker, FmAssigned *assigned, const FmPosition *row)
 		(int64) fm_snapshot_interval * 1000;
 	assigned->has_requests = true;
 	assigned->answer_at = 0;
+	assigned->followed = 0;
 	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
 }
 

@@ -104,11 +104,21 @@ fm_fold_close(FmFold *fold)
 	MemoryContextDelete(fold->context);
 }
 
+void
+fm_fold_sensor_init(FmFoldSensor *state, int32 sensor_id)
+{
+	memset(state, 0, sizeof(*state));
+	state->sensor_id = sensor_id;
+	state->last_ts = DT_NOBEGIN;
+	state->clock_ts = DT_NOBEGIN;
+	state->message_at = DT_NOBEGIN;
+	state->last_quality = NAN;
+}
+
 int
 fm_fold_number(FmFold *fold, int32 sensor_id, bool create)
 {
 	FoldNumber *entry = foldhash_lookup(fold->numbers, sensor_id);
-	FmFoldSensor *state;
 	bool		found;
 
 	if (likely(entry != NULL))
@@ -118,12 +128,7 @@ fm_fold_number(FmFold *fold, int32 sensor_id, bool create)
 
 	entry = foldhash_insert(fold->numbers, sensor_id, &found);
 	entry->number = fm_store_add(&fold->stores[FM_FOLD_SENSORS]);
-	state = fm_fold_state(fold, entry->number);
-	state->sensor_id = sensor_id;
-	state->last_ts = DT_NOBEGIN;
-	state->clock_ts = DT_NOBEGIN;
-	state->message_at = DT_NOBEGIN;
-	state->last_quality = NAN;
+	fm_fold_sensor_init(fm_fold_state(fold, entry->number), sensor_id);
 	return entry->number;
 }
 

@@ -122,7 +122,8 @@ typedef struct FmAlarmAct
 	FmCause		cause;			/* not FM_CAUSE_DATA */
 	pg_uuid_t	event_id;		/* acknowledged: the event that was seen */
 	FmShelving	shelving;		/* shelved */
-	TimestampTz until;			/* ... until then */
+	TimestampTz until;			/* ... until then; moved: if the sensor's last
+								 * reading is older than this; 0: anyway */
 	const char *actor;			/* role; NULL: nobody */
 	const char *comment;		/* NULL: none */
 } FmAlarmAct;
@@ -131,12 +132,19 @@ typedef struct FmAlarmAct
  * fm_fold_act
  *		Do it, at the fold's position; transitions are appended.
  *
+ * A sensor that the fold does not know becomes known to it if what is done
+ * lasts: it may come yet.
+ *
  * Returns NULL, or why it cannot be done (for users), and has done nothing
  * then.  Strings of act must live as long as the transitions.
  */
 extern const char *fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 							   const FmAlarmAct *act, const FmLimits *limits,
 							   FmTransitionList *transitions);
+
+/* The next alarm from *next (0 at first) on; false if there are no more. */
+extern bool fm_fold_next_alarm(const FmFold *fold, int *next,
+							   int32 *sensor_id, int *condition);
 
 /* When shelving ends next; DT_NOEND: nothing is shelved. */
 extern TimestampTz fm_fold_next_unshelving(const FmFold *fold);
@@ -148,6 +156,9 @@ extern TimestampTz fm_fold_next_unshelving(const FmFold *fold);
 extern bool fm_fold_shelved_until(const FmFold *fold, TimestampTz now,
 								  int *next, int32 *sensor_id,
 								  int *condition);
+
+/* Is it among those that the fold came to know after the first n? */
+extern bool fm_fold_is_later(const FmFold *fold, int32 sensor_id, int64 n);
 
 /* The sensor's description at its last judged reading; 0: none. */
 extern int32 fm_fold_sensor_version(const FmFold *fold, int32 sensor_id);

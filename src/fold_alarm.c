@@ -277,21 +277,31 @@ add_transition(Cause *cause, FmAlarm *alarm, const FmAlarmEvent *event,
  * ------------------------------------------------------------------------
  */
 
+/* (Readings of the sensor go to no other condition's alarm.) */
 static void
 set_hot(FmFoldSensor *state, const FmAlarm *alarm)
 {
+	if (alarm->condition != FM_CONDITION_LIMIT)
+		return;
 	state->hot = 0;
 	if (fm_alarm_is_hot(alarm))
 		state->hot |= FM_HOT_JUDGED;
 	if (alarm->late_side != FM_SIDE_NONE)
 		state->hot |= FM_HOT_LATE;
+	if (alarm->blocks & FM_BLOCK_RETIRED)
+		state->hot |= FM_HOT_RETIRED;
 }
 
 void
 fm_fold_set_hot(FmFold *fold, const FmAlarm *alarm)
 {
+	FmFoldStore *store = &fold->stores[FM_FOLD_SENSORS];
+	int			before = store->n;
 	int			number = fm_fold_number(fold, alarm->sensor_id, true);
 
+	/* one of which only operators have spoken so far */
+	if (number == before)
+		fm_store_mark_dirty(store, number);
 	set_hot(fm_fold_state(fold, number), alarm);
 }
 
@@ -317,18 +327,24 @@ fm_fold_judge(FmFold *fold, FmFoldSensor *state, FmRow *row,
 {
 	FmTarget	target = {FM_LEVEL_NORMAL, FM_SIDE_NONE, false};
 
-	if (level != FM_LEVEL_NORMAL || (state->hot & FM_HOT_JUDGED) != 0)
+	if ((level != FM_LEVEL_NORMAL || (state->hot & FM_HOT_JUDGED) != 0) &&
+		(state->hot & FM_HOT_RETIRED) == 0)
 	{
 		Cause		cause = cause_of_reading(fold, row, sensor);
 		FmAlarmEvents events = {0};
 		FmAlarm    *alarm = alarm_to_change(fold, sensor->sensor_id,
 											FM_CONDITION_LIMIT,
 											&cause.number);
+		bool		within = fm_sensor_in_maintenance(sensor,
+													  fold->stream.pipeline,
+													  row->reading->ts);
 
+		fm_alarm_maintain(alarm, within, row->reading->ts, &events);
 		fm_alarm_judge(alarm, sensor->limits, row->reading->value,
 					   row->reading->ts,
 					   fm_fold_starts_anew(state, row->reading->ts),
 					   &target, &events);
+		fm_alarm_maintained(alarm);
 		for (int i = 0; i < events.n; i++)
 			add_transition(&cause, alarm, &events.items[i], transitions);
 		set_hot(state, alarm);
@@ -345,7 +361,8 @@ fm_fold_judge_late(FmFold *fold, FmFoldSensor *state, FmRow *row,
 	FmAlarmEvents events = {0};
 	FmAlarm    *alarm;
 
-	if (level == FM_LEVEL_NORMAL && (state->hot & FM_HOT_LATE) == 0)
+	if ((level == FM_LEVEL_NORMAL && (state->hot & FM_HOT_LATE) == 0) ||
+		(state->hot & FM_HOT_RETIRED) != 0)
 		return;
 	alarm = alarm_to_change(fold, sensor->sensor_id, FM_CONDITION_LIMIT,
 							&cause.number);
@@ -381,6 +398,8 @@ fm_fold_follow(FmFold *fold, FmFoldSensor *state,
 	if (number < 0)
 		return;
 	alarm = fm_fold_alarm(fold, number);
+	if (alarm->blocks & FM_BLOCK_RETIRED)
+		return;
 	if (late)
 	{
 		FmAlarmEvents events = {0};
@@ -429,9 +448,26 @@ refusal(const FmAlarm *alarm, const FmAlarmAct *act, const FmLimits *limits)
 		case FM_TRANSITION_IN_SERVICE:
 			return alarm->blocks & FM_BLOCK_OUT_OF_SERVICE ? NULL :
 				"the alarm is not out of service";
+		case FM_TRANSITION_CLOSED:
+			return alarm->blocks & FM_BLOCK_RETIRED ?
+				"the sensor is retired already" : NULL;
+		case FM_TRANSITION_REINSTATED:
+			return alarm->blocks & FM_BLOCK_RETIRED ? NULL :
+				"the sensor is not retired";
+		case FM_TRANSITION_MOVED:
+			return fm_alarm_can_move(alarm) ? NULL :
+				"there is nothing of it";
 		default:
 			return NULL;
 	}
+}
+
+/* Does it set or lift something that readings still to come will meet? */
+static bool
+is_lasting(FmTransitionKind kind)
+{
+	return kind != FM_TRANSITION_ACKNOWLEDGED &&
+		kind != FM_TRANSITION_COMMENTED && kind != FM_TRANSITION_MOVED;
 }
 
 static void
@@ -464,9 +500,19 @@ do_act(FmAlarm *alarm, const FmAlarmAct *act, TimestampTz ts,
 		case FM_TRANSITION_COMMENTED:
 			fm_alarm_comment(alarm, events);
 			break;
+		case FM_TRANSITION_CLOSED:
+			fm_alarm_retire(alarm, events);
+			break;
+		case FM_TRANSITION_REINSTATED:
+			fm_alarm_reinstate(alarm, events);
+			break;
+		case FM_TRANSITION_MOVED:
+			fm_alarm_move(alarm, events);
+			break;
 		default:
 			elog(ERROR, "unexpected act %d", (int) act->kind);
 	}
+	fm_alarm_maintained(alarm);
 }
 
 const char *
@@ -490,8 +536,11 @@ fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 	const char *why;
 	int			number;
 
-	if (state == NULL)
+	if (state == NULL && !is_lasting(act->kind))
 		return "the sensor does not come through this partition";
+	if (act->kind == FM_TRANSITION_MOVED && act->until != 0 &&
+		state->last_ts >= act->until)
+		return "a reading of the sensor has come since";
 	/* what is refused does not make it */
 	fm_alarm_init(&none, sensor_id, condition);
 	number = fm_fold_alarm_number(fold, sensor_id, condition, false);
@@ -502,13 +551,28 @@ fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 		return why;
 	fm_store_reserve_undo(&fold->stores[FM_FOLD_SENSORS]);
 	alarm = alarm_to_change(fold, sensor_id, condition, &cause.number);
+	sensor = fm_fold_number(fold, sensor_id, true);
 	state = fm_store_change(&fold->stores[FM_FOLD_SENSORS], sensor,
-							false, sizeof(FmFoldSensor));
+							cause.state == NULL, sizeof(FmFoldSensor));
 	do_act(alarm, act, state->last_ts, &events);
 	for (int i = 0; i < events.n; i++)
 		add_transition(&cause, alarm, &events.items[i], transitions);
 	set_hot(state, alarm);
 	return NULL;
+}
+
+bool
+fm_fold_next_alarm(const FmFold *fold, int *next, int32 *sensor_id,
+				   int *condition)
+{
+	const FmAlarm *alarm;
+
+	if (*next >= fold->stores[FM_FOLD_ALARMS].n)
+		return false;
+	alarm = fm_fold_alarm(fold, (*next)++);
+	*sensor_id = alarm->sensor_id;
+	*condition = alarm->condition;
+	return true;
 }
 
 TimestampTz
@@ -543,6 +607,12 @@ fm_fold_shelved_until(const FmFold *fold, TimestampTz now, int *next,
 		return true;
 	}
 	return false;
+}
+
+bool
+fm_fold_is_later(const FmFold *fold, int32 sensor_id, int64 n)
+{
+	return fm_fold_number((FmFold *) fold, sensor_id, false) >= n;
 }
 
 int32

@@ -34,9 +34,10 @@
  * the sensor's clock was ahead and is set right: they are the present. */
 #define FM_FOLD_LATE_RUN	20
 
-/* Bits of FmFoldSensor.hot: readings that its alarm must see, normal or not. */
+/* Bits of FmFoldSensor.hot: readings that its alarms must see, normal or not. */
 #define FM_HOT_JUDGED		0x01
 #define FM_HOT_LATE			0x02
+#define FM_HOT_RETIRED		0x04	/* none, whatever the other bits say */
 
 /* Flags of readings that do not move the alarm. */
 #define FM_FOLD_UNJUDGED \
@@ -167,6 +168,9 @@ fm_fold_starts_anew(const FmFoldSensor *state, TimestampTz ts)
 /* An empty fold in a context below parent. */
 extern FmFold *fm_fold_create(MemoryContext parent,
 							  const FmFoldStream *stream, int64 position);
+
+/* A sensor of which no reading came yet. */
+extern void fm_fold_sensor_init(FmFoldSensor *state, int32 sensor_id);
 
 /* Number of a sensor; creates its state if need be.  -1: it is not there. */
 extern int	fm_fold_number(FmFold *fold, int32 sensor_id, bool create);

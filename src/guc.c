@@ -36,6 +36,7 @@ int			fm_max_time_partitions = 1000;
 int			fm_max_workers = 32;
 int			fm_proof_interval = 60 * 1000;
 int			fm_reject_limit = 10 * 1024;
+int			fm_request_retention = 365 * 24 * 60;
 int			fm_restart_delay_max = 60 * 1000;
 int			fm_restart_delay_min = 1000;
 int			fm_snapshot_interval = 10 * 1000;
@@ -88,6 +89,9 @@ static const FmIntSetting reloadable[] = {
 	{"factorymon.reject_limit",
 		"Bytes of rejects per pipeline and hour beyond which it pauses.",
 	&fm_reject_limit, 1, INT_MAX, GUC_UNIT_MB},
+	{"factorymon.request_retention",
+		"Age after which answered requests of operators are deleted.",
+	&fm_request_retention, 60, INT_MAX, GUC_UNIT_MIN},
 	{"factorymon.restart_delay_max",
 		"Longest back-off before a failed process is started again.",
 	&fm_restart_delay_max, 100, 60 * 60 * 1000, GUC_UNIT_MS},

@@ -30,6 +30,7 @@ extern int	fm_max_time_partitions;		/* per pipeline */
 extern int	fm_max_workers;
 extern int	fm_proof_interval;			/* ms */
 extern int	fm_reject_limit;			/* MB per pipeline and hour */
+extern int	fm_request_retention;		/* min */
 extern int	fm_restart_delay_max;		/* ms */
 extern int	fm_restart_delay_min;		/* ms */
 extern int	fm_snapshot_interval;		/* ms */

@@ -85,7 +85,8 @@ fm_alarm_is_hot(const FmAlarm *alarm)
 {
 	return alarm->state != FM_ALARM_NORMAL ||
 		alarm->up[0] != FM_NEVER || alarm->up[1] != FM_NEVER ||
-		alarm->shelving != FM_SHELVING_NONE || alarm->chattering;
+		alarm->shelving != FM_SHELVING_NONE || alarm->chattering ||
+		(alarm->blocks & FM_BLOCK_MAINTENANCE) != 0;
 }
 
 static bool
@@ -278,6 +279,54 @@ fm_alarm_end(FmAlarm *alarm, FmTransitionKind kind, FmAlarmEvents *events)
 	set_level(alarm, FM_LEVEL_NORMAL, FM_SIDE_NONE);
 	/* blocked or not, consumers do not keep what is over */
 	finish_event(alarm, event, false, alarm->known, 0);
+}
+
+/* Recorded also where there is nothing to end, because it blocks. */
+void
+fm_alarm_retire(FmAlarm *alarm, FmAlarmEvents *events)
+{
+	FmAlarmEvent *event = begin_event(alarm, FM_TRANSITION_CLOSED, events);
+
+	forget_runs(alarm);
+	alarm->chattering = false;
+	alarm->late_side = FM_SIDE_NONE;
+	alarm->state = FM_ALARM_NORMAL;
+	set_level(alarm, FM_LEVEL_NORMAL, FM_SIDE_NONE);
+	alarm->blocks |= FM_BLOCK_RETIRED;
+	finish_event(alarm, event, false, true, 0);
+}
+
+bool
+fm_alarm_can_move(const FmAlarm *alarm)
+{
+	return alarm->state != FM_ALARM_NORMAL || alarm->known ||
+		alarm->shelving != FM_SHELVING_NONE ||
+		(alarm->blocks & ~FM_BLOCK_RETIRED) != 0;
+}
+
+void
+fm_alarm_move(FmAlarm *alarm, FmAlarmEvents *events)
+{
+	FmAlarmEvent *event = begin_event(alarm, FM_TRANSITION_MOVED, events);
+
+	forget_runs(alarm);
+	alarm->chattering = false;
+	alarm->state = FM_ALARM_NORMAL;
+	set_level(alarm, FM_LEVEL_NORMAL, FM_SIDE_NONE);
+	alarm->shelving = FM_SHELVING_NONE;
+	alarm->shelved_until = FM_NEVER;
+	alarm->blocks &= FM_BLOCK_RETIRED;
+	finish_event(alarm, event, false, true, 0);
+}
+
+void
+fm_alarm_reinstate(FmAlarm *alarm, FmAlarmEvents *events)
+{
+	FmAlarmEvent *event = begin_event(alarm, FM_TRANSITION_REINSTATED,
+									  events);
+
+	alarm->blocks &= ~FM_BLOCK_RETIRED;
+	finish_event(alarm, event, false, true, 0);
 }
 
 /* ------------------------------------------------------------------------
@@ -474,6 +523,33 @@ fm_alarm_judge(FmAlarm *alarm, const FmLimits *limits, double value,
 	target->gap = gap;
 	fm_alarm_follow(alarm, target, ts);
 	move(alarm, limits, ts, events);
+}
+
+void
+fm_alarm_maintain(FmAlarm *alarm, bool within, int64_t ts,
+				  FmAlarmEvents *events)
+{
+	if (!within)
+		fm_alarm_unblock(alarm, FM_BLOCK_MAINTENANCE, ts, events);
+	else if (alarm->state != FM_ALARM_NORMAL)
+		fm_alarm_block(alarm, FM_BLOCK_MAINTENANCE, events);
+	else
+		alarm->blocks |= FM_BLOCK_MAINTENANCE;
+}
+
+/*
+ * A normal alarm waits for the end of a window only if nobody else will tell
+ * consumers that it is over: the end of another block would.
+ */
+void
+fm_alarm_maintained(FmAlarm *alarm)
+{
+	uint8_t		others = alarm->blocks & ~FM_BLOCK_MAINTENANCE;
+
+	if (alarm->state == FM_ALARM_NORMAL &&
+		(!alarm->known || others != 0 ||
+		 alarm->shelving != FM_SHELVING_NONE))
+		alarm->blocks = others;
 }
 
 void

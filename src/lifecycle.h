@@ -53,6 +53,7 @@ typedef enum FmTransitionKind
 	FM_TRANSITION_COMMENTED,
 	FM_TRANSITION_DISABLED,		/* its limits are gone */
 	FM_TRANSITION_CLOSED,		/* its sensor was retired */
+	FM_TRANSITION_REINSTATED,	/* its sensor is not retired any more */
 	FM_TRANSITION_MOVED,		/* its sensor comes through another stream */
 	FM_TRANSITION_CHATTERING,
 	FM_TRANSITION_SETTLED,		/* chatters no more */
@@ -71,6 +72,7 @@ typedef enum FmShelving
 #define FM_BLOCK_SUPPRESSED		0x01	/* by design, by an operator */
 #define FM_BLOCK_OUT_OF_SERVICE 0x02
 #define FM_BLOCK_MAINTENANCE	0x04	/* within a maintenance window */
+#define FM_BLOCK_RETIRED		0x08	/* its sensor is: see fm_alarm_retire() */
 
 /*
  * What readings are judged by.  A limit that is NaN is none.  Limits are
@@ -155,9 +157,9 @@ typedef struct FmAlarmEvent
 	int64_t		raised_at;
 } FmAlarmEvent;
 
-/* One reading causes at most so many: settled, unshelved, returned,
- * unshelved, raised, chattering. */
-#define FM_MAX_EVENTS	6
+/* One reading causes at most so many: suppressed or unsuppressed, settled,
+ * unshelved, returned, unshelved, raised, chattering. */
+#define FM_MAX_EVENTS	7
 
 typedef struct FmAlarmEvents
 {
@@ -203,6 +205,17 @@ extern void fm_alarm_judge(FmAlarm *alarm, const FmLimits *limits,
 						   FmTarget *target, FmAlarmEvents *events);
 
 /*
+ * Before a reading is judged: does it lie within a maintenance window?  An
+ * alarm that is there is blocked, or not any more, by a transition.  One that
+ * is not is blocked only in case the reading raises it, until
+ * fm_alarm_maintained(), which is to be called after (and after whatever
+ * operators do).
+ */
+extern void fm_alarm_maintain(FmAlarm *alarm, bool within, int64_t ts,
+							  FmAlarmEvents *events);
+extern void fm_alarm_maintained(FmAlarm *alarm);
+
+/*
  * Take in a stored reading by its target: the delays that it began or ended.
  * (Transitions are stored on their own.)
  */
@@ -232,7 +245,21 @@ extern void fm_alarm_unblock(FmAlarm *alarm, uint8_t block, int64_t ts,
 							 FmAlarmEvents *events);
 extern void fm_alarm_comment(FmAlarm *alarm, FmAlarmEvents *events);
 
-/* End it, whatever it is: disabled, closed or moved.  Nothing if it is over. */
+/*
+ * End it because its sensor is retired, and the end of that.  Readings of a
+ * retired sensor go to none of its alarms: the caller sees to that.
+ */
+extern void fm_alarm_retire(FmAlarm *alarm, FmAlarmEvents *events);
+extern void fm_alarm_reinstate(FmAlarm *alarm, FmAlarmEvents *events);
+
+/*
+ * It, and what blocks it, goes on in another stream.  (That its sensor is
+ * retired stays true here.)  Only if there is anything of it.
+ */
+extern bool fm_alarm_can_move(const FmAlarm *alarm);
+extern void fm_alarm_move(FmAlarm *alarm, FmAlarmEvents *events);
+
+/* End it because its limits are gone.  Nothing if it is over. */
 extern void fm_alarm_end(FmAlarm *alarm, FmTransitionKind kind,
 						 FmAlarmEvents *events);
 

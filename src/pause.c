@@ -123,7 +123,7 @@ factorymon_pause(PG_FUNCTION_ARGS)
 	FmOwnerScope scope;
 
 	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
-	fm_pipeline_check_control(pipeline, user, "operator");
+	fm_pipeline_check_control(pipeline, user, "engineer");
 
 	fm_owner_begin(&scope);
 	fm_lock_timeout_limit(fm_lock_timeout);
@@ -337,7 +337,7 @@ factorymon_resume(PG_FUNCTION_ARGS)
 
 	fm_require_preloaded();
 	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
-	fm_pipeline_check_control(pipeline, user, "operator");
+	fm_pipeline_check_control(pipeline, user, "engineer");
 	if (PG_ARGISNULL(1))
 		check_can_run(pipeline);
 

@@ -466,7 +466,7 @@ mark_suspect(int16 pipeline_id, const FmPosition *row, const char *reason)
 					  row->position, "suspect", &none, reason);
 }
 
-void
+int32
 fm_position_new_incarnation(int16 pipeline_id, const char *topic,
 							FmPosition *row, int64 start, const char *reason)
 {
@@ -483,6 +483,6 @@ fm_position_new_incarnation(int16 pipeline_id, const char *topic,
 	fm_spi_run("UPDATE _factorymon.stream SET retired_at = now(),"
 			   " retired_reason = $2 WHERE stream_id = $1",
 			   2, types, values, NULL, SPI_OK_UPDATE);
-	(void) insert_stream(pipeline_id, topic, row->partition,
+	return insert_stream(pipeline_id, topic, row->partition,
 						 row->incarnation + 1, start);
 }

@@ -127,10 +127,10 @@ extern void fm_position_skip(int16 pipeline_id, FmPosition *row,
  * fm_position_new_incarnation
  *		Another log under the same name: retire the stream, mark what was
  *		stored after its anchor as suspect, create the next incarnation at
- *		start.
+ *		start.  Returns the new stream's id.
  */
-extern void fm_position_new_incarnation(int16 pipeline_id, const char *topic,
-										FmPosition *row, int64 start,
-										const char *reason);
+extern int32 fm_position_new_incarnation(int16 pipeline_id, const char *topic,
+										 FmPosition *row, int64 start,
+										 const char *reason);
 
 #endif							/* FM_POSITION_H */

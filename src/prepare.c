@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "maintenance.h"
 #include "worker.h"
 
 #define ARRIVAL_AHEAD (INT64CONST(3600) * USECS_PER_SEC)
@@ -200,6 +201,7 @@ fm_prepare_rows(FmWorker *worker)
 	FmBatch    *batch = &worker->batch;
 
 	worker->limits_generation = fm_limits_refresh();
+	fm_maintenance_refresh();
 	for (int i = 0; i < batch->nrows; i++)
 	{
 		FmRow	   *row = &batch->rows[i];

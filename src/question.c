@@ -462,8 +462,10 @@ answer_restart(FmWorker *worker, FmAssigned *assigned,
 	ours = fm_assign_lock(worker, assigned, &row);
 	if (ours)
 	{
-		fm_position_new_incarnation(pipeline->id, pipeline->topic, &row,
-									start, reason);
+		fm_answer_moved(worker, assigned, &row,
+						fm_position_new_incarnation(pipeline->id,
+													pipeline->topic, &row,
+													start, reason));
 		fm_event_record(pipeline->id, worker->info.consumer, "incarnation",
 						&assigned->partition, 1, reason);
 	}

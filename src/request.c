@@ -23,6 +23,8 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "alarm.h"
+#include "guc.h"
 #include "pipeline_internal.h"
 
 PG_FUNCTION_INFO_V1(factorymon_acknowledge);
@@ -33,6 +35,8 @@ PG_FUNCTION_INFO_V1(factorymon_suppress);
 PG_FUNCTION_INFO_V1(factorymon_unsuppress);
 PG_FUNCTION_INFO_V1(factorymon_take_out_of_service);
 PG_FUNCTION_INFO_V1(factorymon_return_to_service);
+PG_FUNCTION_INFO_V1(factorymon_retire_sensor);
+PG_FUNCTION_INFO_V1(factorymon_reinstate_sensor);
 
 /* Longest time for which an alarm may be shelved: a shift (ISA-18.2, 11.6). */
 #define MAX_SHELVING	(8 * USECS_PER_HOUR)
@@ -189,17 +193,17 @@ factorymon_comment(PG_FUNCTION_ARGS)
  * About a sensor
  * ------------------------------------------------------------------- */
 
-/*
- * Streams that a sensor comes through: those in which it has an alarm, and
- * those of its last hundred readings.  Readings are found by the index on
- * (sensor_id, ts) of the pipeline's own table.
- */
-static uint64
-find_streams(const FmPipeline *pipeline, const char *sensor,
-			 int32 **streams, int32 *sensor_id)
+/* One alarm, or one that may come to be. */
+typedef struct Target
+{
+	int32		stream_id;
+	char	   *condition;
+} Target;
+
+static int32
+find_sensor(const FmPipeline *pipeline, const char *sensor)
 {
 	FmArgs		args = {0};
-	uint64		n;
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_text(&args, sensor);
@@ -210,12 +214,34 @@ find_streams(const FmPipeline *pipeline, const char *sensor,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("pipeline \"%s\" has no sensor \"%s\"",
 						pipeline->name, sensor)));
-	*sensor_id = fm_spi_int4(0, 1);
+	return fm_spi_int4(0, 1);
+}
 
-	memset(&args, 0, sizeof(args));
-	fm_args_int4(&args, *sensor_id);
-	n = fm_args_run(&args, psprintf("SELECT s.stream_id"
+/*
+ * Alarms of a sensor, of one condition (whether there is an alarm or not) or,
+ * if that is NULL, of limits and of all others that it has one of.  In all
+ * streams that the sensor comes through: those in which it has an alarm, and
+ * those of its last hundred readings.  (These are found by the index on
+ * (sensor_id, ts) of the pipeline's own table.)
+ */
+static uint64
+find_targets(const FmPipeline *pipeline, int32 sensor_id,
+			 const char *condition, Target **targets)
+{
+	FmArgs		args = {0};
+	uint64		n;
+
+	fm_args_int4(&args, sensor_id);
+	fm_args_text(&args, condition);
+	n = fm_args_run(&args, psprintf("SELECT s.stream_id, c.condition"
 									" FROM _factorymon.stream s"
+									" CROSS JOIN LATERAL ("
+									"SELECT coalesce($2, 'limit') AS condition"
+									" UNION SELECT a.condition"
+									" FROM _factorymon.alarm a"
+									" WHERE $2 IS NULL"
+									" AND a.stream_id = s.stream_id"
+									" AND a.sensor_id = $1) c"
 									" WHERE s.retired_at IS NULL"
 									" AND s.stream_id IN ("
 									"SELECT stream_id FROM _factorymon.alarm"
@@ -225,17 +251,30 @@ find_streams(const FmPipeline *pipeline, const char *sensor,
 									" _factorymon.reading_%d"
 									" WHERE sensor_id = $1"
 									" ORDER BY ts DESC LIMIT 100) r))"
-									" ORDER BY 1", pipeline->id),
+									" ORDER BY 1, 2", pipeline->id),
 					SPI_OK_SELECT);
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(FM_ERRCODE_WRONG_STATE),
-				 errmsg("no reading of sensor \"%s\" is stored", sensor),
-				 errdetail("So nobody knows through which partition it comes.")));
-	*streams = palloc(n * sizeof(int32));
+	*targets = palloc(Max(n, 1) * sizeof(Target));
 	for (uint64 i = 0; i < n; i++)
-		(*streams)[i] = fm_spi_int4(i, 1);
+	{
+		(*targets)[i].stream_id = fm_spi_int4(i, 1);
+		(*targets)[i].condition = fm_spi_text(i, 2);
+	}
 	return n;
+}
+
+/* The name of a condition, or NULL for all of them. */
+static char *
+condition_argument(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *condition = fm_arg_text(fcinfo, argument);
+
+	if (condition != NULL && fm_condition_find(condition) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized condition of an alarm: \"%s\"",
+						condition),
+				 errhint("Conditions are those of factorymon.alarms, \"limit\" for one; null is all that the sensor has an alarm of.")));
+	return condition;
 }
 
 /*
@@ -268,18 +307,19 @@ pipeline_of(const char *pipeline, const char *sensor)
 }
 
 /*
- * A request for each stream that the sensor comes through; returns how many
- * there are.
+ * A request for each alarm of the sensor that is meant; returns how many there
+ * are.  The last two arguments are the pipeline and the condition.
  */
 static Datum
-request_about_sensor(FunctionCallInfo fcinfo, Request *request,
-					 const char *pipeline_name)
+request_about_sensor(FunctionCallInfo fcinfo, Request *request)
 {
 	Oid			user = GetUserId();
 	char	   *sensor = fm_arg_text_required(fcinfo, 0, "sensor_id");
+	char	   *pipeline_name = fm_arg_text(fcinfo, PG_NARGS() - 2);
+	char	   *condition = condition_argument(fcinfo, PG_NARGS() - 1);
 	FmPipeline *pipeline;
 	FmOwnerScope scope;
-	int32	   *streams;
+	Target	   *targets;
 	int32		sensor_id;
 	uint64		n;
 
@@ -288,16 +328,23 @@ request_about_sensor(FunctionCallInfo fcinfo, Request *request,
 	SPI_connect();
 	pipeline = pipeline_of(pipeline_name, sensor);
 	fm_pipeline_check_control(pipeline, user, "operator");
-	n = find_streams(pipeline, sensor, &streams, &sensor_id);
+	sensor_id = find_sensor(pipeline, sensor);
+	n = find_targets(pipeline, sensor_id, condition, &targets);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(FM_ERRCODE_WRONG_STATE),
+				 errmsg("no reading of sensor \"%s\" is stored", sensor),
+				 errdetail("So nobody knows through which partition it comes.")));
 	for (uint64 i = 0; i < n; i++)
-		(void) insert_request(streams[i], sensor_id, "limit", request);
+		(void) insert_request(targets[i].stream_id, sensor_id,
+							  targets[i].condition, request);
 	SPI_finish();
 	fm_owner_end(&scope);
 	fm_pipeline_changed();
 	PG_RETURN_INT32((int32) n);
 }
 
-/* shelve(sensor_id, duration, reason, one_shot, pipeline) */
+/* shelve(sensor_id, duration, reason, one_shot, pipeline, condition) */
 Datum
 factorymon_shelve(PG_FUNCTION_ARGS)
 {
@@ -318,10 +365,10 @@ factorymon_shelve(PG_FUNCTION_ARGS)
 				 errhint("factorymon.take_out_of_service() has no end.")));
 	request.until = GetCurrentTransactionStartTimestamp() + duration;
 	request.one_shot = PG_GETARG_BOOL(3);
-	return request_about_sensor(fcinfo, &request, fm_arg_text(fcinfo, 4));
+	return request_about_sensor(fcinfo, &request);
 }
 
-/* The others: sensor_id, reason, pipeline. */
+/* The others: sensor_id, reason, pipeline, condition. */
 static Datum
 simple_request(FunctionCallInfo fcinfo, const char *action, bool wants_reason)
 {
@@ -329,7 +376,7 @@ simple_request(FunctionCallInfo fcinfo, const char *action, bool wants_reason)
 
 	request.comment = wants_reason ?
 		fm_arg_text_required(fcinfo, 1, "reason") : fm_arg_text(fcinfo, 1);
-	return request_about_sensor(fcinfo, &request, fm_arg_text(fcinfo, 2));
+	return request_about_sensor(fcinfo, &request);
 }
 
 Datum
@@ -360,4 +407,116 @@ Datum
 factorymon_return_to_service(PG_FUNCTION_ARGS)
 {
 	return simple_request(fcinfo, "return_to_service", false);
+}
+
+/* ----------------------------------------------------------------------
+ * Retiring a sensor
+ * ------------------------------------------------------------------- */
+
+/*
+ * The sensor's row tells that it is retired, at once with the commit: to whoever
+ * watches for silence, and to the next one who asks.  Its alarms are told by
+ * requests as ever, and remember it (FM_BLOCK_RETIRED), so that what readings
+ * do to them does not depend on this row.  Who changes it waits for whoever
+ * changed it before, so the requests of both have the order of their commits.
+ */
+static void
+mark_retired(const char *sensor, int32 sensor_id, const Request *request,
+			 bool retire)
+{
+	FmArgs		args = {0};
+	int			n;
+
+	fm_lock_timeout_limit(fm_lock_timeout);
+	fm_args_int4(&args, sensor_id);
+	if (retire)
+	{
+		fm_args_text(&args, request->actor);
+		fm_args_text(&args, request->comment);
+	}
+	n = fm_args_run(&args, retire ?
+					"UPDATE _factorymon.sensor SET retired_at = clock_timestamp(),"
+					" retired_by = $2::name, retired_reason = $3"
+					" WHERE sensor_id = $1 AND retired_at IS NULL" :
+					"UPDATE _factorymon.sensor SET retired_at = NULL,"
+					" retired_by = NULL, retired_reason = NULL"
+					" WHERE sensor_id = $1 AND retired_at IS NOT NULL",
+					SPI_OK_UPDATE);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(FM_ERRCODE_WRONG_STATE),
+				 retire ? errmsg("sensor \"%s\" is retired already", sensor) :
+				 errmsg("sensor \"%s\" is not retired", sensor)));
+}
+
+/* Where a sensor of which no reading is left may come through. */
+static uint64
+all_streams(const FmPipeline *pipeline, Target **targets)
+{
+	FmArgs		args = {0};
+	uint64		n;
+
+	fm_args_int2(&args, pipeline->id);
+	n = fm_args_run(&args, "SELECT stream_id FROM _factorymon.stream"
+					" WHERE pipeline_id = $1 AND retired_at IS NULL",
+					SPI_OK_SELECT);
+	*targets = palloc(Max(n, 1) * sizeof(Target));
+	for (uint64 i = 0; i < n; i++)
+	{
+		(*targets)[i].stream_id = fm_spi_int4(i, 1);
+		(*targets)[i].condition = pstrdup("limit");
+	}
+	return n;
+}
+
+/* sensor_id, reason, pipeline; returns how many requests it took. */
+static Datum
+change_retirement(FunctionCallInfo fcinfo, Request *request, bool retire)
+{
+	Oid			user = GetUserId();
+	char	   *sensor = fm_arg_text_required(fcinfo, 0, "sensor_id");
+	char	   *pipeline_name = fm_arg_text(fcinfo, 2);
+	FmPipeline *pipeline;
+	FmOwnerScope scope;
+	Target	   *targets;
+	int32		sensor_id;
+	uint64		n;
+
+	request->actor = GetUserNameFromId(user, false);
+	fm_owner_begin(&scope);
+	SPI_connect();
+	pipeline = pipeline_of(pipeline_name, sensor);
+	fm_pipeline_check_control(pipeline, user, "operator");
+	sensor_id = find_sensor(pipeline, sensor);
+	mark_retired(sensor, sensor_id, request, retire);
+	n = find_targets(pipeline, sensor_id, NULL, &targets);
+	if (n == 0)
+		n = all_streams(pipeline, &targets);
+	for (uint64 i = 0; i < n; i++)
+		(void) insert_request(targets[i].stream_id, sensor_id,
+							  targets[i].condition, request);
+	SPI_finish();
+	fm_owner_end(&scope);
+	fm_pipeline_changed();
+	PG_RETURN_INT32((int32) n);
+}
+
+/* retire_sensor(sensor_id, reason, pipeline) */
+Datum
+factorymon_retire_sensor(PG_FUNCTION_ARGS)
+{
+	Request		request = {.action = "retire"};
+
+	request.comment = fm_arg_text_required(fcinfo, 1, "reason");
+	return change_retirement(fcinfo, &request, true);
+}
+
+/* reinstate_sensor(sensor_id, comment, pipeline) */
+Datum
+factorymon_reinstate_sensor(PG_FUNCTION_ARGS)
+{
+	Request		request = {.action = "reinstate"};
+
+	request.comment = fm_arg_text(fcinfo, 1);
+	return change_retirement(fcinfo, &request, false);
 }

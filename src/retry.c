@@ -452,7 +452,7 @@ factorymon_retry_rejects(PG_FUNCTION_ARGS)
 
 	retry->pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0,
 															"pipeline"));
-	fm_pipeline_check_control(retry->pipeline, user, "operator");
+	fm_pipeline_check_control(retry->pipeline, user, "engineer");
 	InitMaterializedSRF(fcinfo, 0);
 
 	fm_owner_begin(&scope);

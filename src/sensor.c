@@ -30,6 +30,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "maintenance.h"
 #include "sensor_internal.h"
 
 /* Entries beyond twice the number of sensors before the cache begins anew. */
@@ -238,6 +239,21 @@ fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
 {
 	if (unlikely(sensor->limits_generation != limits_generation))
 		entry_find_limits(cache, (SensorEntry *) sensor, limits_generation);
+}
+
+bool
+fm_sensor_in_maintenance(const FmSensor *sensor, const char *pipeline,
+						 TimestampTz ts)
+{
+	const SensorEntry *entry = (const SensorEntry *) sensor;
+	FmSlice		machine_id;
+	FmSlice		zone;
+
+	if (likely(!fm_maintenance_any()))
+		return false;
+	machine_id = fm_sensor_entry_slice(entry, DESC_MACHINE_ID);
+	zone = fm_sensor_entry_slice(entry, DESC_ZONE);
+	return fm_maintenance_covers(pipeline, &zone, &machine_id, ts);
 }
 
 static inline FmSensor *

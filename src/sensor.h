@@ -53,6 +53,10 @@ extern FmSensor *fm_sensor_find(FmSensorCache *cache,
 extern bool fm_sensor_find_rows(FmSensorCache *cache, FmRow *rows, int nrows,
 								uint32 limits_generation);
 
+/* Is it in a maintenance window, of the last fm_maintenance_refresh()? */
+extern bool fm_sensor_in_maintenance(const FmSensor *sensor,
+									 const char *pipeline, TimestampTz ts);
+
 /* Bring the limits of an entry that was found before to this generation. */
 extern void fm_sensor_refresh(FmSensorCache *cache, FmSensor *sensor,
 							  uint32 limits_generation);

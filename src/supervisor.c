@@ -42,6 +42,7 @@
 #include "factorymon.h"
 #include "guc.h"
 #include "ledger.h"
+#include "moved.h"
 #include "pipeline.h"
 #include "publisher.h"
 #include "shmem.h"
@@ -309,6 +310,24 @@ delete_old_events(void)
 			   1, types, values, NULL, SPI_OK_DELETE);
 }
 
+/* Also those that nobody can answer any more, their stream being gone. */
+static void
+delete_old_requests(void)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(fm_request_retention)};
+
+	fm_spi_run("DELETE FROM _factorymon.request"
+			   " WHERE answered_at < now() - make_interval(mins => $1)",
+			   1, types, values, NULL, SPI_OK_DELETE);
+	fm_spi_run("DELETE FROM _factorymon.request r"
+			   " WHERE answered_at IS NULL"
+			   " AND requested_at < now() - make_interval(mins => $1)"
+			   " AND NOT EXISTS (SELECT FROM _factorymon.stream s"
+			   " WHERE s.stream_id = r.stream_id)",
+			   1, types, values, NULL, SPI_OK_DELETE);
+}
+
 /* Time partitions for now and for the next interval. */
 static void
 make_partitions_ahead(const FmPipeline *pipeline)
@@ -347,6 +366,7 @@ clean_events(FmPipeline *unused)
 	fm_worker_begin(&scope);
 	delete_old_events();
 	delete_old_publications();
+	delete_old_requests();
 	fm_worker_commit(&scope);
 }
 
@@ -407,6 +427,7 @@ keep_house(List *pipelines)
 	{
 		do_duty(look_ahead, lfirst(cell));
 		do_duty(merge_ledger, lfirst(cell));
+		do_duty(fm_moved_run, lfirst(cell));
 		do_duty(drop_expired, lfirst(cell));
 	}
 }

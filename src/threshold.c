@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * threshold.c
- *	  Triggers of factorymon.threshold: who changed which limits, and when.
+ *	  Triggers of factorymon.threshold and factorymon.maintenance_window: who
+ *	  changed what, and when.
  *
- * Each change gets a version, from one sequence for all rows, and a row of
- * factorymon.threshold_history with what was and what is.  Whoever changes
- * limits has no right on the columns that say so, nor on the history: it is
+ * Each change gets a version, from one sequence for all rows of both, and a row
+ * of the table's history with what was and what is.  Whoever changes
+ * them has no right on the columns that say so, nor on the history: it is
  * written as the extension's owner.
  *
  * A row that is inserted without a version is new, and gets one.  Restoring a
@@ -143,6 +144,8 @@ row_value(TriggerData *trigdata, HeapTuple tuple)
 
 /*
  * AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW: what was and what is.
+ * Arguments of the trigger: the table that keeps it, and the column that is
+ * the row's number.
  */
 Datum
 factorymon_threshold_record(PG_FUNCTION_ARGS)
@@ -161,12 +164,19 @@ factorymon_threshold_record(PG_FUNCTION_ARGS)
 	NameData	user;
 	FmOwnerScope scope;
 	bool		isnull;
+	const char *history;
+	const char *id;
 
 	if (!TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called after a change of a row")));
+	if (trigdata->tg_trigger->tgnargs != 2)
+		elog(ERROR, "trigger \"%s\" needs two arguments",
+			 trigdata->tg_trigger->tgname);
+	history = quote_identifier(trigdata->tg_trigger->tgargs[0]);
+	id = quote_identifier(trigdata->tg_trigger->tgargs[1]);
 	if (!deletes)
 		values[0] = heap_getattr(is, column_number(trigdata, "version"),
 								 tupdesc, &isnull);
@@ -187,10 +197,11 @@ factorymon_threshold_record(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	fm_owner_begin(&scope);
-	fm_spi_run("INSERT INTO factorymon.threshold_history"
-			   " (version, threshold_id, operation, changed_by, was, is_now)"
-			   " SELECT $1, coalesce(($5).threshold_id, ($4).threshold_id),"
-			   " $2, $3, to_jsonb($4), to_jsonb($5)",
+	fm_spi_run(psprintf("INSERT INTO factorymon.%s"
+						" (version, %s, operation, changed_by, was, is_now)"
+						" SELECT $1, coalesce(($5).%s, ($4).%s),"
+						" $2, $3, to_jsonb($4), to_jsonb($5)",
+						history, id, id, id),
 			   lengthof(types), types, values, nulls, SPI_OK_INSERT);
 	fm_owner_end(&scope);
 	SPI_finish();

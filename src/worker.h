@@ -66,6 +66,7 @@ typedef struct FmAssigned
 	bool		has_requests;	/* there may be some */
 	TimestampTz answer_at;		/* not before this; 0: now */
 	TimestampTz next_unshelving;	/* DT_NOEND: none */
+	int64		followed;		/* sensors of the fold that are looked after */
 	/* rate of messages for status */
 	TimestampTz rate_since;
 	int64		rate_messages;
@@ -217,6 +218,8 @@ extern void fm_collect_reject(FmBatchMessage *message, FmRejectReason reason,
 /* answer.c */
 extern void fm_answer_requests(FmWorker *worker);
 extern TimestampTz fm_answer_next(const FmWorker *worker);
+extern void fm_answer_moved(FmWorker *worker, FmAssigned *assigned,
+							FmPosition *row, int32 new_stream_id);
 
 /* commit.c */
 extern bool fm_commit_pending(const FmWorker *worker);

@@ -13,12 +13,12 @@ SET datestyle = 'ISO';
  * ------------------------------------------------------------------- */
 CREATE ROLE regress_fm_ledger_owner LOGIN;
 CREATE ROLE regress_fm_ledger_reader;
-CREATE ROLE regress_fm_ledger_operator;
+CREATE ROLE regress_fm_ledger_engineer;
 CREATE ROLE regress_fm_ledger_nobody;
 GRANT USAGE ON SCHEMA factorymon TO regress_fm_ledger_nobody;
 GRANT EXECUTE ON ALL ROUTINES IN SCHEMA factorymon TO regress_fm_ledger_nobody;
 SELECT factorymon.grant_access('reader', 'regress_fm_ledger_reader');
-SELECT factorymon.grant_access('operator', 'regress_fm_ledger_operator');
+SELECT factorymon.grant_access('engineer', 'regress_fm_ledger_engineer');
 
 INSERT INTO _factorymon.pipeline (pipeline_id, name, server, topic,
 	consumer_group, format, workers, start_policy, on_data_loss,
@@ -473,7 +473,7 @@ SELECT * FROM pg_temp.problems;
 ROLLBACK;
 
 \echo # who may
-SET ROLE regress_fm_ledger_operator;
+SET ROLE regress_fm_ledger_engineer;
 SELECT * FROM factorymon.retry_rejects('ledger-test', 1);
 SET ROLE regress_fm_ledger_reader;
 SELECT * FROM factorymon.retry_rejects('ledger-test', 1);
@@ -506,7 +506,7 @@ WHERE pipeline = 'ledger-test' AND kafka_partition = 1 ORDER BY from_offset;
 SELECT problem, "from" FROM pg_temp.problems;
 SELECT event, partitions, regexp_replace(reason, 'by .*:', 'by somebody:')
 	FROM factorymon.rebalancing_events WHERE pipeline = 'ledger-test';
-SET ROLE regress_fm_ledger_operator;
+SET ROLE regress_fm_ledger_engineer;
 SELECT factorymon.purge_suspect('ledger-test', 1);
 ROLLBACK;
 
@@ -528,8 +528,8 @@ DROP TABLE _factorymon.reading_901, _factorymon.reject_901,
 	_factorymon.transition_901, _factorymon.ledger_901;
 DELETE FROM _factorymon.pipeline WHERE pipeline_id = 901;
 SELECT factorymon.revoke_access('reader', 'regress_fm_ledger_reader');
-SELECT factorymon.revoke_access('reader', 'regress_fm_ledger_operator');
-DROP OWNED BY regress_fm_ledger_owner, regress_fm_ledger_reader, regress_fm_ledger_operator,
+SELECT factorymon.revoke_access('reader', 'regress_fm_ledger_engineer');
+DROP OWNED BY regress_fm_ledger_owner, regress_fm_ledger_reader, regress_fm_ledger_engineer,
 	regress_fm_ledger_nobody;
-DROP ROLE regress_fm_ledger_owner, regress_fm_ledger_reader, regress_fm_ledger_operator,
+DROP ROLE regress_fm_ledger_owner, regress_fm_ledger_reader, regress_fm_ledger_engineer,
 	regress_fm_ledger_nobody;

@@ -1,4 +1,4 @@
-/* Who may do what: roles without any kind, readers, operators, admins, and
+/* Who may do what: roles without any kind, readers, operators, engineers, admins, and
  * the owners of pipelines. */
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS factorymon;
@@ -8,6 +8,7 @@ RESET client_min_messages;
 CREATE ROLE regress_fm_nobody LOGIN;
 CREATE ROLE regress_fm_reader LOGIN;
 CREATE ROLE regress_fm_operator LOGIN;
+CREATE ROLE regress_fm_engineer LOGIN;
 CREATE ROLE regress_fm_admin LOGIN;
 CREATE ROLE regress_fm_admin2 LOGIN;
 CREATE ROLE regress_fm_monitor LOGIN IN ROLE pg_monitor;
@@ -37,22 +38,31 @@ UNION ALL SELECT 'wrapper', fdwname FROM pg_foreign_data_wrapper
 
 /* the kinds each role is of, and what it may do with what */
 CREATE FUNCTION pg_temp.rights(role name)
-RETURNS TABLE (reader boolean, operator boolean, admin boolean, views text,
-	control text, limits text)
+RETURNS TABLE (reader boolean, operator boolean, engineer boolean, admin boolean,
+	views text, alarms text, control text, limits text, windows text)
 LANGUAGE sql AS $$
 	SELECT has_function_privilege(role, '_factorymon.reader()', 'EXECUTE'),
 		has_function_privilege(role, '_factorymon.operator()', 'EXECUTE'),
+		has_function_privilege(role, '_factorymon.engineer()', 'EXECUTE'),
 		has_function_privilege(role, '_factorymon.admin()', 'EXECUTE'),
 		(SELECT CASE WHEN bool_and(may) THEN 'all' WHEN bool_or(may) THEN 'some' ELSE 'none' END
 			FROM (SELECT has_table_privilege(role, oid, 'SELECT') AS may FROM pg_class
 				WHERE relnamespace = 'factorymon'::regnamespace AND relkind = 'v') v),
+		(SELECT CASE WHEN bool_and(may) THEN 'all' WHEN bool_or(may) THEN 'some' ELSE 'none' END
+			FROM (SELECT has_function_privilege(role, oid, 'EXECUTE') AS may FROM pg_proc
+				WHERE pronamespace = 'factorymon'::regnamespace
+					AND proname IN ('acknowledge', 'comment', 'reinstate_sensor',
+						'retire_sensor', 'return_to_service', 'shelve', 'suppress',
+						'take_out_of_service', 'unshelve', 'unsuppress')) f),
 		(SELECT string_agg(proname, ' ' ORDER BY proname) FROM (SELECT DISTINCT proname FROM pg_proc
 			WHERE pronamespace = 'factorymon'::regnamespace
 				AND has_function_privilege(role, oid, 'EXECUTE')
-				AND proname IN ('create_pipeline', 'alter_pipeline', 'drop_pipeline', 'pause',
+				AND proname IN ('retry_rejects', 'purge_suspect', 'create_pipeline', 'alter_pipeline', 'drop_pipeline', 'pause',
 					'resume', 'seek', 'adopt', 'grant_access', 'revoke_access')) f),
 		concat_ws(' ', CASE WHEN has_table_privilege(role, 'factorymon.threshold', 'SELECT') THEN 'read' END,
-			CASE WHEN has_column_privilege(role, 'factorymon.threshold', 'warning_high', 'INSERT, UPDATE') THEN 'write' END)
+			CASE WHEN has_column_privilege(role, 'factorymon.threshold', 'warning_high', 'INSERT, UPDATE') THEN 'write' END),
+		concat_ws(' ', CASE WHEN has_table_privilege(role, 'factorymon.maintenance_window', 'SELECT') THEN 'read' END,
+			CASE WHEN has_column_privilege(role, 'factorymon.maintenance_window', 'ends_at', 'INSERT, UPDATE') THEN 'write' END)
 $$;
 /* every view, read for real, functions in it included */
 CREATE FUNCTION pg_temp.read_views() RETURNS text LANGUAGE plpgsql AS $$
@@ -78,6 +88,7 @@ SELECT factorymon.grant_access(NULL, 'regress_fm_admin');
 SELECT factorymon.grant_access('admin', NULL);
 SELECT factorymon.grant_access('reader', 'regress_fm_reader'),
 	factorymon.grant_access('operator', 'regress_fm_operator'),
+	factorymon.grant_access('engineer', 'regress_fm_engineer'),
 	factorymon.grant_access('admin', 'regress_fm_admin'),
 	factorymon.grant_access('admin', 'regress_fm_admin2');
 SET ROLE regress_fm_admin;
@@ -91,7 +102,7 @@ REVOKE EXECUTE ON FUNCTION factorymon.grant_access(text, name) FROM regress_fm_a
 
 SELECT replace(r, 'regress_fm_', '') AS role, rights.*
 FROM unnest(ARRAY['regress_fm_nobody', 'regress_fm_reader', 'regress_fm_operator',
-	'regress_fm_admin', 'regress_fm_monitor']) WITH ORDINALITY AS a(r, n),
+	'regress_fm_engineer', 'regress_fm_admin', 'regress_fm_monitor']) WITH ORDINALITY AS a(r, n),
 	pg_temp.rights(r) ORDER BY n;
 
 /* ----------------------------------------------------------------------
@@ -120,10 +131,26 @@ SELECT * FROM _factorymon.pipeline;
 SELECT * FROM _factorymon.reading;
 RESET ROLE;
 
+/* alarms and maintenance are an operator's, and nothing else */
 SET ROLE regress_fm_operator;
 SELECT pg_temp.read_views();
 SELECT factorymon.resume('fm.private');
-SELECT factorymon.pause('fm.private', reason => 'by an operator');
+SELECT factorymon.seek('fm.private', 0, 5);
+SELECT factorymon.retry_rejects('fm.private');
+SELECT factorymon.retire_sensor('nobody', 'x');
+INSERT INTO factorymon.threshold (sensor_type, warning_high) VALUES ('x', 1);
+BEGIN;
+INSERT INTO factorymon.maintenance_window (zone, starts_at, ends_at, reason)
+	VALUES ('x', now(), now() + interval '1 hour', 'y');
+ROLLBACK;
+INSERT INTO factorymon.maintenance_window (zone, starts_at, ends_at, reason, updated_by)
+	VALUES ('x', now(), now() + interval '1 hour', 'y', 'z');
+RESET ROLE;
+
+SET ROLE regress_fm_engineer;
+SELECT pg_temp.read_views();
+SELECT factorymon.resume('fm.private');
+SELECT factorymon.pause('fm.private', reason => 'by an engineer');
 SELECT factorymon.create_pipeline('fm.mine', 'regress_fm_plant');
 SELECT factorymon.adopt();
 SELECT factorymon.alter_pipeline('fm.private', workers => 2);
@@ -167,7 +194,7 @@ SET ROLE regress_fm_admin2;
 SELECT factorymon.alter_pipeline('fm.private', owner => 'regress_fm_admin2');
 RESET ROLE;
 
-/* the owner stays in control of its own as an operator, and no further */
+/* the owner stays in control of its own as an engineer, and no further */
 SELECT factorymon.revoke_access('admin', 'regress_fm_admin2');
 SET ROLE regress_fm_admin2;
 SELECT factorymon.alter_pipeline('fm.private', workers => 1);
@@ -205,18 +232,20 @@ RESET ROLE;
 /* ----------------------------------------------------------------------
  * Revoking takes this kind and all above it
  * ------------------------------------------------------------------- */
-SELECT factorymon.revoke_access('operator', 'regress_fm_admin');
+SELECT factorymon.revoke_access('engineer', 'regress_fm_admin');
 SELECT factorymon.revoke_access('reader', 'regress_fm_operator');
 SELECT factorymon.revoke_access('admin', 'regress_fm_reader');
 SELECT replace(r, 'regress_fm_', '') AS role, rights.*
 FROM unnest(ARRAY['regress_fm_nobody', 'regress_fm_reader', 'regress_fm_operator',
-	'regress_fm_admin', 'regress_fm_admin2']) WITH ORDINALITY AS a(r, n),
+	'regress_fm_engineer', 'regress_fm_admin', 'regress_fm_admin2']) WITH ORDINALITY AS a(r, n),
 	pg_temp.rights(r) ORDER BY n;
 
 /* nothing is left that would keep the roles */
 SELECT factorymon.drop_pipeline('fm.private');
 SELECT factorymon.revoke_access('reader', r)
-FROM unnest(ARRAY['regress_fm_reader', 'regress_fm_admin', 'regress_fm_admin2']::name[]) r;
+FROM unnest(ARRAY['regress_fm_reader', 'regress_fm_engineer', 'regress_fm_admin',
+	'regress_fm_admin2']::name[]) r;
 DROP SERVER regress_fm_plant, regress_fm_other;
-DROP ROLE regress_fm_nobody, regress_fm_reader, regress_fm_operator, regress_fm_admin,
+DROP ROLE regress_fm_nobody, regress_fm_reader, regress_fm_operator, regress_fm_engineer,
+	regress_fm_admin,
 	regress_fm_admin2, regress_fm_monitor, regress_fm_all;

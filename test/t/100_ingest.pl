@@ -19,6 +19,15 @@ my $truth = PostgreSQL::Test::Utils::tempdir() . '/truth';
 create_pipeline($node, $broker, workers => 2, options => quick_options());
 ok(running($node), 'every partition runs');
 
+# sensors send as fast as they can: with the delays of the built-in limits
+# nothing would last long enough
+sql($node, <<'QUERY');
+INSERT INTO factorymon.threshold (sensor_type, critical_low, warning_low,
+	warning_high, critical_high)
+SELECT sensor_type, critical_low, warning_low, warning_high, critical_high
+FROM factorymon.default_thresholds()
+QUERY
+
 my $run = run_producer(
 	kafka => $broker, sensors => 60, rate => 4000, count => 12000,
 	malformed => 0.02, tombstones => 0.01, extra => 0.05,

@@ -118,8 +118,11 @@ ok($ok && $text > 0, 'a reader reads');
 refused('other', "SELECT factorymon.pause('sensor-data')",
 	qr/permission denied/, 'a reader does not pause');
 sql($node, "SELECT factorymon.grant_access('operator', 'other')");
+refused('other', "SELECT factorymon.pause('sensor-data')",
+	qr/permission denied/, 'nor does an operator');
+sql($node, "SELECT factorymon.grant_access('engineer', 'other')");
 ($ok, $text) = as_role('other', "SELECT factorymon.pause('sensor-data')");
-ok($ok, 'an operator pauses') or diag $text;
+ok($ok, 'an engineer pauses') or diag $text;
 ($ok, $text) = as_role('other', "SELECT factorymon.resume('sensor-data')");
 ok($ok, 'and resumes') or diag $text;
 refused('other', "SELECT factorymon.drop_pipeline('sensor-data')",

@@ -51,6 +51,8 @@ typedef struct Model
 	int64_t		until;
 	bool		suppressed;
 	bool		out_of_service;
+	bool		maintenance;
+	bool		retired;
 	bool		chattering;
 	bool		ever;
 	int64_t		since;
@@ -62,7 +64,8 @@ typedef struct Model
 static bool
 blocked(const Model *m)
 {
-	return m->shelving || m->suppressed || m->out_of_service;
+	return m->shelving || m->suppressed || m->out_of_service ||
+		m->maintenance || m->retired;
 }
 
 /* calls and heard as the header of lifecycle.c has it. */
@@ -349,6 +352,19 @@ unblock(Model *m, FmTransitionKind kind, int64_t ts)
 	say(m, kind, false, m->state == FM_ALARM_ACTIVE_UNACKNOWLEDGED, true, ts);
 }
 
+/* A reading within a window, or not. */
+static void
+model_window(Model *m, bool within, int64_t ts)
+{
+	bool		was = m->maintenance;
+
+	m->maintenance = within;
+	if (was && !within)
+		unblock(m, FM_TRANSITION_UNSUPPRESSED, ts);
+	else if (within && !was && m->state != FM_ALARM_NORMAL)
+		say(m, FM_TRANSITION_SUPPRESSED, false, false, true, ts);
+}
+
 static void
 model_acknowledge(Model *m)
 {
@@ -366,10 +382,16 @@ model_acknowledge(Model *m)
 static void
 model_act(Model *m, const FmLimits *l, Action action, double value, int64_t at)
 {
+	if (m->retired &&
+		(action == READING || action == WITHIN || action == GAP ||
+		 action == LATE))
+		return;
 	switch (action)
 	{
 		case READING:
+		case WITHIN:
 		case GAP:
+			model_window(m, action == WITHIN, at);
 			model_reading(m, l, value, action == GAP, at);
 			break;
 		case LATE:
@@ -424,7 +446,40 @@ model_act(Model *m, const FmLimits *l, Action action, double value, int64_t at)
 			over(m, FM_TRANSITION_CLOSED);
 			m->first = m->nseen;
 			break;
+		case RETIRE:
+			if (m->retired)
+				break;
+			m->chattering = false;
+			m->state = FM_ALARM_NORMAL;
+			m->level = m->side = m->late_side = 0;
+			m->retired = true;
+			say(m, FM_TRANSITION_CLOSED, false, false, true, at);
+			m->first = m->nseen;
+			break;
+		case REINSTATE:
+			if (m->retired)
+			{
+				m->retired = false;
+				say(m, FM_TRANSITION_REINSTATED, false, false, true, at);
+			}
+			break;
+		case MOVE:
+			if (m->state == FM_ALARM_NORMAL && !m->heard && !m->shelving &&
+				!m->suppressed && !m->out_of_service && !m->maintenance)
+				break;
+			m->chattering = m->suppressed = m->out_of_service = false;
+			m->maintenance = false;
+			m->shelving = m->level = m->side = 0;
+			m->state = FM_ALARM_NORMAL;
+			say(m, FM_TRANSITION_MOVED, false, false, true, at);
+			m->first = m->nseen;
+			break;
 	}
+	/* it blocks what is there, or what nothing else tells the end of */
+	if (m->state == FM_ALARM_NORMAL &&
+		(!m->heard || m->shelving || m->suppressed || m->out_of_service ||
+		 m->retired))
+		m->maintenance = false;
 }
 
 /* ------------------------------------------------------------------------
@@ -488,7 +543,8 @@ random_action(void)
 	static const Action rare[] = {
 		ACKNOWLEDGE, ACKNOWLEDGE, ACKNOWLEDGE, ACKNOWLEDGE, SHELVE,
 		SHELVE_ONCE, UNSHELVE, SUPPRESS, UNSUPPRESS, UNSUPPRESS,
-		OUT_OF_SERVICE, IN_SERVICE, IN_SERVICE, COMMENT, CLOSE
+		OUT_OF_SERVICE, IN_SERVICE, IN_SERVICE, COMMENT, CLOSE, RETIRE,
+		REINSTATE, REINSTATE, MOVE
 	};
 
 	switch (below(20))
@@ -555,6 +611,8 @@ one_sequence(int number)
 
 		if (below(40) == 0)
 			limits = random_limits();
+		if (action == READING && i / 20 % 3 == 1)
+			action = WITHIN;
 		now += (1 + below(12)) * SECONDS;
 		at = action == LATE ? now - below(100) * SECONDS : now;
 		value = random_value(value);

@@ -35,6 +35,7 @@ event_text(const FmAlarmEvent *event, char *buf, int size)
 		"raised", "escalated", "deescalated", "returned", "acknowledged",
 		"re_alarmed", "shelved", "unshelved", "suppressed", "unsuppressed",
 		"out_of_service", "in_service", "commented", "disabled", "closed",
+		"reinstated",
 		"moved", "chattering", "settled", "late_excursion", "refused"
 	};
 
@@ -65,15 +66,19 @@ events_text(const FmAlarmEvents *events, char *buf, int size)
 /* As the server does it: what is neither hot nor outside is not looked at. */
 static void
 judge(FmAlarm *alarm, const FmLimits *limits, double value, int64_t at,
-	  bool gap, FmAlarmEvents *events)
+	  Action action, FmAlarmEvents *events)
 {
 	FmTarget	target;
 	bool		outside = value >= limits->warning_high ||
 		value >= limits->critical_high || value <= limits->warning_low ||
 		value <= limits->critical_low;
 
-	if (outside || fm_alarm_is_hot(alarm))
-		fm_alarm_judge(alarm, limits, value, at, gap, &target, events);
+	if ((!outside && !fm_alarm_is_hot(alarm)) ||
+		(alarm->blocks & FM_BLOCK_RETIRED) != 0)
+		return;
+	fm_alarm_maintain(alarm, action == WITHIN, at, events);
+	fm_alarm_judge(alarm, limits, value, at, action == GAP, &target, events);
+	fm_alarm_maintained(alarm);
 }
 
 static void
@@ -83,6 +88,8 @@ judge_late(FmAlarm *alarm, const FmLimits *limits, double value, int64_t at,
 	FmLevel		level = FM_LEVEL_NORMAL;
 	FmSide		side = FM_SIDE_NONE;
 
+	if (alarm->blocks & FM_BLOCK_RETIRED)
+		return;
 	if (value >= limits->warning_high || value >= limits->critical_high)
 	{
 		level = value >= limits->critical_high ? FM_LEVEL_CRITICAL :
@@ -105,8 +112,9 @@ act(FmAlarm *alarm, const FmLimits *limits, Action action, double value,
 	switch (action)
 	{
 		case READING:
+		case WITHIN:
 		case GAP:
-			judge(alarm, limits, value, at, action == GAP, events);
+			judge(alarm, limits, value, at, action, events);
 			break;
 		case LATE:
 			judge_late(alarm, limits, value, at, events);
@@ -142,7 +150,20 @@ act(FmAlarm *alarm, const FmLimits *limits, Action action, double value,
 		case CLOSE:
 			fm_alarm_end(alarm, FM_TRANSITION_CLOSED, events);
 			break;
+		case RETIRE:
+			if (!(alarm->blocks & FM_BLOCK_RETIRED))
+				fm_alarm_retire(alarm, events);
+			break;
+		case REINSTATE:
+			if (alarm->blocks & FM_BLOCK_RETIRED)
+				fm_alarm_reinstate(alarm, events);
+			break;
+		case MOVE:
+			if (fm_alarm_can_move(alarm))
+				fm_alarm_move(alarm, events);
+			break;
 	}
+	fm_alarm_maintained(alarm);
 }
 
 static void
@@ -474,6 +495,83 @@ test_blocks(void)
 }
 
 static void
+test_maintenance(void)
+{
+	FmLimits	limits = temperature(0, 0, 0);
+
+	SCENARIO("raised within a window and still there", &limits,
+			 {0, WITHIN, 20, ""},
+			 {3, WITHIN, 36, "raised~*W+U#1"},
+			 {6, WITHIN, 41, "escalated~C+U#2"},
+			 {9, READING, 41, "unsuppressed!C+U#3"},
+			 {12, READING, 41, ""},
+			 {15, READING, 20, "returnedNR#4"});
+	SCENARIO("raised and over within a window: nobody hears of it", &limits,
+			 {0, WITHIN, 36, "raised~*W+U#1"},
+			 {3, WITHIN, 20, "returned~Nn#2"},
+			 {6, WITHIN, 20, ""},
+			 {9, READING, 20, ""},
+			 {12, READING, 36, "raised!*W+U#1"});
+	SCENARIO("an alarm that was there before", &limits,
+			 {0, READING, 36, "raised!*W+U#1"},
+			 {3, WITHIN, 36, "suppressedW+U#2"},
+			 {6, WITHIN, 41, "escalated~C+U#3"},
+			 {9, READING, 41, "unsuppressed!C+U#4"});
+	SCENARIO("one that is over when the window ends", &limits,
+			 {0, READING, 36, "raised!*W+U#1"},
+			 {3, WITHIN, 36, "suppressedW+U#2"},
+			 {6, WITHIN, 20, "returned~Nn#3"},
+			 {9, WITHIN, 36, "raised~W+U#4"},
+			 {12, WITHIN, 20, "returned~Nn#5"},
+			 {15, READING, 20, "unsuppressedNn#6"},
+			 {18, READING, 20, ""});
+	SCENARIO("acknowledged before: no second call", &limits,
+			 {0, READING, 36, "raised!*W+U#1"},
+			 {3, ACKNOWLEDGE, 0, "acknowledgedW+A#2"},
+			 {6, WITHIN, 36, "suppressedW+A#3"},
+			 {9, READING, 36, "unsuppressedW+A#4"});
+	SCENARIO("shelved beyond the window", &limits,
+			 {0, WITHIN, 36, "raised~*W+U#1"},
+			 {3, SHELVE, 600, "shelvedW+U#2"},
+			 {6, READING, 36, "unsuppressedW+U#3"},
+			 {603, READING, 36, "unshelved!W+U#4"});
+	SCENARIO("closed within a window", &limits,
+			 {0, WITHIN, 36, "raised~*W+U#1"},
+			 {3, CLOSE, 0, "closed~Nn#2"},
+			 {6, READING, 20, ""});
+}
+
+static void
+test_retirement(void)
+{
+	FmLimits	limits = temperature(0, 0, 0);
+
+	SCENARIO("nothing is raised until it is back", &limits,
+			 {0, READING, 36, "raised!*W+U#1"},
+			 {3, RETIRE, 0, "closedNn#2"},
+			 {6, READING, 41, ""},
+			 {9, LATE, 41, ""},
+			 {12, RETIRE, 0, ""},
+			 {15, REINSTATE, 0, "reinstatedNn#3"},
+			 {18, REINSTATE, 0, ""},
+			 {21, READING, 41, "raised!*C+U#1"});
+	SCENARIO("moved with all that blocks it", &limits,
+			 {0, MOVE, 0, ""},
+			 {3, READING, 36, "raised!*W+U#1"},
+			 {6, SUPPRESS, 0, "suppressedW+U#2"},
+			 {9, SHELVE, 600, "shelvedW+U#3"},
+			 {12, MOVE, 0, "movedNn#4"},
+			 {15, MOVE, 0, ""},
+			 {18, READING, 36, "raised!*W+U#1"});
+	SCENARIO("other blocks stay", &limits,
+			 {0, OUT_OF_SERVICE, 0, "out_of_serviceNn#1"},
+			 {3, RETIRE, 0, "closedNn#2"},
+			 {6, REINSTATE, 0, "reinstatedNn#3"},
+			 {9, READING, 36, "raised~*W+U#1"},
+			 {12, IN_SERVICE, 0, "in_service!W+U#2"});
+}
+
+static void
 test_ends(void)
 {
 	FmLimits	limits = temperature(0, 0, 0);
@@ -530,6 +628,8 @@ main(void)
 	test_late();
 	test_shelving();
 	test_blocks();
+	test_maintenance();
+	test_retirement();
 	test_ends();
 	random_sequences(10000);
 	return done_testing();

@@ -18,6 +18,7 @@
 typedef enum Action
 {
 	READING,					/* a value */
+	WITHIN,						/* a value, within a maintenance window */
 	GAP,						/* a value, after a gap */
 	LATE,						/* a value, too old to be judged */
 	ACKNOWLEDGE,
@@ -29,7 +30,10 @@ typedef enum Action
 	OUT_OF_SERVICE,
 	IN_SERVICE,
 	COMMENT,
-	CLOSE
+	CLOSE,
+	RETIRE,
+	REINSTATE,
+	MOVE
 } Action;
 
 /*
