@@ -122,6 +122,7 @@ forget_values(FmDetector *detector)
 	fm_detector_init(detector, before.sensor_id);
 	detector->on = before.on;
 	detector->type = before.type;
+	detector->number = before.number;
 	for (int i = 0; i < FM_DETECTORS; i++)
 	{
 		if (FM_DETECTOR_VALUES & FM_DETECTOR_BIT(i))
@@ -512,9 +513,6 @@ static void
 take_value(FmDetector *detector, const FmDetectorParams *params,
 		   const FmDetectorReading *reading, FmDetectorHits *hits)
 {
-	/* it missed some: it was off */
-	if (detector->ts != reading->previous_ts && detector->ts != FM_NEVER)
-		forget_values(detector);
 	if (detector->learned < FM_DETECTOR_FIRST)
 	{
 		if (is_on(params, FM_DETECTOR_FLAT))
@@ -575,11 +573,13 @@ fm_detector_take(FmDetector *detector, const FmDetectorParams *params,
 				 const FmDetectorReading *reading, FmDetectorHits *hits)
 {
 	hits->hits = hits->stored = 0;
-	if (detector->type != params->type)
+	if (detector->type != params->type ||
+		detector->number + 1 != reading->number)
 	{
 		fm_detector_init(detector, detector->sensor_id);
 		detector->type = params->type;
 	}
+	detector->number = reading->number;
 	if (detector->on != params->on)
 		switch_detectors(detector, params->on);
 	if (reading->counts && (params->on & FM_DETECTOR_VALUES) != 0)

@@ -149,7 +149,7 @@ typedef struct FmDetector
 	int32_t		hour;			/* last one, counted from 2000 */
 	int32_t		sensor_id;
 	uint32_t	type;			/* FmDetectorParams.type */
-	uint32_t	spare;			/* zero */
+	uint32_t	number;			/* FmDetectorReading.number of the last one */
 	union
 	{
 		double		first[FM_DETECTOR_FIRST];	/* until they are enough */
@@ -162,10 +162,10 @@ typedef struct FmDetectorReading
 {
 	int64_t		ts;
 	double		value;
-	int64_t		previous_ts;	/* of the last one whose value counted */
+	uint32_t	number;			/* of the sensor's readings, all of them */
 	bool		counts;			/* the value does: neither late nor future,
 								 * nor of low quality */
-	bool		gap;			/* more than three intervals after that */
+	bool		gap;			/* nobody knows what was before it */
 	bool		late;
 	bool		future;
 	bool		numbered;		/* has a reading_count */
@@ -196,9 +196,8 @@ extern void fm_detector_init(FmDetector *detector, int32_t sensor_id);
  *		Take in the next reading of a sensor; hits tells what is unlike those
  *		before it.
  *
- * A detector that is off forgets what it knew, and so do those of values if
- * they missed readings since (previous_ts tells) or the sensor's type is
- * another.
+ * A detector that was switched off has forgotten what it knew, and all have if
+ * they missed a reading (its number tells) or the sensor's type is another.
  */
 extern void fm_detector_take(FmDetector *detector,
 							 const FmDetectorParams *params,

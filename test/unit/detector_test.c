@@ -54,7 +54,7 @@ take(FmDetector *detector, const FmDetectorParams *params, double value,
 {
 	FmDetectorReading reading = {
 		.ts = detector->ts == FM_NEVER ? 0 : detector->ts + 3 * SECOND,
-		.previous_ts = detector->ts,
+		.number = detector->number + 1,
 		.value = value,
 		.counts = true
 	};
@@ -190,7 +190,7 @@ test_rate(void)
 	ok(take(&detector, &params, 10, &hits) == 0, "and not on the way back");
 	take_first(&detector, &params);
 	late = (FmDetectorReading) {
-		.ts = detector.ts + 60 * SECOND, .previous_ts = detector.ts,
+		.ts = detector.ts + 60 * SECOND, .number = detector.number + 1,
 		.value = 26, .counts = true, .gap = true
 	};
 	fm_detector_take(&detector, &params, &late, &hits);
@@ -262,7 +262,7 @@ take_other(FmDetector *detector, const FmDetectorParams *params,
 		   FmDetectorHits *hits)
 {
 	FmDetectorReading reading = {
-		.ts = 0, .previous_ts = detector->ts, .numbered = true,
+		.ts = 0, .number = detector->number + 1, .numbered = true,
 		.missing = missing, .repeated = repeated, .late = late > 0,
 		.seconds = late, .future = future
 	};
@@ -315,7 +315,7 @@ test_seasonal(void)
 	for (; minute < 10 * 24 * 60; minute++)
 	{
 		FmDetectorReading reading = {
-			.ts = minute * 60 * SECOND, .previous_ts = detector.ts,
+			.ts = minute * 60 * SECOND, .number = detector.number + 1,
 			.value = pattern(minute / 60) + minute * 7 % 11 * 0.1,
 			.counts = true
 		};
@@ -332,7 +332,7 @@ test_seasonal(void)
 	for (int i = 0; i < 60; i++, minute++)
 	{
 		FmDetectorReading reading = {
-			.ts = minute * 60 * SECOND, .previous_ts = detector.ts,
+			.ts = minute * 60 * SECOND, .number = detector.number + 1,
 			.value = 40, .counts = true
 		};
 
@@ -395,11 +395,10 @@ test_forgetting(void)
 	take_first(&detector, &params);
 	detector.signal[FM_DETECTOR_TIME] = 1;
 	missed.ts = detector.ts + 9 * SECOND;
-	missed.previous_ts = detector.ts + 6 * SECOND;
+	missed.number = detector.number + 2;
 	fm_detector_take(&detector, &params, &missed, &hits);
-	ok(detector.learned == 1, "readings missed: it was off");
-	ok(detector.signal[FM_DETECTOR_TIME] == 0 &&
-	   detector.misses[FM_DETECTOR_TIME] > 1, "others go on counting");
+	ok(detector.learned == 1 && detector.misses[FM_DETECTOR_TIME] == 1 &&
+	   detector.signal[FM_DETECTOR_TIME] == 0, "a reading missed: it was off");
 
 	take_first(&detector, &params);
 	other.type = 2;
@@ -411,6 +410,8 @@ test_forgetting(void)
 	other.type = 1;
 	other.on = BIT(TIME);
 	(void) take(&detector, &other, 10, &hits);
+	ok(detector.misses[FM_DETECTOR_TIME] == FM_DETECTOR_FIRST + 2,
+	   "what stays on goes on counting");
 	other.on |= BIT(ANOMALY);
 	(void) take(&detector, &other, 10, &hits);
 	ok(detector.learned == 1, "off and on again");
