@@ -7,9 +7,10 @@
  * Roles are cluster-wide, so the extension creates none.  It knows three
  * kinds of users of one database instead, each including the one before:
  *
- *	reader	  sees all views, limits and status functions
+ *	reader	  sees all views, limits, detectors and status functions
  *	operator  also pauses, resumes, and retries rejects
- *	admin	  also creates, alters, drops and seeks pipelines, edits limits
+ *	admin	  also creates, alters, drops and seeks pipelines, edits limits and
+ *			  detectors
  *
  * A role is of a kind if it may execute that kind's marker function
  * (_factorymon.reader(), operator(), admin()).  Everything a kind needs is an
@@ -56,6 +57,12 @@ PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 	" off_delay, re_alarm_after, warning_severity, critical_severity," \
 	" acknowledgement, shelvable, enabled, comment"
 
+#define DETECTOR_COLUMNS \
+	"sensor_type, detector, enabled, report, weight, time_constant, clip," \
+	" learn, resolution, max_per_minute, span, tolerance, min_duration," \
+	" utc_offset, alarm, raise_after, return_after, severity," \
+	" re_alarm_after, acknowledgement, shelvable, comment"
+
 /* One kind: its functions in schema factorymon, and other privileges. */
 typedef struct AccessKind
 {
@@ -72,7 +79,8 @@ static const AccessKind access_kinds[] = {
 			"original_messages", "partition_status", "verify_delivery",
 		"worker_status"},
 		{"USAGE ON SCHEMA factorymon",
-		"SELECT ON factorymon.threshold, factorymon.threshold_history"},
+			"SELECT ON factorymon.threshold, factorymon.threshold_history",
+		"SELECT ON factorymon.detector, factorymon.detector_history"},
 	true},
 	{"operator",
 		{"acknowledge", "alter_pipeline", "comment", "drop_pipeline", "pause",
@@ -85,6 +93,9 @@ static const AccessKind access_kinds[] = {
 		{"INSERT (" THRESHOLD_COLUMNS "), UPDATE (" THRESHOLD_COLUMNS
 			"), DELETE ON factorymon.threshold",
 			"USAGE ON SEQUENCE _factorymon.threshold_id_seq",
+			"INSERT (" DETECTOR_COLUMNS "), UPDATE (" DETECTOR_COLUMNS
+			"), DELETE ON factorymon.detector",
+			"USAGE ON SEQUENCE _factorymon.detector_id_seq",
 		"USAGE ON FOREIGN DATA WRAPPER kafka"},
 	false},
 };

@@ -120,6 +120,13 @@ typedef struct FmScore
 extern const FmScore *fm_fold_scores(const FmFold *fold, int *n);
 
 /*
+ * fm_scores_insert (score.c)
+ *		Store them, in the caller's transaction, switched to the extension's
+ *		owner.
+ */
+extern void fm_scores_insert(const FmFold *fold);
+
+/*
  * Range of ts folded since the last committed snapshot, for the position
  * row; false if nothing was folded.
  */

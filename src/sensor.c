@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "detector_config.h"
 #include "guc.h"
 #include "sensor_internal.h"
 
@@ -218,7 +219,7 @@ fm_sensor_cache_retire_if_full(FmSensorCache *cache)
 	cache_begin_entries(cache);
 }
 
-/* Limits of an entry, as of a generation of them. */
+/* Limits and detectors of an entry, as of a generation of them. */
 static void
 entry_find_limits(FmSensorCache *cache, SensorEntry *entry, uint32 generation)
 {
@@ -229,6 +230,7 @@ entry_find_limits(FmSensorCache *cache, SensorEntry *entry, uint32 generation)
 
 	entry->sensor.limits = fm_limits_find(cache->pipeline_name, &sensor_type,
 										  &zone, &machine_id, &name);
+	entry->sensor.detectors = fm_detectors_find(&sensor_type);
 	entry->sensor.limits_generation = generation;
 }
 

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * threshold.c
- *	  Triggers of factorymon.threshold: who changed which limits, and when.
+ *	  Triggers of factorymon.threshold and factorymon.detector: who changed
+ *	  which limits, and when.
  *
- * Each change gets a version, from one sequence for all rows, and a row of
- * factorymon.threshold_history with what was and what is.  Whoever changes
+ * Each change gets a version, from one sequence for all rows of both, and a row
+ * of factorymon.threshold_history (or detector_history) with what was and what is.  Whoever changes
  * limits has no right on the columns that say so, nor on the history: it is
  * written as the extension's owner.
  *
@@ -142,6 +143,23 @@ row_value(TriggerData *trigdata, HeapTuple tuple)
 }
 
 /*
+ * The statement that records a change, for the table that the trigger's
+ * argument names.
+ */
+static char *
+record_query(const TriggerData *trigdata)
+{
+	const char *name = trigdata->tg_trigger->tgnargs > 0 ?
+		trigdata->tg_trigger->tgargs[0] : "threshold";
+
+	return psprintf("INSERT INTO factorymon.%s_history"
+					" (version, %s_id, operation, changed_by, was, is_now)"
+					" SELECT $1, coalesce(($5).%s_id, ($4).%s_id),"
+					" $2, $3, to_jsonb($4), to_jsonb($5)",
+					name, name, name, name);
+}
+
+/*
  * AFTER INSERT OR UPDATE OR DELETE ... FOR EACH ROW: what was and what is.
  */
 Datum
@@ -187,11 +205,8 @@ factorymon_threshold_record(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	fm_owner_begin(&scope);
-	fm_spi_run("INSERT INTO factorymon.threshold_history"
-			   " (version, threshold_id, operation, changed_by, was, is_now)"
-			   " SELECT $1, coalesce(($5).threshold_id, ($4).threshold_id),"
-			   " $2, $3, to_jsonb($4), to_jsonb($5)",
-			   lengthof(types), types, values, nulls, SPI_OK_INSERT);
+	fm_spi_run(record_query(trigdata), lengthof(types), types, values, nulls,
+			   SPI_OK_INSERT);
 	fm_owner_end(&scope);
 	SPI_finish();
 	return PointerGetDatum(NULL);
