@@ -10,14 +10,15 @@ instead.  See bench/README.md for what is measured and how."""
 
 EPILOG = """\
 commands:
-  quick        throughput of factorymon, the limits and the fastest peers, in
-               less than 15 minutes
+  quick        throughput of factorymon, the limits and the fastest peers, and
+               detectors, in less than 15 minutes
   full         everything: throughput of all, kill, latency, growth,
-               memory
+               memory, detectors
   throughput   rows per second, CPU, WAL, memory of all contenders
   kill         rows lost and duplicated after kill -9 in the middle
   latency      from produce to visible, at 1 k, 10 k and 50 k messages/s
   growth       with more rows, more sensors, more time partitions
+  detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
   list         the contenders, by name
 
@@ -25,13 +26,15 @@ Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
 not be started or measured, or wrong usage; 128 + N ended by signal N."""
 
 COMMANDS = {
-    "quick": ("throughput",),
-    "full": ("throughput", "kill", "latency", "growth", "memory"),
+    "quick": ("throughput", "detectors"),
+    "full": ("throughput", "kill", "latency", "growth", "memory",
+             "detectors"),
     "throughput": ("throughput",),
     "kill": ("kill",),
     "latency": ("latency",),
     "growth": ("growth",),
     "memory": ("memory",),
+    "detectors": ("detectors",),
 }
 
 
@@ -86,8 +89,8 @@ def parser():
     result.add_argument("--seconds", type=int, default=20, metavar="S",
                         help="how long each of these is produced (20)")
     result.add_argument("--scale", type=float, default=1.0, metavar="F",
-                        help="factor for the sizes of the growth and memory "
-                        "sections, to try them out (1)")
+                        help="factor for the sizes of the growth, memory and "
+                        "detectors sections, to try them out (1)")
     result.add_argument("--growth", default="sensors,partitions,rows",
                         metavar="PART,...",
                         help="what grows in the growth section")

@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import growth, kill, latency, memory
+from . import detectors, growth, kill, latency, memory
 from .kafka import Topic
 
 
@@ -24,5 +24,6 @@ SECTIONS = {
     "kill": kill.section,
     "latency": latency.section,
     "growth": growth.section,
+    "detectors": detectors.section,
     "memory": memory.section,
 }
