@@ -97,6 +97,7 @@ class Span:
     kind: str
     first: int
     last: int
+    counts: bool = True     # neither too early nor too late to be found
 
     @property
     def end(self):
@@ -130,8 +131,7 @@ def microseconds(text):
 
 
 def spans(readings, labels):
-    """Labels of a sensor as Spans; those of its first readings left out, and
-    those that could only be found behind its last."""
+    """Labels of a sensor as Spans."""
     places = defaultdict(list)
     for index, (_, moment) in enumerate(readings):
         places[moment].append(index)
@@ -143,8 +143,8 @@ def spans(readings, labels):
             continue                    # made, but behind the last one sent
         place = first[-1] if label["kind"] == "repeat" else first[0]
         span = Span(label["kind"], place, max(place, last[0]))
-        if place >= SETTLED and span.end < len(readings):
-            result.append(span)
+        span.counts = place >= SETTLED and span.end < len(readings)
+        result.append(span)
     return result
 
 
@@ -152,6 +152,8 @@ def judge(score, detector, all_spans, hits):
     """Add what a detector found at one sensor."""
     own = [span for span in all_spans if span.kind in OWN[detector]]
     for span in own:
+        if not span.counts:
+            continue
         at = bisect_left(hits, span.first)
         seen = at < len(hits) and hits[at] <= span.end
         score.labels += 1
