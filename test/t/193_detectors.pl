@@ -1,7 +1,8 @@
 
 # Detectors beyond limits: switched on by a row, they store scores and raise
 # alarms of their own; crashes, batches and replays make no difference to what
-# they find; switched off, they leave nothing behind.
+# they find; switched off, they leave nothing behind.  What the producer put in
+# on purpose is found.
 
 use strict;
 use warnings;
@@ -221,6 +222,50 @@ SELECT string_agg(operation || ' ' || n, ', ' ORDER BY first) FROM (
 	SELECT operation, count(*) AS n, min(version) AS first
 	FROM factorymon.detector_history WHERE changed_by = current_user
 	GROUP BY 1) AS h
+QUERY
+
+# what the producer says it put in is found, and little else
+my $labels = PostgreSQL::Test::Utils::tempdir() . '/labels';
+my $begin = "'2026-03-01 00:00Z'::timestamptz + interval '$minute minutes'";
+sql($node, <<'QUERY');
+INSERT INTO factorymon.detector (sensor_type, detector)
+SELECT 'vibration', detector FROM factorymon.default_detectors()
+QUERY
+produce(1500, sensor_type => 'vibration', sensor_id => 'lab', inject => 0.01,
+	labels => $labels);
+ok(stored(), 'stored');
+my $json = '[' . join(',', map { s/\n//r } lines_of($labels)) . ']';
+sql($node, <<"QUERY");
+CREATE TABLE label AS
+SELECT j->>'sensor_id' AS sensor_id, j->>'kind' AS kind,
+	(j->>'from')::timestamptz AS first, (j->>'to')::timestamptz AS last
+FROM jsonb_array_elements(\$\$$json\$\$) AS j;
+DELETE FROM label WHERE last NOT BETWEEN $begin + interval '13 minutes'
+	AND $begin + interval '65 minutes'
+QUERY
+is(sql($node, <<'QUERY'), '', 'each kind is found by its detector');
+SELECT string_agg(kind || ' ' || found || ' of ' || n, ', ')
+FROM (
+	SELECT kind, count(*) AS n, count(*) FILTER (WHERE EXISTS (
+		SELECT FROM factorymon.anomalies AS x
+		WHERE x.sensor_id = l.sensor_id AND x.detector = d
+			AND x.ts BETWEEN first AND last + CASE kind
+				WHEN 'gap' THEN interval '5 minutes' ELSE '0' END)) AS found
+	FROM label AS l JOIN (VALUES ('spike', 'rate'), ('step', 'anomaly'),
+		('noise', 'rate'), ('stuck', 'flat'), ('gap', 'sequence'),
+		('repeat', 'sequence'), ('late', 'time'), ('future', 'time'))
+		AS v(k, d) ON k = kind
+	GROUP BY kind) AS s
+WHERE found < 0.9 * n OR n < 2
+QUERY
+is(sql($node, <<'QUERY'), 't', 'scores have a label, nearly all');
+SELECT count(*) > 100 AND count(*) FILTER (WHERE EXISTS (
+	SELECT FROM label AS l WHERE l.sensor_id = x.sensor_id
+		AND x.ts BETWEEN first AND last + interval '10 minutes'))
+	> 0.97 * count(*)
+FROM factorymon.anomalies AS x
+WHERE sensor_type = 'vibration' AND ts >= (SELECT min(first) FROM label)
+	AND detector IN ('anomaly', 'rate', 'flat')
 QUERY
 
 $node->stop;
