@@ -54,6 +54,7 @@ class Choice:
     sensors: tuple = (1000, 100000)
     codecs: tuple = ("none", "lz4")
     growth: tuple = ("sensors", "partitions", "rows")
+    inject: float = 0
 
     @property
     def quick(self):
@@ -84,6 +85,9 @@ def parser():
                         help="topics of the throughput section")
     result.add_argument("--codecs", default="none,lz4", metavar="NAME,...",
                         help="how their messages are compressed")
+    result.add_argument("--inject", type=float, default=0, metavar="P",
+                        help="share of their readings touched by anomalies "
+                        "of each kind (0)")
     result.add_argument("--rates", default="1000,10000,50000", metavar="R,...",
                         help="messages/s of the latency section")
     result.add_argument("--seconds", type=int, default=20, metavar="S",
@@ -133,4 +137,4 @@ def parse(arguments):
                   given.seconds, given.scale,
                   tuple(int(n) for n in given.sensors.split(",")),
                   tuple(given.codecs.split(",")),
-                  tuple(given.growth.split(",")))
+                  tuple(given.growth.split(",")), given.inject)
