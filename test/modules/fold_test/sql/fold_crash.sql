@@ -140,3 +140,5 @@ UPDATE _factorymon.fold_chunk SET chunk = chunk + 1 WHERE stream_id = 2;
 SELECT test.fold_open(2, 2::smallint, 0, 0, 'infinity', '-infinity');
 ROLLBACK;
 SELECT * FROM _factorymon.fold_sensors('\x00');
+-- the ids of the next test's descriptions begin with 1
+DELETE FROM _factorymon.sensor_version;
