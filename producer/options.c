@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "canon.h"
 #include "clock.h"
+#include "inject.h"
 #include "malform.h"
 
 #include <errno.h>
@@ -29,7 +30,8 @@ typedef enum Id
 	OPT_SENSORS, OPT_ANOMALIES, OPT_WARNING_SHARE, OPT_CRITICAL_SHARE,
 	OPT_SEED, OPT_START, OPT_RECORD_TIME, OPT_RATE, OPT_COUNT, OPT_DURATION,
 	OPT_MALFORMED, OPT_MALFORMED_KINDS, OPT_TOMBSTONES, OPT_EXTRA, OPT_BIG,
-	OPT_BIG_BYTES, OPT_UNKEYED, OPT_COMPRESSION, OPT_LINGER, OPT_TXN_SHARE,
+	OPT_BIG_BYTES, OPT_UNKEYED, OPT_INJECT, OPT_INJECT_KINDS, OPT_LABELS,
+	OPT_COMPRESSION, OPT_LINGER, OPT_TXN_SHARE,
 	OPT_ABORT_SHARE, OPT_TXN_SIZE, OPT_TXN_BY, OPT_TXN_ID, OPT_FLUSH_TIMEOUT,
 	OPT_PRODUCER_ID, OPT_HEARTBEAT, OPT_TRUTH, OPT_PRINT, OPT_DRY_RUN,
 	OPT_VERBOSE, OPT_HELP, OPT_VERSION, OPT_PROPERTY
@@ -100,6 +102,10 @@ static const Setting settings[] = {
 	NULL},
 	{OPT_UNKEYED, "unkeyed", NULL, NULL,
 	"no key: readings of a sensor go to any partition", NULL},
+	{OPT_INJECT, "inject", "P", NULL,
+	"readings touched by anomalies of each kind (below) [0]", NULL},
+	{OPT_INJECT_KINDS, "inject-kinds", "LIST", NULL,
+	"of these kinds only [all]", NULL},
 	{OPT_NONE, "Kafka", NULL, NULL, NULL, NULL},
 	{OPT_BROKERS, "kafka-brokers", "LIST", "KAFKA_BROKERS",
 	"[localhost:9092,localhost:9094,localhost:9096]", "brokers"},
@@ -130,6 +136,8 @@ static const Setting settings[] = {
 	"between heartbeat records, 0 for none [10]", NULL},
 	{OPT_TRUTH, "truth", "FILE", NULL,
 	"append a line for each record that the broker confirmed", NULL},
+	{OPT_LABELS, "labels", "FILE", NULL,
+	"append a line of JSON for each anomaly that --inject put in", NULL},
 	{OPT_PRINT, "print", NULL, NULL,
 	"each message on stdout: kind, key, payload (hex unless a reading)",
 	NULL},
@@ -194,6 +202,9 @@ print_help(void)
 	printf("\nMalformed kinds:\n");
 	for (int i = 0; fm_malform_name(i); i++)
 		printf("  %-14s%s\n", fm_malform_name(i), fm_malform_help(i));
+	printf("\nKinds of --inject:\n");
+	for (int i = 0; fm_inject_name(i); i++)
+		printf("  %-14s%s\n", fm_inject_name(i), fm_inject_help(i));
 	printf("\nOptions win over the environment.  SIGTERM and SIGINT stop"
 		   " cleanly: what was\nsent is delivered first; a second signal gives"
 		   " up waiting.\n\nExit codes: 0 all delivered; 1 something was not,"
@@ -364,6 +375,11 @@ set_content(FmOptions *o, int id, const char *src, const char *v)
 		case OPT_UNKEYED:
 			o->unkeyed = true;
 			return true;
+		case OPT_INJECT:
+			return read_number(src, v, 0, 0.1, &o->inject_share);
+		case OPT_INJECT_KINDS:
+			o->inject_set = fm_inject_parse(v);
+			return o->inject_set || refuse(src, v, "a list of kinds");
 		default:
 			abort();
 	}
@@ -429,6 +445,9 @@ set_report(FmOptions *o, int id, const char *src, const char *v)
 		case OPT_TRUTH:
 			o->truth = v;
 			return true;
+		case OPT_LABELS:
+			o->labels = v;
+			return true;
 		case OPT_DRY_RUN:
 			o->dry_run = true;
 			o->print = true;
@@ -451,7 +470,8 @@ set_option(FmOptions *o, int id, const char *source, const char *value)
 	{
 		case OPT_RATE: case OPT_COUNT: case OPT_DURATION: case OPT_MALFORMED:
 		case OPT_MALFORMED_KINDS: case OPT_TOMBSTONES: case OPT_EXTRA:
-		case OPT_BIG: case OPT_BIG_BYTES: case OPT_UNKEYED:
+		case OPT_BIG: case OPT_BIG_BYTES: case OPT_UNKEYED: case OPT_INJECT:
+		case OPT_INJECT_KINDS:
 			return set_content(o, id, source, value);
 		case OPT_BROKERS: case OPT_TOPIC: case OPT_COMPRESSION:
 		case OPT_LINGER: case OPT_TXN_SHARE: case OPT_ABORT_SHARE:
@@ -459,7 +479,7 @@ set_option(FmOptions *o, int id, const char *source, const char *value)
 		case OPT_FLUSH_TIMEOUT:
 			return set_kafka(o, id, source, value);
 		case OPT_RECORD_TIME: case OPT_PRODUCER_ID: case OPT_HEARTBEAT:
-		case OPT_TRUTH: case OPT_PRINT: case OPT_DRY_RUN: case OPT_VERBOSE:
+		case OPT_TRUTH: case OPT_LABELS: case OPT_PRINT: case OPT_DRY_RUN: case OPT_VERBOSE:
 			return set_report(o, id, source, value);
 		default:
 			return set_plant(o, id, source, value);
@@ -486,6 +506,7 @@ set_defaults(FmOptions *o)
 	o->fleet.start = fm_clock_wall();
 	o->rate = -1;
 	o->malformed_set = fm_malform_parse("all");
+	o->inject_set = fm_inject_parse("all");
 	o->big_bytes = 900000;
 	o->brokers = "localhost:9092,localhost:9094,localhost:9096";
 	o->topic = "sensor-data";

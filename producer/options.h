@@ -39,6 +39,8 @@ typedef struct FmOptions
 	double		big_share;
 	uint32_t	big_bytes;
 	bool		unkeyed;
+	double		inject_share;
+	uint32_t	inject_set;
 
 	/* how */
 	const char *brokers;
@@ -58,6 +60,7 @@ typedef struct FmOptions
 	const char *host;
 	double		heartbeat;		/* seconds, 0: none */
 	const char *truth;			/* file, or NULL */
+	const char *labels;			/* likewise */
 	bool		print;			/* each record on stdout */
 	bool		dry_run;		/* and nowhere else */
 	bool		verbose;

@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "delivery.h"
 #include "heartbeat.h"
+#include "inject.h"
 #include "malform.h"
 #include "options.h"
 #include "transaction.h"
@@ -47,6 +48,7 @@ typedef struct App
 	FmFleet		fleet;
 	FmRng		content;		/* kinds of messages */
 	FmRng		route;			/* which go in transactions */
+	FmInject	inject;
 	FmPieces	pieces;
 	FmBuf		payload;
 	FmBuf		heartbeat;
@@ -225,12 +227,15 @@ make_record(App *app, FmRecord *record)
 {
 	FmReading	reading;
 	int64_t		at;
+	int64_t		record_at;
 
 	memset(record, 0, sizeof(*record));
 	record->kind = draw_kind(app);
 	fm_fleet_next(&app->fleet, record->kind == FM_READING, &reading);
-	at = event_time(app, &reading);
+	record_at = at = event_time(app, &reading);
 	fm_buf_reset(&app->payload);
+	if (record->kind == FM_READING)
+		fm_inject_apply(&app->inject, &reading, &at);
 	if (record->kind == FM_READING)
 		put_reading(app, &reading, at);
 	else if (record->kind == FM_MALFORMED)
@@ -245,7 +250,7 @@ make_record(App *app, FmRecord *record)
 		record->keylen = strlen(record->key);
 	}
 	if (app->opt.record_time_event)
-		record->timestamp = at / 1000;
+		record->timestamp = record_at / 1000;
 }
 
 /* Does this record go in a transaction? */
@@ -503,7 +508,15 @@ main(int argc, char **argv)
 	app.content = fm_rng_make(app.opt.fleet.seed, UINT64_C(0x636f));
 	app.route = fm_rng_make(app.opt.fleet.seed, UINT64_C(0x726f));
 	start_clocks(&app);
-	if (app.opt.dry_run)
+	if (!fm_inject_open(&app.inject, &app.fleet, app.opt.fleet.seed,
+						app.opt.inject_share, app.opt.inject_set,
+						app.opt.labels))
+	{
+		fprintf(stderr, "factorymon-producer: cannot open \"%s\": %s\n",
+				app.opt.labels, strerror(errno));
+		code = FM_EXIT_USAGE;
+	}
+	else if (app.opt.dry_run)
 		produce(&app);
 	else if (start_kafka(&app))
 	{
@@ -512,6 +525,12 @@ main(int argc, char **argv)
 	}
 	else
 		code = FM_EXIT_USAGE;
+	if (!fm_inject_close(&app.inject))
+	{
+		fprintf(stderr, "factorymon-producer: \"%s\" is incomplete\n",
+				app.opt.labels);
+		code = FM_EXIT_UNDELIVERED;
+	}
 	if (app.opt.print && (fflush(stdout) != 0 || ferror(stdout)))
 		code = FM_EXIT_UNDELIVERED;
 	fm_fleet_free(&app.fleet);

@@ -179,6 +179,89 @@ CREATE TABLE factorymon.maintenance_window_history (
 	is_now jsonb
 );
 
+/*
+ * Detectors by sensor type: a row switches one on.  What is null is as in
+ * default_detectors().  Versions come from the sequence of thresholds', so that
+ * the limit_version of a transition names one row of one history.
+ */
+CREATE SEQUENCE _factorymon.detector_id_seq AS integer;
+
+CREATE TABLE factorymon.detector (
+	detector_id integer PRIMARY KEY
+		DEFAULT nextval('_factorymon.detector_id_seq'),
+	sensor_type text NOT NULL
+		CHECK (sensor_type <> '' AND octet_length(sensor_type) <= 63),
+	detector text NOT NULL CHECK (detector IN
+		('anomaly', 'rate', 'flat', 'sequence', 'time', 'seasonal')),
+	enabled boolean NOT NULL DEFAULT true,
+	report double precision,
+	/* what is learned of values: anomaly, rate, seasonal */
+	weight double precision CHECK (weight > 0 AND weight < 1),
+	time_constant interval CHECK (time_constant > interval '0'),
+	clip double precision CHECK (clip BETWEEN 1 AND 10),
+	learn integer,
+	resolution double precision
+		CHECK (resolution > 0 AND resolution < 'Infinity'),
+	/* rate */
+	max_per_minute double precision
+		CHECK (max_per_minute > 0 AND max_per_minute < 'Infinity'),
+	span interval CHECK (span > interval '0'),
+	/* flat */
+	tolerance double precision
+		CHECK (tolerance >= 0 AND tolerance < 'Infinity'),
+	min_duration interval CHECK (min_duration >= interval '0'),
+	/* seasonal */
+	utc_offset interval CHECK (utc_offset
+		BETWEEN interval '-24 hours' AND interval '24 hours'),
+	/* alarms */
+	alarm boolean NOT NULL DEFAULT false,
+	raise_after integer CHECK (raise_after BETWEEN 1 AND 10000),
+	return_after integer CHECK (return_after BETWEEN 1 AND 10000),
+	severity smallint NOT NULL DEFAULT 200
+		CHECK (severity BETWEEN 1 AND 1000),
+	re_alarm_after interval CHECK (re_alarm_after > interval '0'),
+	acknowledgement boolean NOT NULL DEFAULT true,
+	shelvable boolean NOT NULL DEFAULT true,
+	comment text,
+	/* set by a trigger: only restored rows come with one */
+	version integer NOT NULL,
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	updated_by name NOT NULL DEFAULT current_user,
+	UNIQUE (sensor_type, detector),
+	CONSTRAINT detector_report CHECK (CASE detector
+		WHEN 'flat' THEN report BETWEEN 3 AND 1000000
+		WHEN 'sequence' THEN report BETWEEN 1 AND 1000000
+		WHEN 'time' THEN report BETWEEN 0 AND 1000000
+		ELSE report BETWEEN 2 AND 1000 END),
+	CONSTRAINT detector_learn CHECK (CASE detector
+		WHEN 'seasonal' THEN learn BETWEEN 1 AND 100
+		ELSE learn BETWEEN 32 AND 1000000 END),
+	CONSTRAINT detector_weight_or_time CHECK (
+		num_nonnulls(weight, time_constant) <= 1),
+	CONSTRAINT detector_learning CHECK (
+		detector IN ('anomaly', 'rate', 'seasonal')
+		OR num_nonnulls(weight, time_constant, clip, learn) = 0),
+	CONSTRAINT detector_values CHECK (
+		detector NOT IN ('sequence', 'time') OR resolution IS NULL),
+	CONSTRAINT detector_rate CHECK (
+		detector = 'rate' OR num_nonnulls(max_per_minute, span) = 0),
+	CONSTRAINT detector_flat CHECK (
+		detector = 'flat' OR num_nonnulls(tolerance, min_duration) = 0),
+	CONSTRAINT detector_seasonal CHECK (
+		detector = 'seasonal' OR utc_offset IS NULL)
+);
+
+/* Every change of detectors: who, when, what was and what is. */
+CREATE TABLE factorymon.detector_history (
+	version integer PRIMARY KEY,
+	detector_id integer NOT NULL,
+	operation text NOT NULL,
+	changed_at timestamptz NOT NULL DEFAULT now(),
+	changed_by name NOT NULL,
+	was jsonb,
+	is_now jsonb
+);
+
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
@@ -189,6 +272,9 @@ SELECT pg_catalog.pg_extension_config_dump('factorymon.threshold_history', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.maintenance_window_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window_history', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.detector_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.detector', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.detector_history', '');
 
 /* ======================================================================
  * 3. Storage
@@ -258,8 +344,8 @@ CREATE TABLE _factorymon.partition_offset (
 ) WITH (fillfactor = 40, autovacuum_vacuum_threshold = 500,
 		autovacuum_vacuum_scale_factor = 0);
 
-/* Per-sensor state in chunks, sensors (part 0) and alarms (1); see
- * src/fold_snapshot.c. */
+/* Per-sensor state in chunks, sensors (part 0), alarms (1), detectors (2) and
+ * what these are set to (3); see src/fold_snapshot.c. */
 CREATE TABLE _factorymon.fold_chunk (
 	stream_id integer NOT NULL
 		REFERENCES _factorymon.stream ON DELETE CASCADE,
@@ -435,7 +521,7 @@ CREATE TABLE _factorymon.event (
 );
 CREATE INDEX event_at ON _factorymon.event (at);
 
-/* The five below are parents only: create_pipeline() attaches a table a
+/* The six below are parents only: create_pipeline() attaches a table a
  * pipeline, which is itself partitioned by time where noted. */
 
 /* by time of the reading (ts) */
@@ -526,6 +612,22 @@ CREATE TABLE _factorymon.transition (
 	limit_version integer,
 	/* goes out as the n-th of its stream; null: it does not */
 	out_seq bigint
+) PARTITION BY LIST (pipeline_id);
+
+/* what detectors found; by time of recording (recorded_at) */
+CREATE TABLE _factorymon.score (
+	recorded_at timestamptz NOT NULL,
+	ts timestamptz NOT NULL,
+	kafka_offset bigint NOT NULL,
+	score double precision NOT NULL,
+	value double precision NOT NULL,
+	sensor_id integer NOT NULL,
+	stream_id integer NOT NULL,
+	sensor_version_id integer NOT NULL,
+	version integer NOT NULL,
+	pipeline_id smallint NOT NULL,
+	reading_index smallint NOT NULL,
+	detector smallint NOT NULL
 ) PARTITION BY LIST (pipeline_id);
 
 /* What goes out to consumers, numbered (pub_seq) in the order in which it was
@@ -727,6 +829,36 @@ BEGIN ATOMIC
 		('pressure', 4.5, 5.2, 7.2, 8.0, 0.1, '10 s', '30 s')) AS v;
 END;
 
+/* What a column of factorymon.detector that is null means. */
+CREATE FUNCTION factorymon.default_detectors()
+RETURNS TABLE (
+	detector text,
+	report double precision,
+	weight double precision,
+	time_constant interval,
+	clip double precision,
+	learn integer,
+	span interval,
+	tolerance double precision,
+	min_duration interval,
+	utc_offset interval,
+	raise_after integer,
+	return_after integer)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 6
+BEGIN ATOMIC
+	SELECT * FROM (VALUES
+		('anomaly', 5::float8, 0.01::float8, NULL::interval, 1.5::float8,
+			200, NULL::interval, NULL::float8, NULL::interval,
+			NULL::interval, 3, 10),
+		('rate', 5, 0.01, NULL, 1.5, 200, '30 s', NULL, NULL, NULL, 1, 10),
+		('flat', 20, NULL, NULL, NULL, NULL, NULL, 0, '60 s', NULL, 1, 1),
+		('sequence', 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+			1, 50),
+		('time', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 3, 10),
+		('seasonal', 5, NULL, '3 hours', 2, 3, NULL, NULL, NULL, '0',
+			10, 10)) AS v;
+END;
+
 CREATE FUNCTION _factorymon.limits_of(
 	pipeline text,
 	sensor_type text,
@@ -793,6 +925,21 @@ CREATE TRIGGER maintenance_window_record
 	AFTER INSERT OR UPDATE OR DELETE ON factorymon.maintenance_window
 	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_record(
 		'maintenance_window_history', 'window_id');
+
+CREATE TRIGGER detector_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON factorymon.detector
+	FOR EACH STATEMENT EXECUTE FUNCTION _factorymon.threshold_changed();
+ALTER TABLE factorymon.detector ENABLE ALWAYS TRIGGER detector_changed;
+
+CREATE TRIGGER detector_stamp
+	BEFORE INSERT OR UPDATE ON factorymon.detector
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.threshold_stamp();
+ALTER TABLE factorymon.detector ENABLE ALWAYS TRIGGER detector_stamp;
+
+CREATE TRIGGER detector_record
+	AFTER INSERT OR UPDATE OR DELETE ON factorymon.detector
+	FOR EACH ROW EXECUTE FUNCTION
+		_factorymon.threshold_record('detector_history', 'detector_id');
 
 /* Views that use it run it with the rights of whoever reads them.  It decodes
  * bytes that it is given, and checks them, so anybody may. */
@@ -1634,6 +1781,7 @@ SELECT
 	t.limit_value AS "limit",
 	t.deadband,
 	t.quality,
+	t.score,
 	t.event_time,
 	t.since,
 	t.raised_at,
@@ -1656,6 +1804,36 @@ FROM _factorymon.transition AS t
 		ON v.sensor_version_id = t.sensor_version_id
 	LEFT JOIN _factorymon.stream AS st ON st.stream_id = t.stream_id
 	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = t.pipeline_id;
+
+CREATE VIEW factorymon.anomalies AS
+SELECT
+	x.ts,
+	s.name AS sensor_id,
+	CASE x.detector
+		WHEN 0 THEN 'anomaly' WHEN 1 THEN 'rate' WHEN 2 THEN 'flat'
+		WHEN 3 THEN 'sequence' WHEN 4 THEN 'time' WHEN 5 THEN 'seasonal'
+	END AS detector,
+	x.score,
+	x.value,
+	v.unit,
+	v.sensor_type,
+	v.factory_section,
+	v.machine_id,
+	v.zone,
+	x.recorded_at,
+	x.version,
+	p.name AS pipeline,
+	st.topic,
+	st.kafka_partition,
+	x.kafka_offset,
+	x.reading_index,
+	st.incarnation
+FROM _factorymon.score AS x
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = x.sensor_id
+	LEFT JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = x.sensor_version_id
+	LEFT JOIN _factorymon.stream AS st ON st.stream_id = x.stream_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = x.pipeline_id;
 
 CREATE VIEW factorymon.alarms AS
 SELECT
@@ -2335,6 +2513,117 @@ COMMENT ON COLUMN factorymon.maintenance_window_history.was IS
 COMMENT ON COLUMN factorymon.maintenance_window_history.is_now IS
 	'the row after; null: it is gone';
 
+COMMENT ON TABLE factorymon.detector IS
+	'detectors beyond limits, by sensor type: a row switches one on, from the next batch after its commit; what is null is as in default_detectors()';
+COMMENT ON COLUMN factorymon.detector.detector_id IS
+	'number of the row';
+COMMENT ON COLUMN factorymon.detector.sensor_type IS
+	'type of the sensors that it looks at';
+COMMENT ON COLUMN factorymon.detector.detector IS
+	'anomaly: far from the recent values; rate: changes too fast; flat: does not change; sequence: gaps and repeats of reading_count; time: out of order or in the future; seasonal: unusual for the hour of the day';
+COMMENT ON COLUMN factorymon.detector.enabled IS
+	'off: as if there were no row, but that what is learned of values follows the row of anomaly anyhow';
+COMMENT ON COLUMN factorymon.detector.report IS
+	'level from which on a score is stored and counts for the alarm: standard deviations (anomaly, rate, seasonal), readings (flat), numbers (sequence), seconds late (time)';
+COMMENT ON COLUMN factorymon.detector.weight IS
+	'of a new reading, in what is learned of values (anomaly), of changes (rate) or of an hour of the day (seasonal)';
+COMMENT ON COLUMN factorymon.detector.time_constant IS
+	'instead of a weight: the weight of a reading follows from the time since the one before';
+COMMENT ON COLUMN factorymon.detector.clip IS
+	'how many standard deviations what is further out counts for, in what is learned';
+COMMENT ON COLUMN factorymon.detector.learn IS
+	'readings before it judges (anomaly, rate), or days (seasonal)';
+COMMENT ON COLUMN factorymon.detector.resolution IS
+	'least difference that sensors of the type can tell; no deviation is less. The largest of the rows of a type counts; none: that of default_sensor_types(), or a millionth of the mean';
+COMMENT ON COLUMN factorymon.detector.max_per_minute IS
+	'rate: a change that is too fast whatever is usual, in units per minute';
+COMMENT ON COLUMN factorymon.detector.span IS
+	'rate: over at least so long; between two readings noise dominates';
+COMMENT ON COLUMN factorymon.detector.tolerance IS
+	'flat: values so close to each other are the same';
+COMMENT ON COLUMN factorymon.detector.min_duration IS
+	'flat: for so long at least';
+COMMENT ON COLUMN factorymon.detector.utc_offset IS
+	'seasonal: what the plant''s clock is ahead of UTC';
+COMMENT ON COLUMN factorymon.detector.alarm IS
+	'whether it raises alarms';
+COMMENT ON COLUMN factorymon.detector.raise_after IS
+	'hits in a row that raise the alarm';
+COMMENT ON COLUMN factorymon.detector.return_after IS
+	'readings without a hit in a row after which it returns';
+COMMENT ON COLUMN factorymon.detector.severity IS
+	'1-1000 as in OPC UA';
+COMMENT ON COLUMN factorymon.detector.re_alarm_after IS
+	'an acknowledged alarm is announced again after so long; null: never';
+COMMENT ON COLUMN factorymon.detector.acknowledgement IS
+	'whether an alarm that returned by itself waits to be acknowledged';
+COMMENT ON COLUMN factorymon.detector.shelvable IS
+	'whether operators may shelve its alarms';
+COMMENT ON COLUMN factorymon.detector.comment IS
+	'for people';
+COMMENT ON COLUMN factorymon.detector.version IS
+	'number of the last change of this row; alarm transitions and scores name it';
+COMMENT ON COLUMN factorymon.detector.updated_at IS
+	'when it was changed last';
+COMMENT ON COLUMN factorymon.detector.updated_by IS
+	'role that did';
+COMMENT ON TABLE factorymon.detector_history IS
+	'every change of factorymon.detector; alarm transitions and scores name the version that judged them';
+COMMENT ON COLUMN factorymon.detector_history.version IS
+	'number of the change; in one row with those of factorymon.threshold';
+COMMENT ON COLUMN factorymon.detector_history.detector_id IS
+	'row that was changed';
+COMMENT ON COLUMN factorymon.detector_history.operation IS
+	'insert, update or delete';
+COMMENT ON COLUMN factorymon.detector_history.changed_at IS
+	'when the transaction began that changed it';
+COMMENT ON COLUMN factorymon.detector_history.changed_by IS
+	'role that changed it';
+COMMENT ON COLUMN factorymon.detector_history.was IS
+	'the row before; null: it is new';
+COMMENT ON COLUMN factorymon.detector_history.is_now IS
+	'the row after; null: it is gone';
+COMMENT ON FUNCTION factorymon.default_detectors() IS
+	'what factorymon.detector means by null; there is no default for being on';
+COMMENT ON VIEW factorymon.anomalies IS
+	'readings whose score reached the level of a detector (factorymon.detector.report); of a long row of hits of flat, time and seasonal those number 1, 2, 4, 8 and so on';
+COMMENT ON COLUMN factorymon.anomalies.ts IS
+	'when the value was measured';
+COMMENT ON COLUMN factorymon.anomalies.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.anomalies.detector IS
+	'which one: see factorymon.detector';
+COMMENT ON COLUMN factorymon.anomalies.score IS
+	'how far: standard deviations (anomaly, rate, seasonal; negative: too low), readings (flat), numbers (sequence), seconds (time; negative: late)';
+COMMENT ON COLUMN factorymon.anomalies.value IS
+	'value of the reading';
+COMMENT ON COLUMN factorymon.anomalies.unit IS
+	'its unit';
+COMMENT ON COLUMN factorymon.anomalies.sensor_type IS
+	'type of the sensor then';
+COMMENT ON COLUMN factorymon.anomalies.factory_section IS
+	'section of the factory then';
+COMMENT ON COLUMN factorymon.anomalies.machine_id IS
+	'machine then';
+COMMENT ON COLUMN factorymon.anomalies.zone IS
+	'zone then';
+COMMENT ON COLUMN factorymon.anomalies.recorded_at IS
+	'when it was stored';
+COMMENT ON COLUMN factorymon.anomalies.version IS
+	'version of the row of factorymon.detector';
+COMMENT ON COLUMN factorymon.anomalies.pipeline IS
+	'pipeline of the reading';
+COMMENT ON COLUMN factorymon.anomalies.topic IS
+	'Kafka topic of the reading';
+COMMENT ON COLUMN factorymon.anomalies.kafka_partition IS
+	'partition of the topic';
+COMMENT ON COLUMN factorymon.anomalies.kafka_offset IS
+	'offset of the message in the partition';
+COMMENT ON COLUMN factorymon.anomalies.reading_index IS
+	'number of the reading in its message, from 0';
+COMMENT ON COLUMN factorymon.anomalies.incarnation IS
+	'which log under the name of the topic, counted from 1';
+
 COMMENT ON VIEW factorymon.alarms IS
 	'present state of each alarm: one condition of one sensor as it came through one partition; a row stays when the alarm is over';
 COMMENT ON COLUMN factorymon.alarms.alarm_id IS
@@ -2492,6 +2781,8 @@ COMMENT ON COLUMN factorymon.alerts.deadband IS
 	'deadband of the limits';
 COMMENT ON COLUMN factorymon.alerts.quality IS
 	'quality of the reading; null if it had none';
+COMMENT ON COLUMN factorymon.alerts.score IS
+	'score of the detector whose alarm it is; null: no reading was a hit then, or it is no detector''s';
 COMMENT ON COLUMN factorymon.alerts.event_time IS
 	'when the value was measured';
 COMMENT ON COLUMN factorymon.alerts.since IS
@@ -2509,7 +2800,7 @@ COMMENT ON COLUMN factorymon.alerts.comment IS
 COMMENT ON COLUMN factorymon.alerts.blocked_by IS
 	'what blocked it then: retired, out_of_service, suppressed, maintenance or shelved; null: nothing';
 COMMENT ON COLUMN factorymon.alerts.limit_version IS
-	'version of the row of factorymon.threshold by which it was judged; null: built-in limits, or none';
+	'version of the row of factorymon.threshold, or for a detector of factorymon.detector, by which it was judged; null: built-in limits, or none';
 COMMENT ON COLUMN factorymon.alerts.pipeline IS
 	'pipeline of the reading';
 COMMENT ON COLUMN factorymon.alerts.topic IS

@@ -7,11 +7,12 @@
  * Roles are cluster-wide, so the extension creates none.  It knows four
  * kinds of users of one database instead, each including the one before:
  *
- *	reader	  sees all views, limits and status functions
+ *	reader	  sees all views, limits, detectors and status functions
  *	operator  also handles alarms: acknowledges, shelves, retires sensors,
  *			  plans maintenance, and nothing else
  *	engineer  also pauses, resumes, and retries rejects
- *	admin	  also creates, alters, drops and seeks pipelines, edits limits
+ *	admin	  also creates, alters, drops and seeks pipelines, edits limits and
+ *			  detectors
  *
  * A role is of a kind if it may execute that kind's marker function
  * (_factorymon.reader(), operator(), engineer(), admin()).  Everything a kind
@@ -62,6 +63,12 @@ PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 #define WINDOW_COLUMNS \
 	"pipeline, zone, machine_id, starts_at, ends_at, reason"
 
+#define DETECTOR_COLUMNS \
+	"sensor_type, detector, enabled, report, weight, time_constant, clip," \
+	" learn, resolution, max_per_minute, span, tolerance, min_duration," \
+	" utc_offset, alarm, raise_after, return_after, severity," \
+	" re_alarm_after, acknowledgement, shelvable, comment"
+
 /* One kind: its functions in schema factorymon, and other privileges. */
 typedef struct AccessKind
 {
@@ -79,7 +86,8 @@ static const AccessKind access_kinds[] = {
 		"verify_delivery", "worker_status"},
 		{"USAGE ON SCHEMA factorymon",
 			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
-		" factorymon.maintenance_window, factorymon.maintenance_window_history"},
+			" factorymon.maintenance_window, factorymon.maintenance_window_history,"
+		" factorymon.detector, factorymon.detector_history"},
 	true},
 	{"operator",
 		{"acknowledge", "comment", "reinstate_sensor", "retire_sensor",
@@ -99,6 +107,9 @@ static const AccessKind access_kinds[] = {
 		{"INSERT (" THRESHOLD_COLUMNS "), UPDATE (" THRESHOLD_COLUMNS
 			"), DELETE ON factorymon.threshold",
 			"USAGE ON SEQUENCE _factorymon.threshold_id_seq",
+			"INSERT (" DETECTOR_COLUMNS "), UPDATE (" DETECTOR_COLUMNS
+			"), DELETE ON factorymon.detector",
+			"USAGE ON SEQUENCE _factorymon.detector_id_seq",
 		"USAGE ON FOREIGN DATA WRAPPER kafka"},
 	false},
 };

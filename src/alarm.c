@@ -297,6 +297,7 @@ typedef enum InsertColumn
 	INSERT_LIMIT_VALUE,
 	INSERT_DEADBAND,
 	INSERT_QUALITY,
+	INSERT_SCORE,
 	INSERT_EVENT_TIME,
 	INSERT_SINCE,
 	INSERT_RAISED_AT,
@@ -331,6 +332,7 @@ static const FmArrayColumn insert_columns[INSERT_COLUMNS] = {
 	[INSERT_LIMIT_VALUE] = {"limit_value", FLOAT8OID, FLOAT8ARRAYOID},
 	[INSERT_DEADBAND] = {"deadband", FLOAT8OID, FLOAT8ARRAYOID},
 	[INSERT_QUALITY] = {"quality", FLOAT4OID, FLOAT4ARRAYOID},
+	[INSERT_SCORE] = {"score", FLOAT8OID, FLOAT8ARRAYOID},
 	[INSERT_EVENT_TIME] = {"event_time", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
 	[INSERT_SINCE] = {"since", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
 	[INSERT_RAISED_AT] = {"raised_at", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
@@ -496,6 +498,8 @@ arrays_set(InsertArrays *arrays, int i, const FmTransition *item)
 	values[INSERT_DEADBAND][i] = Float8GetDatum(item->deadband);
 	values[INSERT_QUALITY][i] = Float4GetDatum(item->quality);
 	nulls[INSERT_QUALITY][i] = !item->has_quality;
+	values[INSERT_SCORE][i] = Float8GetDatum(item->score);
+	nulls[INSERT_SCORE][i] = isnan(item->score);
 	values[INSERT_EVENT_TIME][i] = TimestampTzGetDatum(item->event_time);
 	nulls[INSERT_EVENT_TIME][i] = item->event_time == FM_NEVER;
 	values[INSERT_LIMIT_VERSION][i] = Int32GetDatum(item->limit_version);

@@ -88,7 +88,7 @@ typedef struct FmTransition
 	FmCause		cause;
 	const char *actor;			/* role; NULL: nobody */
 	const char *comment;		/* NULL: none; lives as long as the list */
-	int16		ordinal;		/* of this reading's transitions, from 1 */
+	int16		ordinal;		/* of this condition's by this reading, from 1 */
 	int16		severity;		/* 1-1000 as in OPC UA; 0: never raised */
 	int32		stream_id;
 	int64		kafka_offset;
@@ -98,6 +98,7 @@ typedef struct FmTransition
 	double		value;			/* NaN: there was no reading */
 	double		limit_value;	/* NaN: returned to normal, none crossed */
 	double		deadband;
+	double		score;			/* of a detector; NaN: of none */
 	bool		has_quality;
 	float		quality;
 	TimestampTz event_time;		/* FM_NEVER: there was no reading */

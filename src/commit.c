@@ -274,8 +274,12 @@ keep_fold(FmWorker *worker, FmCommit *commit, int index)
 	row->fold_position = fm_fold_position(assigned->fold);
 	if (fm_fold_pending_range(assigned->fold, &min_ts, &max_ts))
 		widen(row, min_ts, max_ts);
-	/* the fold has seen rows that a rebuild would not find in the table */
-	if (!snapshot_due(assigned, commit->last) && !commit->suppressed[index])
+	/*
+	 * The fold has seen rows that a rebuild would not find in the table, or
+	 * has seen them with detectors of which it would not know.
+	 */
+	if (!snapshot_due(assigned, commit->last) && !commit->suppressed[index] &&
+		!fm_fold_needs_snapshot(assigned->fold))
 		return;
 	(void) fm_fold_snapshot(assigned->fold);
 	row->snapshot_position = row->fold_position;
@@ -382,6 +386,11 @@ finish_batch(FmWorker *worker, FmCommit *commit)
 	}
 	fm_transitions_insert(worker->pipeline->id, &commit->transitions,
 						  commit->transitions.length);
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		if (commit->involved[i])
+			fm_scores_insert(worker->assigned[i].fold);
+	}
 	advance_streams(worker, commit);
 	for (int i = 0; i < worker->nassigned; i++)
 	{

@@ -4,7 +4,7 @@
  *	  Per-sensor state over one stream: judging readings as they come.
  *
  * The state is a function of the stream's readings in offset order.  It is
- * made of two parts that never look at each other:
+ * made of parts that never look at each other:
  *
  * - What was measured: last reading, counters, learned interval, window over
  *	 reading_count.  fm_fold_take() (fold_take.c) derives it from what is stored
@@ -15,6 +15,9 @@
  *	 changed since, so they are never judged again: they are read back from
  *	 what they were after their last transition, and the delays that run since
  *	 then from the targets stored with the readings.
+ * - The detectors (fold_detect.c, detector.c), a function of what is stored of
+ *	 a reading and of the parameters that were in force, which are kept beside
+ *	 them.  Their alarms are alarms like the others.
  *
  * A reading is judged in this order:
  *	 1. late: older than the last evaluated one.  (Among equals the offset
@@ -28,6 +31,7 @@
  *	 None of these moves the alarm; all are stored, classified and counted.
  *	 4. Otherwise it goes to the alarm, after a gap in the readings with a word
  *		about that.
+ *	 5. Detectors come last; those of gaps and of time look at every reading.
  *
  * Undoing: see fold_store.c.  What is not undone does no harm: a range of ts
  * too wide.
@@ -93,6 +97,7 @@ fm_fold_create(MemoryContext parent, const FmFoldStream *stream,
 				  sizeof(FmFoldSensor));
 	fold->numbers = foldhash_create(context, 256, NULL);
 	fm_fold_alarms_init(fold);
+	fm_fold_detectors_init(fold);
 	fold->min_ts = DT_NOEND;
 	fold->max_ts = DT_NOBEGIN;
 	return fold;
@@ -166,6 +171,10 @@ fm_fold_prefetch(const FmFold *fold, const FmSensor *sensor)
 	if (sensor->fold_number < fold->stores[FM_FOLD_SENSORS].n)
 		fm_prefetch(fm_fold_state(fold, sensor->fold_number),
 					sizeof(FmFoldSensor));
+	if (sensor->detectors != NULL &&
+		sensor->detector_number < fold->stores[FM_FOLD_DETECTORS].n)
+		fm_prefetch(fm_fold_detector(fold, sensor->detector_number),
+					sizeof(FmDetector));
 }
 
 /*
@@ -193,6 +202,7 @@ fm_fold_mark(const FmFold *fold)
 	for (int i = 0; i < FM_FOLD_PARTS; i++)
 		mark.undo_length[i] = fold->stores[i].undo_length;
 	mark.position = fold->position;
+	mark.nscores = fold->nscores;
 	return mark;
 }
 
@@ -210,6 +220,8 @@ fm_fold_rollback(FmFold *fold, FmFoldMark mark)
 								   ((const FmFoldSensor *) before)->sensor_id);
 	}
 	fm_fold_alarms_rollback(fold, mark.undo_length[FM_FOLD_ALARMS]);
+	fm_fold_detectors_rollback(fold, mark.undo_length[FM_FOLD_DETECTORS]);
+	fold->nscores = mark.nscores;
 	fold->position = mark.position;
 }
 
@@ -218,6 +230,7 @@ fm_fold_commit(FmFold *fold)
 {
 	for (int i = 0; i < FM_FOLD_PARTS; i++)
 		fm_store_commit(&fold->stores[i]);
+	fold->nscores = 0;
 }
 
 int64
@@ -282,6 +295,8 @@ fm_fold_apply(FmFold *fold, FmRow *row, FmSensor *sensor,
 	FmLevel		level = fm_classify(reading->value, sensor->limits, &side);
 	FmFoldSensor *state;
 	FmFoldReading taken;
+	FmFoldBefore before;
+	bool		watched;
 
 	row->level = FM_LEVEL_CODE(level, side, reading->reported);
 	/* of an earlier try */
@@ -312,6 +327,13 @@ fm_fold_apply(FmFold *fold, FmRow *row, FmSensor *sensor,
 	taken.reading_index = row->reading_index;
 	taken.level = row->level;
 	taken.flags = row->flags;
+	watched = sensor->detectors != NULL ||
+		(state->hot & FM_HOT_DETECTORS) != 0;
+	if (unlikely(watched))
+		before = fm_fold_before(state, reading->ts);
 	fm_fold_take(state, &taken);
+	if (unlikely(watched))
+		fm_fold_detect(fold, state, &before, &taken, row, sensor,
+					   transitions);
 	fm_fold_widen_range(fold, reading->ts);
 }

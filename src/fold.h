@@ -81,11 +81,50 @@ typedef struct FmFoldMark
 {
 	int			undo_length[FM_FOLD_PARTS];
 	int64		position;
+	int			nscores;
 } FmFoldMark;
 
 extern FmFoldMark fm_fold_mark(const FmFold *fold);
 extern void fm_fold_rollback(FmFold *fold, FmFoldMark mark);
 extern void fm_fold_commit(FmFold *fold);
+
+/*
+ * fm_fold_adopt
+ *		From here on readings are applied with these parameters of detectors
+ *		(by type, as FmSensor.detectors points to them); generation changes
+ *		whenever they do.
+ *
+ * If fm_fold_needs_snapshot() says so then, the fold holds parameters that its
+ * snapshot does not, and the transaction that stores readings applied since
+ * must write one: a rebuild knows no parameters but those of the snapshot.
+ */
+extern void fm_fold_adopt(FmFold *fold, uint32 generation,
+						  const FmDetectorParams *params, int n);
+extern bool fm_fold_needs_snapshot(const FmFold *fold);
+
+/* A score at or beyond the level of reporting. */
+typedef struct FmScore
+{
+	int64		kafka_offset;
+	TimestampTz ts;
+	double		score;
+	double		value;
+	int32		sensor_id;
+	int32		sensor_version_id;
+	int32		version;		/* of the detector's parameters */
+	int16		reading_index;
+	uint8		detector;		/* FmDetectorKind */
+} FmScore;
+
+/* Those of the readings applied since the last commit. */
+extern const FmScore *fm_fold_scores(const FmFold *fold, int *n);
+
+/*
+ * fm_scores_insert (score.c)
+ *		Store them, in the caller's transaction, switched to the extension's
+ *		owner.
+ */
+extern void fm_scores_insert(const FmFold *fold);
 
 /*
  * Range of ts folded since the last committed snapshot, for the position

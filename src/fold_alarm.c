@@ -126,6 +126,7 @@ typedef struct Cause
 	int32		sensor_id;
 	int32		sensor_version_id;
 	const FmLimits *limits;
+	double		score;			/* of a detector; NaN: none */
 	int			number;			/* of the alarm */
 	int			ordinal;		/* of the last transition so far */
 } Cause;
@@ -267,8 +268,9 @@ add_transition(Cause *cause, FmAlarm *alarm, const FmAlarmEvent *event,
 	/* one that returned keeps the severity it had */
 	transition->severity = severity_of(limits, event->level != FM_LEVEL_NORMAL ?
 									   event->level : event->previous_level);
-	transition->limit_value = limit_reached(limits, event->level,
-											event->side);
+	transition->limit_value = alarm->condition != FM_CONDITION_LIMIT ? NAN :
+		limit_reached(limits, event->level, event->side);
+	transition->score = cause->score;
 	transition->shelved_until = alarm->shelved_until;
 }
 
@@ -277,19 +279,29 @@ add_transition(Cause *cause, FmAlarm *alarm, const FmAlarmEvent *event,
  * ------------------------------------------------------------------------
  */
 
-/* (Readings of the sensor go to no other condition's alarm.) */
+/* Which readings of the sensor this alarm must see. */
 static void
 set_hot(FmFoldSensor *state, const FmAlarm *alarm)
 {
 	if (alarm->condition != FM_CONDITION_LIMIT)
+	{
+		if (alarm->condition >= FM_CONDITION_ANOMALY)
+		{
+			int			bit = FM_HOT_DETECTOR(alarm->condition -
+											  FM_CONDITION_ANOMALY);
+
+			state->hot &= ~bit;
+			if (fm_alarm_is_hot(alarm))
+				state->hot |= bit;
+		}
 		return;
-	state->hot = 0;
+	}
+	state->hot &= ~(FM_HOT_JUDGED | FM_HOT_LATE);
 	if (fm_alarm_is_hot(alarm))
 		state->hot |= FM_HOT_JUDGED;
 	if (alarm->late_side != FM_SIDE_NONE)
 		state->hot |= FM_HOT_LATE;
-	if (alarm->blocks & FM_BLOCK_RETIRED)
-		state->hot |= FM_HOT_RETIRED;
+	state->retired = (alarm->blocks & FM_BLOCK_RETIRED) != 0;
 }
 
 void
@@ -314,7 +326,8 @@ cause_of_reading(const FmFold *fold, const FmRow *row,
 		.row = row,
 		.sensor_id = sensor->sensor_id,
 		.sensor_version_id = sensor->sensor_version_id,
-		.limits = sensor->limits
+		.limits = sensor->limits,
+		.score = NAN
 	};
 
 	return cause;
@@ -328,7 +341,7 @@ fm_fold_judge(FmFold *fold, FmFoldSensor *state, FmRow *row,
 	FmTarget	target = {FM_LEVEL_NORMAL, FM_SIDE_NONE, false};
 
 	if ((level != FM_LEVEL_NORMAL || (state->hot & FM_HOT_JUDGED) != 0) &&
-		(state->hot & FM_HOT_RETIRED) == 0)
+		!state->retired)
 	{
 		Cause		cause = cause_of_reading(fold, row, sensor);
 		FmAlarmEvents events = {0};
@@ -362,11 +375,45 @@ fm_fold_judge_late(FmFold *fold, FmFoldSensor *state, FmRow *row,
 	FmAlarm    *alarm;
 
 	if ((level == FM_LEVEL_NORMAL && (state->hot & FM_HOT_LATE) == 0) ||
-		(state->hot & FM_HOT_RETIRED) != 0)
+		state->retired)
 		return;
 	alarm = alarm_to_change(fold, sensor->sensor_id, FM_CONDITION_LIMIT,
 							&cause.number);
 	fm_alarm_judge_late(alarm, level, side, row->reading->ts, &events);
+	for (int i = 0; i < events.n; i++)
+		add_transition(&cause, alarm, &events.items[i], transitions);
+	set_hot(state, alarm);
+}
+
+/*
+ * Nothing is to be done where the signal is off, or raises no alarm, and the
+ * alarm is not waiting for anything.
+ */
+void
+fm_fold_judge_signal(FmFold *fold, FmFoldSensor *state, const FmRow *row,
+					 const FmSensor *sensor, FmDetectorKind kind, int signal,
+					 double score, TimestampTz at,
+					 FmTransitionList *transitions)
+{
+	Cause		cause = cause_of_reading(fold, row, sensor);
+	FmAlarmEvents events = {0};
+	FmLimits	limits;
+	FmTarget	target;
+	FmAlarm    *alarm;
+
+	fm_detector_limits(sensor->detectors, kind, &limits);
+	if (state->retired || ((state->hot & FM_HOT_DETECTOR(kind)) == 0 &&
+						   (signal == 0 || isnan(limits.warning_high))))
+		return;
+	cause.limits = &limits;
+	cause.score = score;
+	alarm = alarm_to_change(fold, sensor->sensor_id,
+							FM_CONDITION_ANOMALY + kind, &cause.number);
+	fm_alarm_maintain(alarm, fm_sensor_in_maintenance(sensor,
+													  fold->stream.pipeline,
+													  at), at, &events);
+	fm_alarm_judge(alarm, &limits, signal, at, false, &target, &events);
+	fm_alarm_maintained(alarm);
 	for (int i = 0; i < events.n; i++)
 		add_transition(&cause, alarm, &events.items[i], transitions);
 	set_hot(state, alarm);
@@ -528,9 +575,11 @@ fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 		.state = state,
 		.sensor_id = sensor_id,
 		.sensor_version_id = state ? state->sensor_version_id : 0,
-		.limits = limits
+		.limits = limits,
+		.score = NAN
 	};
 	FmAlarmEvents events = {0};
+	FmLimits	of_signal;
 	FmAlarm		none;
 	FmAlarm    *alarm = &none;
 	const char *why;
@@ -541,6 +590,12 @@ fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 	if (act->kind == FM_TRANSITION_MOVED && act->until != 0 &&
 		state->last_ts >= act->until)
 		return "a reading of the sensor has come since";
+	if (condition >= FM_CONDITION_ANOMALY)
+	{
+		fm_fold_detector_limits(fold, sensor_id,
+								condition - FM_CONDITION_ANOMALY, &of_signal);
+		cause.limits = limits = &of_signal;
+	}
 	/* what is refused does not make it */
 	fm_alarm_init(&none, sensor_id, condition);
 	number = fm_fold_alarm_number(fold, sensor_id, condition, false);

@@ -10,6 +10,8 @@
  *	   newer: what operators do moves no position.)
  *	3. Readings stored from snapshot_position up to fold_position are taken in
  *	   again in their order, with the flags and level they were stored with.
+ *	   So do detectors, with the parameters that the snapshot holds: whoever
+ *	   goes on with others writes a snapshot.
  *	   (The position row knows the range of their ts, so that an index on
  *	   (sensor_id, ts), or pruning, finds them.)  Those flagged as not folded
  *	   are left out.  An alarm follows them from its as_of on: so delays that
@@ -142,6 +144,54 @@ append_alarm(FmFold *fold, const bytea *chunk, int n)
 	*fm_fold_alarm(fold, number) = alarm;
 }
 
+static void
+append_detector(FmFold *fold, const bytea *chunk, int n)
+{
+	FmDetector	detector;
+	int			number = fold->stores[FM_FOLD_DETECTORS].n;
+
+	fm_fold_chunk_detector(chunk, n, &detector);
+	if (fm_fold_detector_number(fold, detector.sensor_id, true) != number)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("snapshot of per-sensor state of stream %d holds detectors of sensor %d twice",
+						fold->stream.stream_id, detector.sensor_id)));
+	*fm_fold_detector(fold, number) = detector;
+}
+
+static void
+append_params(FmFold *fold, const bytea *chunk, int n)
+{
+	FmDetectorParams params;
+	int			number;
+
+	fm_fold_chunk_params(chunk, n, &params);
+	number = fm_store_add(&fold->stores[FM_FOLD_PARAMETERS]);
+	*fm_fold_params(fold, number) = params;
+}
+
+static void
+append_element(FmFold *fold, FmFoldPart part, const bytea *chunk, int n)
+{
+	switch (part)
+	{
+		case FM_FOLD_SENSORS:
+			append_sensor(fold, chunk, n);
+			break;
+		case FM_FOLD_ALARMS:
+			append_alarm(fold, chunk, n);
+			break;
+		case FM_FOLD_DETECTORS:
+			append_detector(fold, chunk, n);
+			break;
+		case FM_FOLD_PARAMETERS:
+			append_params(fold, chunk, n);
+			break;
+		case FM_FOLD_PARTS:
+			break;
+	}
+}
+
 /* part, chunk, state: append the elements of a chunk. */
 static void
 take_chunk(Rebuild *rebuild, const Datum *values, const bool *nulls)
@@ -164,12 +214,7 @@ take_chunk(Rebuild *rebuild, const Datum *values, const bool *nulls)
 				 errmsg("snapshot of per-sensor state of stream %d lacks a chunk before %d",
 						fold->stream.stream_id, number)));
 	for (int i = 0; i < count; i++)
-	{
-		if (part == FM_FOLD_SENSORS)
-			append_sensor(fold, chunk, i);
-		else
-			append_alarm(fold, chunk, i);
-	}
+		append_element(fold, part, chunk, i);
 	if ((Pointer) chunk != DatumGetPointer(values[2]))
 		pfree(chunk);
 }
@@ -259,6 +304,16 @@ is_recorded(const Rebuild *rebuild, int32 sensor_id, int64 kafka_offset)
 		kafka_offset < rebuild->as_of[number];
 }
 
+/* With what readings of a type are looked at by detectors. */
+static const FmDetectorParams *
+params_of_type(const FmFold *fold, Datum sensor_type)
+{
+	text	   *name = DatumGetTextPP(sensor_type);
+
+	return fm_fold_params_of(fold, VARDATA_ANY(name),
+							 VARSIZE_ANY_EXHDR(name));
+}
+
 /* A stored reading; columns as in replay_readings(). */
 static void
 take_reading(Rebuild *rebuild, const Datum *values, const bool *nulls)
@@ -266,6 +321,7 @@ take_reading(Rebuild *rebuild, const Datum *values, const bool *nulls)
 	FmFold	   *fold = rebuild->fold;
 	FmFoldSensor *state = stored_sensor(fold, DatumGetInt32(values[4]));
 	FmFoldReading reading;
+	FmFoldBefore before;
 
 	reading.kafka_offset = DatumGetInt64(values[0]);
 	reading.reading_index = DatumGetInt16(values[1]);
@@ -281,7 +337,11 @@ take_reading(Rebuild *rebuild, const Datum *values, const bool *nulls)
 		DT_NOBEGIN : reading.ts;
 	if (!is_recorded(rebuild, state->sensor_id, reading.kafka_offset))
 		fm_fold_follow(fold, state, &reading);
+	before = fm_fold_before(state, reading.ts);
 	fm_fold_take(state, &reading);
+	if (!nulls[10])
+		fm_fold_detect_again(fold, state, &before, &reading,
+							 params_of_type(fold, values[10]));
 }
 
 /*
@@ -298,6 +358,7 @@ replay_readings(Rebuild *rebuild, int64 snapshot_position)
 	Datum		values[lengthof(types)];
 	char	   *table = psprintf("reading_%d", fold->stream.pipeline_id);
 	char	   *query;
+	bool		detects = fold->stores[FM_FOLD_PARAMETERS].n > 0;
 
 	values[0] = Int32GetDatum(fold->stream.stream_id);
 	values[1] = Int64GetDatum(snapshot_position);
@@ -306,17 +367,22 @@ replay_readings(Rebuild *rebuild, int64 snapshot_position)
 	values[4] = TimestampTzGetDatum(fold->max_ts);
 	values[5] = Int16GetDatum(fold->stream.pipeline_id);
 	values[6] = Int16GetDatum(FM_FLAG_NOT_FOLDED);
+	/* only detectors want to know types */
 	query = psprintf("SELECT r.kafka_offset, r.reading_index, r.ts, r.value,"
 					 " r.sensor_id, r.sensor_version_id, r.reading_count,"
-					 " r.quality, r.level, r.flags"
+					 " r.quality, r.level, r.flags, %s"
 					 " FROM _factorymon.sensor AS s"
 					 " JOIN _factorymon.%s AS r ON r.sensor_id = s.sensor_id"
+					 "%s"
 					 " WHERE s.pipeline_id = $6 AND r.stream_id = $1"
 					 " AND r.kafka_offset >= $2 AND r.kafka_offset < $3"
 					 " AND r.ts >= $4 AND r.ts <= $5"
 					 " AND (r.flags & $7) = 0"
 					 " ORDER BY r.kafka_offset, r.reading_index",
-					 quote_identifier(table));
+					 detects ? "v.sensor_type" : "NULL::text",
+					 quote_identifier(table),
+					 detects ? " LEFT JOIN _factorymon.sensor_version AS v"
+					 " ON v.sensor_version_id = r.sensor_version_id" : "");
 	for_each_row(rebuild, take_reading, query, lengthof(types), types, values);
 }
 

@@ -3,7 +3,7 @@
  * fold_snapshot.c
  *	  The fold on disk: chunks, writing them, and showing them to SQL.
  *
- * A snapshot is the stream's rows in fold_chunk: of each part (sensors, alarms)
+ * A snapshot is the stream's rows in fold_chunk: of each part (FmFoldPart)
  * chunk n holds the elements number 1024 n and following, numbered in the order
  * in which they came up.  Only chunks that changed are written, so a row may be
  * much older than snapshot_position and still be true as of it.
@@ -150,6 +150,30 @@ fm_fold_chunk_alarm(const bytea *chunk, int n, FmAlarm *alarm)
 		impossible();
 }
 
+void
+fm_fold_chunk_detector(const bytea *chunk, int n, FmDetector *detector)
+{
+	memcpy(detector, VARDATA_ANY(chunk) + sizeof(ChunkHeader) +
+		   n * sizeof(FmDetector), sizeof(FmDetector));
+	if (detector->sensor_id <= 0)
+		impossible();
+	for (int i = 0; i < FM_DETECTORS; i++)
+	{
+		if (abs(detector->signal[i]) > 1)
+			impossible();
+	}
+}
+
+void
+fm_fold_chunk_params(const bytea *chunk, int n, FmDetectorParams *params)
+{
+	memcpy(params, VARDATA_ANY(chunk) + sizeof(ChunkHeader) +
+		   n * sizeof(FmDetectorParams), sizeof(FmDetectorParams));
+	if (params->sensor_type[FM_DETECTOR_TYPE_SIZE - 1] != '\0' ||
+		params->on >> FM_DETECTORS != 0)
+		impossible();
+}
+
 /* ------------------------------------------------------------------------
  * Writing
  * ------------------------------------------------------------------------
@@ -234,6 +258,7 @@ fm_fold_snapshot_done(FmFold *fold)
 	}
 	fold->min_ts = DT_NOEND;
 	fold->max_ts = DT_NOBEGIN;
+	fold->needs_snapshot = false;
 }
 
 /* ------------------------------------------------------------------------

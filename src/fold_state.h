@@ -37,7 +37,9 @@
 /* Bits of FmFoldSensor.hot: readings that its alarms must see, normal or not. */
 #define FM_HOT_JUDGED		0x01
 #define FM_HOT_LATE			0x02
-#define FM_HOT_RETIRED		0x04	/* none, whatever the other bits say */
+/* ... and those that an alarm of a detector must see, by its condition */
+#define FM_HOT_DETECTOR(kind)	(1 << ((kind) + FM_CONDITION_ANOMALY))
+#define FM_HOT_DETECTORS	0xFC
 
 /* Flags of readings that do not move the alarm. */
 #define FM_FOLD_UNJUDGED \
@@ -90,7 +92,8 @@ typedef struct FmFoldSensor
 	uint8		hot;			/* FM_HOT_* */
 	uint8		after_gap;		/* the last evaluated one came after a gap */
 	uint8		late_run;		/* late readings in a row, each newer */
-	uint8		unused[2];		/* zero */
+	uint8		retired;		/* nothing is to be judged of it */
+	uint8		unused[1];		/* zero */
 } FmFoldSensor;
 
 StaticAssertDecl(sizeof(FmFoldSensor) == 152,
@@ -118,10 +121,18 @@ struct FmFold
 	FmFoldStream stream;
 	int64		position;
 
-	/* by FmFoldPart: sensors, alarms; in order of creation */
+	/* by FmFoldPart; in order of creation */
 	FmFoldStore stores[FM_FOLD_PARTS];
 	struct foldhash_hash *numbers;	/* sensor_id -> number */
 	struct alarmhash_hash *alarm_numbers;	/* sensor_id, condition -> number */
+	struct detectorhash_hash *detector_numbers; /* sensor_id -> number */
+
+	/* detectors: what was adopted last, and what they found since a commit */
+	uint32		generation;		/* 0: nothing was */
+	bool		needs_snapshot;
+	FmScore    *scores;
+	int			nscores;
+	int			scores_allocated;
 
 	/* ts of readings since the last snapshot; min > max: there are none */
 	TimestampTz min_ts;
@@ -140,6 +151,20 @@ fm_fold_alarm(const FmFold *fold, int number)
 {
 	return fm_store_element(&fold->stores[FM_FOLD_ALARMS], number,
 							sizeof(FmAlarm));
+}
+
+static inline FmDetector *
+fm_fold_detector(const FmFold *fold, int number)
+{
+	return fm_store_element(&fold->stores[FM_FOLD_DETECTORS], number,
+							sizeof(FmDetector));
+}
+
+static inline FmDetectorParams *
+fm_fold_params(const FmFold *fold, int number)
+{
+	return fm_store_element(&fold->stores[FM_FOLD_PARAMETERS], number,
+							sizeof(FmDetectorParams));
 }
 
 /*
@@ -204,6 +229,70 @@ extern void fm_fold_follow(FmFold *fold, FmFoldSensor *state,
 /* Undo alarms down to a length of the undo list. */
 extern void fm_fold_alarms_rollback(FmFold *fold, int length);
 
+/*
+ * The signal of a detector after a reading of its sensor: what it does to the
+ * detector's alarm, at that event time.
+ */
+extern void fm_fold_judge_signal(FmFold *fold, FmFoldSensor *state,
+								 const FmRow *row, const FmSensor *sensor,
+								 FmDetectorKind kind, int signal,
+								 double score, TimestampTz at,
+								 FmTransitionList *transitions);
+
+/* ---- fold_detect.c ---- */
+
+/* What detectors must know of a sensor's state before it takes in a reading. */
+typedef struct FmFoldBefore
+{
+	TimestampTz last_ts;
+	int64		gaps;
+	uint32		repeats;
+	bool		gap;
+} FmFoldBefore;
+
+static inline FmFoldBefore
+fm_fold_before(const FmFoldSensor *state, TimestampTz ts)
+{
+	FmFoldBefore before = {
+		.last_ts = state->last_ts,
+		.gaps = state->gaps,
+		.repeats = state->repeats,
+		.gap = ts < state->last_ts || fm_fold_is_after_gap(state, ts)
+	};
+
+	return before;
+}
+
+extern void fm_fold_detectors_init(FmFold *fold);
+
+/* Number of a sensor's detectors; creates their state if need be.  -1: it is
+ * not there. */
+extern int	fm_fold_detector_number(FmFold *fold, int32 sensor_id,
+									bool create);
+
+/* A reading that state has taken in. */
+extern void fm_fold_detect(FmFold *fold, FmFoldSensor *state,
+						   const FmFoldBefore *before,
+						   const FmFoldReading *reading, const FmRow *row,
+						   FmSensor *sensor, FmTransitionList *transitions);
+
+/* A stored one, with the parameters of then; NULL: detectors were off. */
+extern void fm_fold_detect_again(FmFold *fold, const FmFoldSensor *state,
+								 const FmFoldBefore *before,
+								 const FmFoldReading *reading,
+								 const FmDetectorParams *params);
+
+/* Parameters by type, as adopted last; NULL: detectors are off. */
+extern const FmDetectorParams *fm_fold_params_of(const FmFold *fold,
+												 const char *sensor_type,
+												 int len);
+
+/* By which signals of a sensor's detector are judged. */
+extern void fm_fold_detector_limits(FmFold *fold, int32 sensor_id,
+									FmDetectorKind kind, FmLimits *limits);
+
+extern void fm_fold_detectors_rollback(FmFold *fold, int length);
+
 /* ---- fold_take.c ---- */
 
 /* Take in a reading whose flags and level are set. */
@@ -223,6 +312,10 @@ extern int	fm_fold_chunk_check(const bytea *chunk, FmFoldPart part,
 extern void fm_fold_chunk_sensor(const bytea *chunk, int n,
 								 FmFoldSensor *sensor);
 extern void fm_fold_chunk_alarm(const bytea *chunk, int n, FmAlarm *alarm);
+extern void fm_fold_chunk_detector(const bytea *chunk, int n,
+								   FmDetector *detector);
+extern void fm_fold_chunk_params(const bytea *chunk, int n,
+								 FmDetectorParams *params);
 
 static inline void
 fm_fold_widen_range(FmFold *fold, TimestampTz ts)

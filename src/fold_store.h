@@ -26,6 +26,8 @@ typedef enum FmFoldPart
 {
 	FM_FOLD_SENSORS = 0,
 	FM_FOLD_ALARMS = 1,
+	FM_FOLD_DETECTORS = 2,		/* of sensors of types with detectors on */
+	FM_FOLD_PARAMETERS = 3,		/* of detectors, by sensor type */
 	FM_FOLD_PARTS
 } FmFoldPart;
 

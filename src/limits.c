@@ -47,6 +47,7 @@
 #include "utils/snapmgr.h"
 
 #include "classify.h"
+#include "detector_config.h"
 #include "factorymon.h"
 
 PG_FUNCTION_INFO_V1(factorymon_limits_of);
@@ -339,6 +340,9 @@ fm_limits_refresh(void)
 		cache.relid = relid;
 		cache.invalidations++;
 	}
+	/* what is looked up by a generation is both */
+	if (fm_detectors_refresh())
+		cache.invalidations++;
 	if (cache.loaded != cache.invalidations)
 		limits_load();
 	return cache.generation;

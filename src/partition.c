@@ -10,6 +10,7 @@
  *							  partition_interval
  *	_factorymon.reject_N	  by rejected_at, 7 days
  *	_factorymon.transition_N  by recorded_at, 30 days
+ *	_factorymon.score_N		  by recorded_at, 30 days
  *	_factorymon.ledger_N	  not by time
  *
  * Each is a LIST partition of the member table without the number, which
@@ -77,6 +78,7 @@ static const StorageKind storage_kinds[] = {
 	{"transition", "recorded_at", TRANSITION_WIDTH,
 	{"(stream_id, kafka_offset)", "(sensor_id, event_time)",
 	"(stream_id, out_seq) WHERE out_seq IS NOT NULL"}},
+	{"score", "recorded_at", TRANSITION_WIDTH, {"(sensor_id, ts)", NULL}},
 	{"ledger", NULL, 0, {"(stream_id, from_offset)", NULL}},
 };
 

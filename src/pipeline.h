@@ -74,7 +74,7 @@ extern bool fm_has_kind(Oid roleid, const char *kind);	/* reader... */
 
 /*
  * fm_partition_ensure
- *		Make the time partitions of kind ("reading", "reject", "transition")
+ *		Make the time partitions of kind ("reading", "reject", "transition", "score")
  *		that hold ts exist, in the caller's transaction, switched to the
  *		extension's owner.  Returns false if that would exceed
  *		factorymon.max_time_partitions (kind reading only), or if ts is

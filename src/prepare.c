@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "detector_config.h"
 #include "maintenance.h"
 #include "worker.h"
 
@@ -74,6 +75,8 @@ ensure_arrival(FmWorker *worker)
 		(void) fm_partition_ensure(pipeline->id, "reject",
 								   pipeline->partition_interval, at);
 		(void) fm_partition_ensure(pipeline->id, "transition",
+								   pipeline->partition_interval, at);
+		(void) fm_partition_ensure(pipeline->id, "score",
 								   pipeline->partition_interval, at);
 	}
 	worker->ensured_until = now + ARRIVAL_AHEAD / 2;
@@ -191,6 +194,21 @@ fm_prepare_batch(FmWorker *worker)
 	reject_unregistered(worker);
 }
 
+/* From here on readings are looked at with the parameters of now. */
+static void
+adopt_detectors(FmWorker *worker)
+{
+	int			n;
+	const FmDetectorParams *params = fm_detectors_all(&n);
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		if (worker->assigned[i].fold)
+			fm_fold_adopt(worker->assigned[i].fold,
+						  fm_detectors_generation(), params, n);
+	}
+}
+
 /*
  * Give every row its ids, inside the batch transaction: limits may have
  * changed since the last one, and take effect from here on.
@@ -202,6 +220,7 @@ fm_prepare_rows(FmWorker *worker)
 
 	worker->limits_generation = fm_limits_refresh();
 	fm_maintenance_refresh();
+	adopt_detectors(worker);
 	for (int i = 0; i < batch->nrows; i++)
 	{
 		FmRow	   *row = &batch->rows[i];

@@ -47,7 +47,8 @@ PG_FUNCTION_INFO_V1(factorymon_drop_expired);
 /* How long everybody may queue behind a wish to drop, ms. */
 #define DROP_LOCK_TIMEOUT 200
 
-static const char *const expiring_kinds[] = {"reading", "reject", "transition"};
+static const char *const expiring_kinds[] = {"reading", "reject",
+"transition", "score"};
 
 /* Sum of hashes modulo 2^64, negated, as a signed bigint. */
 #define NEGATIVE_HASH(hash) \

@@ -29,6 +29,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "detector_config.h"
 #include "guc.h"
 #include "maintenance.h"
 #include "sensor_internal.h"
@@ -219,7 +220,7 @@ fm_sensor_cache_retire_if_full(FmSensorCache *cache)
 	cache_begin_entries(cache);
 }
 
-/* Limits of an entry, as of a generation of them. */
+/* Limits and detectors of an entry, as of a generation of them. */
 static void
 entry_find_limits(FmSensorCache *cache, SensorEntry *entry, uint32 generation)
 {
@@ -230,6 +231,7 @@ entry_find_limits(FmSensorCache *cache, SensorEntry *entry, uint32 generation)
 
 	entry->sensor.limits = fm_limits_find(cache->pipeline_name, &sensor_type,
 										  &zone, &machine_id, &name);
+	entry->sensor.detectors = fm_detectors_find(&sensor_type);
 	entry->sensor.limits_generation = generation;
 }
 
@@ -334,6 +336,8 @@ fm_sensor_cache_add(FmSensorCache *cache, const SensorEntry *entry, int32 sensor
 	copy->sensor.sensor_version_id = sensor_version_id;
 	copy->sensor.limits_generation = 0;
 	copy->sensor.fold_number = 0;
+	copy->sensor.detectors = NULL;
+	copy->sensor.detector_number = 0;
 	(void) sensorhash_insert(cache->table, copy, &found);
 	Assert(!found);
 }

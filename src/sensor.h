@@ -14,6 +14,7 @@
 
 #include "batch.h"
 #include "classify.h"
+#include "detector.h"
 
 /* A sensor as it describes itself at one time: one row of sensor_version. */
 typedef struct FmSensor
@@ -23,6 +24,8 @@ typedef struct FmSensor
 	uint32		limits_generation;	/* of limits; 0: not looked up yet */
 	int32		fold_number;	/* where fold.c found its state last: a guess */
 	const FmLimits *limits;		/* valid while that is the generation */
+	const FmDetectorParams *detectors;	/* likewise; NULL: all are off */
+	int32		detector_number;	/* as fold_number */
 	/* the rest is private to sensor.c */
 } FmSensor;
 

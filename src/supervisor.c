@@ -332,7 +332,8 @@ delete_old_requests(void)
 static void
 make_partitions_ahead(const FmPipeline *pipeline)
 {
-	static const char *const kinds[] = {"reading", "reject", "transition"};
+	static const char *const kinds[] = {"reading", "reject", "transition",
+	"score"};
 	TimestampTz now = GetCurrentTimestamp();
 
 	for (int i = 0; i < lengthof(kinds); i++)

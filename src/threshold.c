@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * threshold.c
- *	  Triggers of factorymon.threshold and factorymon.maintenance_window: who
- *	  changed what, and when.
+ *	  Triggers of factorymon.threshold, factorymon.detector and
+ *	  factorymon.maintenance_window: who changed what, and when.
  *
- * Each change gets a version, from one sequence for all rows of both, and a row
+ * Each change gets a version, from one sequence for all rows of all, and a row
  * of the table's history with what was and what is.  Whoever changes
  * them has no right on the columns that say so, nor on the history: it is
  * written as the extension's owner.

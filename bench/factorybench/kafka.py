@@ -28,12 +28,14 @@ class Topic:
     hours: int = 0          # simulated time that they cover; 0: the clock
     purpose: str = "sensor-data"
     big: float = 0          # share of messages that are padded to 900 kB
+    inject: float = 0       # share touched by anomalies of each kind
 
     @property
     def name(self):
         """Its name in Kafka."""
         return "-".join(map(str, (self.purpose, self.messages, self.sensors,
-                                  self.hours, self.codec)))
+                                  self.hours, self.codec,
+                                  *([self.inject] if self.inject else []))))
 
     def time_options(self):
         """Options of the producer for the messages' time."""
@@ -48,7 +50,8 @@ class Topic:
     def title(self):
         """Its description for people."""
         codec = "uncompressed" if self.codec == "none" else self.codec
-        return f"{self.sensors:,} sensors, {codec}"
+        words = f", anomalies {self.inject:g}" if self.inject else ""
+        return f"{self.sensors:,} sensors, {codec}{words}"
 
 
 class Cluster:
@@ -129,6 +132,7 @@ class Cluster:
         self.produce(topic.name, "--rate", 0, "--count", topic.messages,
                      "--sensors", topic.sensors, "--seed", 1,
                      "--compression", topic.codec, "--big", topic.big,
+                     "--inject", topic.inject,
                      *topic.time_options())
         self._filled.add(topic)
 

@@ -10,14 +10,15 @@ instead.  See bench/README.md for what is measured and how."""
 
 EPILOG = """\
 commands:
-  quick        throughput of factorymon, the limits and the fastest peers, in
-               less than 15 minutes
+  quick        throughput of factorymon, the limits and the fastest peers, and
+               detectors, in less than 15 minutes
   full         everything: throughput of all, kill, latency, growth,
-               memory
+               memory, detectors
   throughput   rows per second, CPU, WAL, memory of all contenders
   kill         rows lost and duplicated after kill -9 in the middle
   latency      from produce to visible, at 1 k, 10 k and 50 k messages/s
   growth       with more rows, more sensors, more time partitions
+  detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
   list         the contenders, by name
 
@@ -25,13 +26,15 @@ Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
 not be started or measured, or wrong usage; 128 + N ended by signal N."""
 
 COMMANDS = {
-    "quick": ("throughput",),
-    "full": ("throughput", "kill", "latency", "growth", "memory"),
+    "quick": ("throughput", "detectors"),
+    "full": ("throughput", "kill", "latency", "growth", "memory",
+             "detectors"),
     "throughput": ("throughput",),
     "kill": ("kill",),
     "latency": ("latency",),
     "growth": ("growth",),
     "memory": ("memory",),
+    "detectors": ("detectors",),
 }
 
 
@@ -51,6 +54,7 @@ class Choice:
     sensors: tuple = (1000, 100000)
     codecs: tuple = ("none", "lz4")
     growth: tuple = ("sensors", "partitions", "rows")
+    inject: float = 0
 
     @property
     def quick(self):
@@ -81,13 +85,16 @@ def parser():
                         help="topics of the throughput section")
     result.add_argument("--codecs", default="none,lz4", metavar="NAME,...",
                         help="how their messages are compressed")
+    result.add_argument("--inject", type=float, default=0, metavar="P",
+                        help="share of their readings touched by anomalies "
+                        "of each kind (0)")
     result.add_argument("--rates", default="1000,10000,50000", metavar="R,...",
                         help="messages/s of the latency section")
     result.add_argument("--seconds", type=int, default=20, metavar="S",
                         help="how long each of these is produced (20)")
     result.add_argument("--scale", type=float, default=1.0, metavar="F",
-                        help="factor for the sizes of the growth and memory "
-                        "sections, to try them out (1)")
+                        help="factor for the sizes of the growth, memory and "
+                        "detectors sections, to try them out (1)")
     result.add_argument("--growth", default="sensors,partitions,rows",
                         metavar="PART,...",
                         help="what grows in the growth section")
@@ -130,4 +137,4 @@ def parse(arguments):
                   given.seconds, given.scale,
                   tuple(int(n) for n in given.sensors.split(",")),
                   tuple(given.codecs.split(",")),
-                  tuple(given.growth.split(",")))
+                  tuple(given.growth.split(",")), given.inject)

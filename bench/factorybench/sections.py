@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import growth, kill, latency, memory
+from . import detectors, growth, kill, latency, memory
 from .kafka import Topic
 
 
@@ -9,7 +9,7 @@ def throughput(session, choice, contenders, report):
     few = [contender for contender in contenders
            if contender.name in ("copy-text", "factorymon-1", "consume")
            or contender.family == "factorymon" and not choice.quick]
-    topics = [Topic(choice.messages, sensors, codec)
+    topics = [Topic(choice.messages, sensors, codec, inject=choice.inject)
               for sensors in choice.sensors for codec in choice.codecs]
     if choice.quick and len(topics) > 3:
         del topics[3:]          # for the sake of time
@@ -24,5 +24,6 @@ SECTIONS = {
     "kill": kill.section,
     "latency": latency.section,
     "growth": growth.section,
+    "detectors": detectors.section,
     "memory": memory.section,
 }

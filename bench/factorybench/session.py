@@ -93,7 +93,7 @@ class Session:
                 part = topic
                 if contender.sample and contender.sample < topic.messages:
                     part = kafka.Topic(contender.sample, topic.sensors,
-                                       topic.codec)
+                                       topic.codec, inject=topic.inject)
                 self.fill(part)
                 try:
                     result = self.attempt(contender, part)

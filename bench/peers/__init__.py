@@ -1,5 +1,6 @@
 """All contenders by name, in the order of the tables."""
 
+from factorybench.detectors import Detecting
 from factorybench.factorymon import Factorymon
 from factorybench.limits import Consume, Copy, Decode
 from factorybench.storing import MultiInsert, Storing
@@ -29,6 +30,7 @@ REGISTRY = {contender.name: contender for contender in (
                [("factorymon.batch_max_messages", "20000")]),
     Factorymon(2, "no-wait", "synchronous_commit off",
                [("synchronous_commit", "off")]),
+    Detecting(),
     Telegraf(), Kcat(), Debezium(), Spark(),
     ConfluentCopy(1000), ConfluentCopy(5000), Rsyslog(), ConfluentValues(),
     RowByRow(),

@@ -18,7 +18,7 @@ GRANT USAGE ON FOREIGN SERVER regress_fm_plant
 
 /* names without the number of the pipeline */
 CREATE FUNCTION pg_temp.shown(name text) RETURNS text
-LANGUAGE sql RETURN regexp_replace(name, '^(reading|reject|transition|ledger)_\d+', '\1_N');
+LANGUAGE sql RETURN regexp_replace(name, '^(reading|reject|transition|score|ledger)_\d+', '\1_N');
 
 /* the relations of a pipeline */
 CREATE FUNCTION pg_temp.storage(pipeline text)
@@ -27,11 +27,11 @@ LANGUAGE sql AS $$
 	SELECT pg_temp.shown(c.relname), c.relkind,
 		regexp_replace(pg_get_expr(c.relpartbound, c.oid), 'IN \(.*\)', 'IN (N)')
 	FROM _factorymon.pipeline p
-		CROSS JOIN LATERAL unnest(ARRAY['reading', 'reject', 'transition', 'ledger']) k
+		CROSS JOIN LATERAL unnest(ARRAY['reading', 'reject', 'transition', 'score', 'ledger']) k
 		CROSS JOIN LATERAL pg_partition_tree(format('_factorymon.%s_%s', k, p.pipeline_id)::regclass) t
 		JOIN pg_class c ON c.oid = t.relid
 	WHERE p.name = pipeline AND (t.level = 0 OR c.relname ~ '_p(19|20[012][0-4])')
-	ORDER BY array_position(ARRAY['reading', 'reject', 'transition', 'ledger'], k),
+	ORDER BY array_position(ARRAY['reading', 'reject', 'transition', 'score', 'ledger'], k),
 		t.level, c.relname COLLATE "C"
 $$;
 

@@ -4,8 +4,8 @@
  *	  A fold that crashes against one that does not.
  *
  * A random stream (late, future, equal and untrusted readings, numbers
- * skipped, repeated and begun anew, limits that change) goes batch by batch
- * through two folds.  One, the worker's, suffers what workers suffer:
+ * skipped, repeated and begun anew, limits that change, detectors that are
+ * switched on and off) goes batch by batch through two folds.  One, the worker's, suffers what workers suffer:
  * messages undone within a batch, batches undone and tried again, what
  * operators do in between, snapshots that commit or do not, crashes after
  * which it is rebuilt from the tables.  The other is only ever given what was
@@ -41,6 +41,9 @@ PG_FUNCTION_INFO_V1(fold_crash);
 #define MAX_MESSAGES	40
 #define MAX_ROWS		(MAX_MESSAGES * 3)
 
+/* Types of sensors, by sensor and description (fold_crash.sql knows them). */
+#define TYPES			4
+
 /* One message: its rows, and whether the database will refuse it. */
 typedef struct TestMessage
 {
@@ -61,6 +64,9 @@ typedef struct TestRun
 	FmTransitionList steady_list;
 	FmLimits	limits;
 	bool		delays;			/* limits have delays and deadbands */
+	bool		detects;		/* types have detectors */
+	FmDetectorParams params[TYPES];
+	uint32		generation;		/* of params */
 	int32	   *counts;			/* reading_count of each sensor */
 	int64		clock;			/* of the plant */
 	int64		offset;			/* next one of the log */
@@ -89,6 +95,8 @@ typedef struct TestRun
 	int64		nsnapshots;
 	int64		ncrashes;
 	int64		nacts;
+	int64		nscores;
+	int64		nsignals;		/* transitions of detectors' alarms */
 } TestRun;
 
 static bool
@@ -126,6 +134,72 @@ choose_limits(TestRun *run)
 	if (chance(run, 0.1))
 		run->limits.warning_high = run->limits.critical_high =
 			run->limits.warning_low = run->limits.critical_low = NAN;
+}
+
+/* A type's detectors: each on or off, quick to learn and to find something. */
+static void
+choose_params(TestRun *run, int type)
+{
+	FmDetectorParams *params = &run->params[type];
+
+	memset(params, 0, sizeof(*params));
+	snprintf(params->sensor_type, sizeof(params->sensor_type), "type %d",
+			 type);
+	params->type = 1 + type;
+	/* some types have none at all */
+	params->on = chance(run, 0.2) ? 0 : 1 + below(run, 63);
+	for (int i = 0; i < FM_LEARNED_KINDS; i++)
+	{
+		params->learning[i].weight = 0.01 + below(run, 10) * 0.01;
+		params->learning[i].time_constant =
+			chance(run, 0.3) ? 100 * USECS_PER_SEC : 0;
+		params->learning[i].clip = 2;
+		params->learning[i].unbias = fm_detector_unbias(2);
+		params->learning[i].after = i == FM_LEARNED_HOUR ? 0 : 32;
+	}
+	params->resolution = chance(run, 0.5) ? 0.5 : 0;
+	params->tolerance = below(run, 10);
+	params->flat_time = below(run, 3) * USECS_PER_SEC;
+	params->per_minute = chance(run, 0.3) ? 10 : 0;
+	params->span = 2 * USECS_PER_SEC;
+	for (int i = 0; i < FM_DETECTORS; i++)
+	{
+		FmDetectorAlarm *alarm = &params->alarms[i];
+
+		params->report[i] = i == FM_DETECTOR_TIME ? 0 : 1 + below(run, 3);
+		alarm->on = chance(run, 0.7);
+		alarm->raise_after = 1 + below(run, 3);
+		alarm->return_after = 1 + below(run, 3);
+		alarm->severity = 200;
+		alarm->version = run->generation;
+		alarm->options = below(run, 4);
+	}
+}
+
+/* Some change, and all of them are adopted. */
+static void
+choose_detectors(TestRun *run)
+{
+	run->generation++;
+	for (int i = 0; i < TYPES; i++)
+	{
+		if (run->generation == 1 || chance(run, 0.5))
+			choose_params(run, i);
+	}
+}
+
+/* Which type the sensor of a row is of, and so its detectors. */
+static void
+choose_type(TestRun *run, int n, int sensor)
+{
+	bool		odd = chance(run, 0.005);
+	const FmDetectorParams *params =
+		&run->params[odd ? TYPES - 1 : sensor % (TYPES - 1)];
+
+	if (odd)
+		run->sensors[n].sensor_version_id = 10 * sensor + 9;
+	if (params->on != 0)
+		run->sensors[n].detectors = params;
 }
 
 static void
@@ -174,6 +248,8 @@ choose_row(TestRun *run, TestMessage *message)
 	run->sensors[n].sensor_id = FIRST_SENSOR + sensor;
 	run->sensors[n].sensor_version_id = 10 * sensor + below(run, 3);
 	run->sensors[n].limits = &run->limits;
+	if (run->detects)
+		choose_type(run, n, sensor);
 }
 
 static void
@@ -183,6 +259,8 @@ choose_batch(TestRun *run)
 	run->nmessages = 1 + below(run, MAX_MESSAGES);
 	if (chance(run, 0.05))
 		choose_limits(run);
+	if (run->detects && (run->generation == 0 || chance(run, 0.05)))
+		choose_detectors(run);
 	/* sensors come up over time, so that chunks are written unfilled */
 	if (chance(run, 0.3))
 		run->nsensors++;
@@ -318,6 +396,9 @@ compare_outcomes(TestRun *run, const FmRow *before)
 
 		if (isnan(x.limit_value) && isnan(y.limit_value))
 			x.limit_value = y.limit_value = 0;
+		if (isnan(x.score) && isnan(y.score))
+			x.score = y.score = 0;
+		run->nsignals += x.condition != FM_CONDITION_LIMIT;
 		/* numbers depend on what came first, and a rebuilt fold sorts */
 		x.alarm_number = y.alarm_number = 0;
 		if (memcmp(&x, &y, sizeof(x)) != 0)
@@ -354,6 +435,49 @@ compare_alarms(FmFold *a, FmFold *b, const char *what)
 	}
 }
 
+/* So is the state of detectors, in the same order, and their parameters. */
+static void
+compare_detectors(FmFold *a, FmFold *b, const char *what)
+{
+	for (int part = FM_FOLD_DETECTORS; part <= FM_FOLD_PARAMETERS; part++)
+	{
+		if (a->stores[part].n != b->stores[part].n)
+			elog(ERROR, "%s: %d elements of part %d against %d", what,
+				 a->stores[part].n, part, b->stores[part].n);
+	}
+	for (int i = 0; i < a->stores[FM_FOLD_DETECTORS].n; i++)
+		compare_bytes(fm_fold_detector(a, i), fm_fold_detector(b, i),
+					  sizeof(FmDetector), psprintf("%s: detectors", what),
+					  fm_fold_detector(a, i)->sensor_id);
+	for (int i = 0; i < a->stores[FM_FOLD_PARAMETERS].n; i++)
+		compare_bytes(fm_fold_params(a, i), fm_fold_params(b, i),
+					  sizeof(FmDetectorParams),
+					  psprintf("%s: parameters", what), i);
+}
+
+/* What detectors found since the last commit; it is to be stored. */
+static void
+compare_scores(TestRun *run)
+{
+	int			n;
+	int			steady_n;
+	const FmScore *scores = fm_fold_scores(run->worker, &n);
+	const FmScore *steady = fm_fold_scores(run->steady, &steady_n);
+
+	if (n != steady_n)
+		elog(ERROR, "%d scores against %d", n, steady_n);
+	for (int i = 0; i < n; i++)
+	{
+		if (scores[i].kafka_offset != steady[i].kafka_offset ||
+			scores[i].sensor_id != steady[i].sensor_id ||
+			scores[i].detector != steady[i].detector ||
+			scores[i].score != steady[i].score)
+			elog(ERROR, "offset %lld: score %d differs",
+				 (long long) scores[i].kafka_offset, i);
+	}
+	run->nscores += n;
+}
+
 static void
 compare_folds(FmFold *a, FmFold *b, const char *what)
 {
@@ -379,6 +503,7 @@ compare_folds(FmFold *a, FmFold *b, const char *what)
 	}
 	compare_alarms(a, b, what);
 	compare_alarms(b, a, what);
+	compare_detectors(a, b, what);
 }
 
 /*
@@ -424,6 +549,10 @@ run_batch(TestRun *run)
 	FmRow		before[MAX_ROWS];
 
 	choose_batch(run);
+	fm_fold_adopt(run->worker, run->generation, run->params,
+				  run->detects ? TYPES : 0);
+	fm_fold_adopt(run->steady, run->generation, run->params,
+				  run->detects ? TYPES : 0);
 	fm_transitions_truncate(&run->worker_list, 0);
 	fm_transitions_truncate(&run->steady_list, 0);
 	apply_batch(run, run->worker, &run->worker_list, true);
@@ -442,14 +571,15 @@ run_batch(TestRun *run)
 	if (chance(run, 0.05))
 		snapshot(run, false);
 	run->fold_position = fm_fold_position(run->worker);
-	if (chance(run, 0.1))
+	if (chance(run, 0.1) || fm_fold_needs_snapshot(run->worker))
 		write_snapshot(run);
 	(void) fm_fold_pending_range(run->worker, &run->min_ts, &run->max_ts);
-	fm_fold_commit(run->worker);
 
 	for (int i = 0; i < run->nrows; i++)
 		run->rows[i].flags = 0;
 	apply_batch(run, run->steady, &run->steady_list, false);
+	compare_scores(run);
+	fm_fold_commit(run->worker);
 	fm_fold_commit(run->steady);
 	compare_outcomes(run, before);
 	compare_folds(run->worker, run->steady, "after a batch");
@@ -457,12 +587,10 @@ run_batch(TestRun *run)
 
 /* Ids of what no message causes are random: those of one fold for both. */
 static void
-share_ids(FmFold *from, FmFold *to, int32 sensor_id)
+share_ids(FmFold *from, FmFold *to, int32 sensor_id, int condition)
 {
-	int			a = fm_fold_alarm_number(from, sensor_id, FM_CONDITION_LIMIT,
-										 false);
-	int			b = fm_fold_alarm_number(to, sensor_id, FM_CONDITION_LIMIT,
-										 false);
+	int			a = fm_fold_alarm_number(from, sensor_id, condition, false);
+	int			b = fm_fold_alarm_number(to, sensor_id, condition, false);
 
 	if (a < 0 || b < 0)
 		return;
@@ -486,8 +614,10 @@ run_act(TestRun *run)
 		FM_TRANSITION_REINSTATED, FM_TRANSITION_MOVED
 	};
 	int32		sensor_id = FIRST_SENSOR + below(run, run->nsensors);
+	int			condition = run->detects && chance(run, 0.7) ?
+		FM_CONDITION_ANOMALY + below(run, FM_DETECTORS) : FM_CONDITION_LIMIT;
 	int			number = fm_fold_alarm_number(run->worker, sensor_id,
-											  FM_CONDITION_LIMIT, false);
+											  condition, false);
 	FmAlarmAct	act = {
 		.kind = kinds[below(run, lengthof(kinds))],
 		.cause = FM_CAUSE_OPERATOR,
@@ -502,13 +632,13 @@ run_act(TestRun *run)
 			   fm_fold_alarm(run->worker, number)->announced_id, UUID_LEN);
 	fm_transitions_truncate(&run->worker_list, 0);
 	fm_transitions_truncate(&run->steady_list, 0);
-	refused = fm_fold_act(run->worker, sensor_id, FM_CONDITION_LIMIT, &act,
+	refused = fm_fold_act(run->worker, sensor_id, condition, &act,
 						  &run->limits, &run->worker_list);
-	if ((fm_fold_act(run->steady, sensor_id, FM_CONDITION_LIMIT, &act,
+	if ((fm_fold_act(run->steady, sensor_id, condition, &act,
 					 &run->limits, &run->steady_list) == NULL) !=
 		(refused == NULL))
 		elog(ERROR, "one fold refuses it: %s", refused ? refused : "done");
-	share_ids(run->worker, run->steady, sensor_id);
+	share_ids(run->worker, run->steady, sensor_id, condition);
 	fm_transitions_insert(run->stream.pipeline_id, &run->worker_list,
 						  run->worker_list.length);
 	fm_alarms_store(run->worker, &run->worker_list, run->worker_list.length);
@@ -533,8 +663,8 @@ run_crash(TestRun *run, MemoryContext context)
 }
 
 /*
- * fold_crash(seed, batches, stream_id, pipeline_id, sensors, delays): true if
- * all that is to be shown came up.  The number of sensors grows as it goes.
+ * fold_crash(seed, batches, stream_id, pipeline_id, sensors, delays,
+ * detectors): true if all that is to be shown came up.  The number of sensors grows as it goes.
  */
 Datum
 fold_crash(PG_FUNCTION_ARGS)
@@ -546,6 +676,7 @@ fold_crash(PG_FUNCTION_ARGS)
 	pg_prng_seed(&run->prng, PG_GETARG_INT32(0));
 	run->nsensors = PG_GETARG_INT32(4);
 	run->delays = PG_GETARG_BOOL(5);
+	run->detects = PG_GETARG_BOOL(6);
 	run->counts = palloc0((run->nsensors + nbatches) * sizeof(int32));
 	run->stream = test_stream(PG_GETARG_INT32(2), PG_GETARG_INT16(3));
 	run->clock = INT64CONST(800000000) * USECS_PER_SEC;
@@ -577,13 +708,16 @@ fold_crash(PG_FUNCTION_ARGS)
 	}
 	run_crash(run, context);
 	SPI_finish();
-	elog(DEBUG1, "%lld readings, %lld transitions, %lld retries, %lld poison, %lld snapshots, %lld crashes, %d sensors",
+	elog(DEBUG1, "%lld readings, %lld transitions, %lld retries, %lld poison, %lld snapshots, %lld crashes, %lld scores, %lld transitions of detectors, %d sensors",
 		 (long long) run->nreadings, (long long) run->ntransitions,
 		 (long long) run->nretries, (long long) run->npoison,
 		 (long long) run->nsnapshots, (long long) run->ncrashes,
+		 (long long) run->nscores, (long long) run->nsignals,
 		 (int) fm_fold_sensor_count(run->worker));
 	PG_RETURN_BOOL(run->nreadings > 0 && run->ntransitions > 0 &&
 				   run->nretries > 0 && run->npoison > 0 &&
 				   run->nsnapshots > 0 && run->ncrashes > 1 &&
-				   (run->nacts > 0 || !run->delays));
+				   (run->nacts > 0 || !run->delays) &&
+				   ((run->nscores > 0 && run->nsignals > 0) ||
+					!run->detects));
 }

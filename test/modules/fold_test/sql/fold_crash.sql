@@ -3,8 +3,15 @@ LOAD 'factorymon';
 SELECT test.make_pipeline(2::smallint);
 INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)
 	SELECT n, 2, 'sensor ' || n FROM generate_series(1000000, 1003000) AS n;
+-- three types, and descriptions number 9 of all sensors are of a fourth
+INSERT INTO _factorymon.sensor_version (sensor_version_id, sensor_id,
+	sensor_type, factory_section, machine_id, zone, unit)
+	SELECT 10 * n + k, 1000000 + n,
+		'type ' || CASE WHEN k = 9 THEN 3 ELSE n % 3 END,
+		's', 'm', 'z ' || k, ''
+	FROM generate_series(0, 3000) AS n, unnest(ARRAY[0, 1, 2, 9]) AS k;
 
-SELECT test.fold_crash(1, 400, 2, 2::smallint, 5, false);
+SELECT test.fold_crash(1, 400, 2, 2::smallint, 5, false, false);
 
 -- what was recorded is legal: alarms are numbered without holes, begin with a
 -- raise, alternate, and never stay after a return
@@ -92,13 +99,29 @@ BEGIN ATOMIC
 		kafka_partition, incarnation)
 	VALUES (seed, 2, 'sensor-data', seed, 1);
 	SELECT test.fold_crash(seed, 150, seed, 2::smallint, sensors,
-		seed % 3 > 0);
+		seed % 3 > 0, seed % 2 = 0);
 END;
 SELECT bool_and(test.crash_again(seed, 3))
 	FROM generate_series(11, 16) AS seed;
 -- sensors of several chunks
 SELECT bool_and(test.crash_again(seed, 2000))
 	FROM generate_series(21, 22) AS seed;
+
+-- detectors whose parameters change, on few sensors, which learn enough
+INSERT INTO _factorymon.stream (stream_id, pipeline_id, topic,
+	kafka_partition, incarnation)
+SELECT n, 2, 'sensor-data', n, 1 FROM generate_series(31, 34) AS n;
+SELECT bool_and(test.fold_crash(seed, 400, seed, 2::smallint, 3, true, true))
+	FROM generate_series(31, 34) AS seed;
+SELECT condition, count(*) > 0 AS any,
+	count(*) FILTER (WHERE previous_state <> state_before) AS torn,
+	count(*) FILTER (WHERE seq <> n) AS holes
+FROM (SELECT condition, previous_state, seq,
+		lag(state) OVER w AS state_before, row_number() OVER w AS n
+	FROM _factorymon.transition WHERE stream_id BETWEEN 31 AND 34
+		AND transition <> 'late_excursion'
+	WINDOW w AS (PARTITION BY stream_id, alarm_id ORDER BY seq)) AS t
+GROUP BY 1 ORDER BY 1;
 
 -- damage and versions are told apart
 SELECT count(*) > 0 AS any FROM _factorymon.fold_chunk WHERE stream_id = 2;
@@ -117,3 +140,5 @@ UPDATE _factorymon.fold_chunk SET chunk = chunk + 1 WHERE stream_id = 2;
 SELECT test.fold_open(2, 2::smallint, 0, 0, 'infinity', '-infinity');
 ROLLBACK;
 SELECT * FROM _factorymon.fold_sensors('\x00');
+-- the ids of the next test's descriptions begin with 1
+DELETE FROM _factorymon.sensor_version;

@@ -37,7 +37,8 @@ CREATE FUNCTION test.fold_bench(sensors int, readings bigint, batch int,
 	share float8) RETURNS float8
 	AS :'library', 'fold_bench' LANGUAGE C STRICT;
 CREATE FUNCTION test.fold_crash(seed int, batches int, stream_id int,
-	pipeline_id smallint, sensors int, delays boolean) RETURNS boolean
+	pipeline_id smallint, sensors int, delays boolean, detectors boolean)
+	RETURNS boolean
 	AS :'library', 'fold_crash' LANGUAGE C STRICT;
 CREATE FUNCTION test.sensor_open(pipeline_id smallint, pipeline text)
 	RETURNS void AS :'library', 'sensor_open' LANGUAGE C STRICT;
