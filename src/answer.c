@@ -33,6 +33,7 @@
 
 #include "guc.h"
 #include "pipeline_internal.h"
+#include "silence.h"
 #include "worker.h"
 
 /* Requests taken in by one transaction. */
@@ -86,6 +87,20 @@ find_action(const char *name, FmTransitionKind *kind)
 	return false;
 }
 
+static bool
+find_condition(const char *name, int *condition)
+{
+	for (int i = 0; i < FM_CONDITIONS; i++)
+	{
+		if (strcmp(name, fm_condition_name(i)) == 0)
+		{
+			*condition = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 read_request(uint64 row, Request *request)
 {
@@ -96,8 +111,8 @@ read_request(uint64 row, Request *request)
 	memset(request, 0, sizeof(*request));
 	request->id = *DatumGetUUIDP(fm_spi_value(row, 1, &isnull));
 	request->sensor_id = fm_spi_int4(row, 2);
-	request->condition = FM_CONDITION_LIMIT;
-	request->known = strcmp(fm_spi_text(row, 3), "limit") == 0 &&
+	request->known = find_condition(fm_spi_text(row, 3),
+									&request->condition) &&
 		find_action(fm_spi_text(row, 4), &act->kind);
 	datum = fm_spi_value(row, 5, &isnull);
 	if (!isnull)
@@ -137,7 +152,7 @@ read_requests(int32 stream_id, Request *requests)
  * did.
  */
 static const FmLimits *
-limits_of(const FmWorker *worker, int32 sensor_version_id)
+limits_of(const char *pipeline, int32 sensor_version_id)
 {
 	FmArgs		args = {0};
 	FmSlice		slices[4];
@@ -155,7 +170,7 @@ limits_of(const FmWorker *worker, int32 sensor_version_id)
 		slices[i].data = found ? fm_spi_text(0, i + 1) : "";
 		slices[i].len = strlen(slices[i].data);
 	}
-	return fm_limits_find(worker->pipeline->name, &slices[0], &slices[1],
+	return fm_limits_find(pipeline, &slices[0], &slices[1],
 						  &slices[2], &slices[3]);
 }
 
@@ -177,7 +192,7 @@ write_answer(const Request *request, const char *refusal)
 }
 
 static const char *
-do_request(FmWorker *worker, FmFold *fold, const Request *request,
+do_request(const char *pipeline, FmFold *fold, const Request *request,
 		   FmTransitionList *transitions)
 {
 	const FmLimits *limits;
@@ -187,15 +202,17 @@ do_request(FmWorker *worker, FmFold *fold, const Request *request,
 	if (request->act.kind == FM_TRANSITION_SHELVED &&
 		request->act.until <= GetCurrentTimestamp())
 		return "the time was over before it began";
-	limits = limits_of(worker, fm_fold_sensor_version(fold,
-													  request->sensor_id));
+	limits = request->condition == FM_CONDITION_SILENT ?
+		fm_silence_limits() :
+		limits_of(pipeline, fm_fold_sensor_version(fold,
+												   request->sensor_id));
 	return fm_fold_act(fold, request->sensor_id, request->condition,
 					   &request->act, limits, transitions);
 }
 
 /* One request in a subtransaction; an error of data is its answer. */
 static void
-answer(FmWorker *worker, FmFold *fold, const Request *request,
+answer(const char *pipeline, FmFold *fold, const Request *request,
 	   FmTransitionList *transitions)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -208,7 +225,8 @@ answer(FmWorker *worker, FmFold *fold, const Request *request,
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		write_answer(request, do_request(worker, fold, request, transitions));
+		write_answer(request, do_request(pipeline, fold, request,
+										  transitions));
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -234,7 +252,8 @@ answer(FmWorker *worker, FmFold *fold, const Request *request,
 
 /* What the clock ends. */
 static void
-end_shelving(FmWorker *worker, FmFold *fold, FmTransitionList *transitions)
+end_shelving(const char *pipeline, FmFold *fold,
+			 FmTransitionList *transitions)
 {
 	FmAlarmAct	act = {
 		.kind = FM_TRANSITION_UNSHELVED,
@@ -247,9 +266,31 @@ end_shelving(FmWorker *worker, FmFold *fold, FmTransitionList *transitions)
 
 	while (fm_fold_shelved_until(fold, now, &next, &sensor_id, &condition))
 		(void) fm_fold_act(fold, sensor_id, condition, &act,
-						   limits_of(worker,
+						   condition == FM_CONDITION_SILENT ?
+						   fm_silence_limits() :
+						   limits_of(pipeline,
 									 fm_fold_sensor_version(fold, sensor_id)),
 						   transitions);
+}
+
+/*
+ * fm_answer_stream
+ *		Answer the requests about a stream, and end shelving that is over if
+ *		clock_counts, in the transaction of whoever owns the stream and has
+ *		locked its row.  Returns whether there may be more.
+ */
+bool
+fm_answer_stream(const char *pipeline, FmFold *fold, int32 stream_id,
+				 bool clock_counts, FmTransitionList *transitions)
+{
+	Request		requests[MAX_REQUESTS];
+	int			n = read_requests(stream_id, requests);
+
+	for (int i = 0; i < n; i++)
+		answer(pipeline, fold, &requests[i], transitions);
+	if (clock_counts)
+		end_shelving(pipeline, fold, transitions);
+	return n == MAX_REQUESTS;
 }
 
 static bool
@@ -271,8 +312,7 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	FmTransitionList transitions;
 	FmPosition	row;
 	bool		found;
-	Request		requests[MAX_REQUESTS];
-	int			n = 0;
+	bool		more = false;
 
 	fm_worker_begin(&scope);
 	fm_position_lock(&assigned->row.stream_id, 1, &row, &found);
@@ -280,11 +320,9 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 		row.position == assigned->row.position)
 	{
 		fm_transitions_init(&transitions, CurrentMemoryContext);
-		n = read_requests(row.stream_id, requests);
-		for (int i = 0; i < n; i++)
-			answer(worker, assigned->fold, &requests[i], &transitions);
-		if (clock_counts(assigned))
-			end_shelving(worker, assigned->fold, &transitions);
+		more = fm_answer_stream(worker->pipeline->name, assigned->fold,
+								row.stream_id, clock_counts(assigned),
+								&transitions);
 		fm_transitions_number(&transitions, transitions.length,
 							  row.stream_id, &row.out_seq);
 		fm_position_set_out_seq(row.stream_id, row.out_seq);
@@ -298,7 +336,7 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	fm_fold_commit(assigned->fold);
 	fm_shmem_publisher_wake(MyDatabaseId, worker->pipeline->id);
 	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
-	return !found || n == MAX_REQUESTS;
+	return !found || more;
 }
 
 /*

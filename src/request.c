@@ -217,6 +217,7 @@ find_streams(const FmPipeline *pipeline, const char *sensor,
 	n = fm_args_run(&args, psprintf("SELECT s.stream_id"
 									" FROM _factorymon.stream s"
 									" WHERE s.retired_at IS NULL"
+									" AND s.kafka_partition >= 0"
 									" AND s.stream_id IN ("
 									"SELECT stream_id FROM _factorymon.alarm"
 									" WHERE sensor_id = $1"

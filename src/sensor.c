@@ -318,6 +318,7 @@ fm_sensor_cache_add(FmSensorCache *cache, const SensorEntry *entry, int32 sensor
 	copy->sensor.sensor_version_id = sensor_version_id;
 	copy->sensor.limits_generation = 0;
 	copy->sensor.fold_number = 0;
+	copy->sensor.seen_at = 0;
 	(void) sensorhash_insert(cache->table, copy, &found);
 	Assert(!found);
 }

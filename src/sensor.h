@@ -23,6 +23,7 @@ typedef struct FmSensor
 	uint32		limits_generation;	/* of limits; 0: not looked up yet */
 	int32		fold_number;	/* where fold.c found its state last: a guess */
 	const FmLimits *limits;		/* valid while that is the generation */
+	TimestampTz seen_at;		/* what fold_seen.c said of it last */
 	/* the rest is private to sensor.c */
 } FmSensor;
 

@@ -39,7 +39,8 @@ enum
 	SENSOR_PIPELINE_ID,
 	SENSOR_NAME,
 	SENSOR_REGISTERED_AT,
-	SENSOR_COLUMNS = SENSOR_REGISTERED_AT
+	SENSOR_RETIRED_AT,
+	SENSOR_COLUMNS = SENSOR_RETIRED_AT
 };
 
 enum
@@ -235,6 +236,8 @@ fm_sensor_table_add(FmSensorTables *tables, int16 pipeline_id, FmSlice name)
 	row->tts_values[SENSOR_NAME - 1] = slice_to_datum(name);
 	row->tts_values[SENSOR_REGISTERED_AT - 1] =
 		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	for (int i = SENSOR_RETIRED_AT; i <= SENSOR_COLUMNS; i++)
+		row->tts_isnull[i - 1] = true;
 	put_row(table, row);
 	return sensor_id;
 }

@@ -11,7 +11,8 @@
  * Workers notice changes of their pipeline by themselves; the supervisor only
  * starts what is missing and ends what is too many.  Watermarks of partitions
  * that no worker fetches (paused, stopped, unassigned) are refreshed here, by
- * asking the brokers on a client of its own.
+ * asking the brokers on a client of its own.  It misses sensors that fall
+ * silent, see silence.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -45,6 +46,7 @@
 #include "pipeline.h"
 #include "publisher.h"
 #include "shmem.h"
+#include "silence.h"
 #include "supervisor.h"
 #include "watermark.h"
 #include "worker.h"
@@ -430,6 +432,7 @@ nap_time(void)
 			nap = Min(nap, TimestampDifferenceMilliseconds(now,
 														   member->child.retry_at));
 	}
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_silence_next()));
 	return Max(nap, 10);
 }
 
@@ -503,6 +506,7 @@ run(void)
 											   ALLOCSET_DEFAULT_SIZES);
 	List	   *pipelines = NIL;
 	TimestampTz housekeeping_at = 0;
+	uint64		answered_generation = 0;
 
 	for (;;)
 	{
@@ -526,7 +530,9 @@ run(void)
 			keep_house(pipelines);
 			housekeeping_at = GetCurrentTimestamp() + HOUSEKEEPING_INTERVAL;
 		}
-		fm_watermark_step(pipelines);
+		fm_silence_step(pipelines, seen_generation != answered_generation,
+						fm_watermark_step(pipelines));
+		answered_generation = seen_generation;
 		fm_watermark_wait(nap_time());
 	}
 }
