@@ -13,7 +13,9 @@
  * end (watermark.c); once all before that end is stored, everything that was
  * there when they were asked is known, and that is the frontier that counts.
  * They are asked only if there is something to raise, so this costs nothing as
- * long as all sensors report; if they do not answer, nobody can tell.
+ * long as all sensors report.  Where no answer comes the partition is doubted:
+ * whatever the client believes, it is known only as far as it was confirmed,
+ * until it is again.
  *
  * Alarms of condition "silent" have one writer, the supervisor.  They live in
  * a stream of their own for each pipeline, which is no partition of any topic
@@ -55,7 +57,11 @@
 
 #define EVALUATION_INTERVAL (USECS_PER_SEC)
 #define REREAD_INTERVAL (60 * USECS_PER_SEC)
-#define RETRY_DELAY (USECS_PER_SEC)
+#define MAX_RETRY_DELAY (60 * USECS_PER_SEC)
+#define MAX_LOCK_WAIT_MS 1000
+
+/* A partition whose leader does not answer for so long is not known. */
+#define DOUBT_AFTER (5 * USECS_PER_SEC)
 
 /* Alarms that one transaction raises, and returns; the rest comes next. */
 #define MAX_CHANGES 1000
@@ -77,6 +83,13 @@ typedef struct Frontier
 	FmUnknownReason reason;		/* what keeps it from being known further */
 } Frontier;
 
+/* A partition whose leader was asked in vain. */
+typedef struct Doubt
+{
+	int32		partition;
+	TimestampTz since;
+} Doubt;
+
 /* One pipeline. */
 typedef struct Watch
 {
@@ -85,7 +98,10 @@ typedef struct Watch
 	MemoryContext context;
 	FmFold	   *fold;			/* its alarms; NULL: not taken yet */
 	FmPosition	row;			/* of its stream */
-	TimestampTz retry_at;
+	TimestampTz retry_at;		/* after an error; 0: at once */
+	int64		retry_delay;
+	TimestampTz suspects_since; /* brokers should confirm; 0: need not */
+	List	   *doubts;			/* of Doubt * */
 	TimestampTz reread_at;		/* when to look for sensors to leave alone */
 	bool		has_requests;
 	TimestampTz next_unshelving;
@@ -264,11 +280,11 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
 	if (create)
 		fm_position_create_streams(pipeline->id, FM_SILENCE_TOPIC, &start, 1);
 	if (!fm_position_take(pipeline->id, FM_SILENCE_TOPIC,
-						  FM_SILENCE_PARTITION, "supervisor", fm_lock_timeout,
-						  &row))
+						  FM_SILENCE_PARTITION, "supervisor",
+						  Min(fm_lock_timeout, MAX_LOCK_WAIT_MS), &row))
 		memset(&row, 0, sizeof(row));
 	fold = open_fold(watch, pipeline, &row);
-	if (!create)
+	if (!create && fm_deadman)
 		read_snapshots(watch);
 	fm_worker_commit(&scope);
 	release(watch);
@@ -414,8 +430,74 @@ lower_frontier(Frontier *frontier, TimestampTz at, TimestampTz sure,
 	frontier->used = true;
 }
 
+static Doubt *
+find_doubt(const Watch *watch, int32 partition)
+{
+	ListCell   *cell;
+
+	foreach(cell, watch->doubts)
+	{
+		Doubt	   *doubt = lfirst(cell);
+
+		if (doubt->partition == partition)
+			return doubt;
+	}
+	return NULL;
+}
+
+/*
+ * Is it doubted how far the partition is known?  sure: up to when it is, as its
+ * leader confirmed.
+ */
+static bool
+is_doubted(Watch *watch, int32 partition, TimestampTz sure, TimestampTz now)
+{
+	Doubt	   *doubt = find_doubt(watch, partition);
+	MemoryContext old;
+
+	if (doubt != NULL && sure >= doubt->since)
+	{
+		watch->doubts = list_delete_ptr(watch->doubts, doubt);
+		pfree(doubt);
+		return false;
+	}
+	if (doubt == NULL && watch->suspects_since != 0 &&
+		now - watch->suspects_since > DOUBT_AFTER &&
+		sure < watch->suspects_since)
+	{
+		old = MemoryContextSwitchTo(watch->context);
+		doubt = palloc(sizeof(Doubt));
+		doubt->partition = partition;
+		doubt->since = now;
+		watch->doubts = lappend(watch->doubts, doubt);
+		MemoryContextSwitchTo(old);
+	}
+	return doubt != NULL;
+}
+
+/* A partition that a worker or the brokers have spoken of. */
 static void
-find_frontiers(const Watch *watch, const FmPipeline *pipeline, Look *look)
+add_partition(Watch *watch, const FmPipeline *pipeline,
+			  const FmPartitionInfo *info, Look *look)
+{
+	FmUnknownReason reason = reason_of(pipeline, info);
+	TimestampTz at = info->frontier_at != 0 ? info->frontier_at :
+		FM_DEADMAN_NEVER;
+	TimestampTz sure = FM_DEADMAN_NEVER;
+	TimestampTz asked_at;
+	int64		end;
+
+	if (fm_watermark_known(pipeline->id, info->partition, &asked_at, &end) &&
+		info->position >= end)
+		sure = asked_at;
+	if (is_doubted(watch, info->partition, sure, look->now))
+		at = Min(at, sure);
+	lower_frontier(&look->frontiers[info->partition % CLASSES], at, sure,
+				   reason);
+}
+
+static void
+find_frontiers(Watch *watch, const FmPipeline *pipeline, Look *look)
 {
 	ListCell   *cell;
 	FmPartitionInfo info;
@@ -431,20 +513,12 @@ find_frontiers(const Watch *watch, const FmPipeline *pipeline, Look *look)
 	foreach(cell, fm_shmem_partitions(MyDatabaseId))
 	{
 		FmPartitionInfo *partition = lfirst(cell);
-		TimestampTz sure = FM_DEADMAN_NEVER;
-		TimestampTz asked_at;
-		int64		end;
 
-		if (partition->pipeline_id != pipeline->id)
-			continue;
-		if (fm_watermark_known(pipeline->id, partition->partition, &asked_at,
-							   &end) && partition->position >= end)
-			sure = asked_at;
-		lower_frontier(&look->frontiers[partition->partition % CLASSES],
-					   partition->frontier_at != 0 ? partition->frontier_at :
-					   FM_DEADMAN_NEVER, sure,
-					   reason_of(pipeline, partition));
+		if (partition->pipeline_id == pipeline->id)
+			add_partition(watch, pipeline, partition, look);
 	}
+	/* go on asking until they answer */
+	look->suspects = watch->doubts != NIL;
 }
 
 /* The frontier of a sensor is the least of those that it may come through. */
@@ -580,7 +654,7 @@ set_rules(FmDeadmanRules *rules)
 	rules->mass_least = fm_mass_silence_min;
 }
 
-/* All sensors of a pipeline. */
+/* All sensors of a pipeline; none if nobody wants to miss them. */
 static void
 look_at(Watch *watch, const FmPipeline *pipeline, Look *look)
 {
@@ -591,6 +665,8 @@ look_at(Watch *watch, const FmPipeline *pipeline, Look *look)
 
 	memset(look, 0, sizeof(*look));
 	look->now = GetCurrentTimestamp();
+	if (!fm_deadman)
+		return;
 	look->silent = palloc(sizeof(FmWatched) * MAX_CHANGES);
 	look->back = palloc(sizeof(FmWatched) * MAX_CHANGES);
 	set_rules(&look->rules);
@@ -765,6 +841,10 @@ step(Watch *watch, const FmPipeline *pipeline)
 	look_at(watch, pipeline, &look);
 	if (look.suspects)
 		fm_watermark_want(pipeline->id);
+	if (!look.suspects)
+		watch->suspects_since = 0;
+	else if (watch->suspects_since == 0)
+		watch->suspects_since = look.now;
 	if (watch->row.stream_id == 0)
 	{
 		watch->has_requests = false;
@@ -773,12 +853,13 @@ step(Watch *watch, const FmPipeline *pipeline)
 	}
 	if (watch->row.stream_id != 0 && has_changes(watch, &look))
 		write_changes(watch, pipeline, &look);
-	fm_shmem_deadman_publish(&watch->info);
+	if (fm_deadman)
+		fm_shmem_deadman_publish(&watch->info);
 }
 
 /*
- * An error costs a second, and the stream is taken anew, and with it what its
- * alarms are: after an error at commit nobody knows whether it took place.
+ * After an error the stream is taken anew, after a while, and with it what its
+ * alarms are: of one at commit nobody knows whether it took place.
  */
 static void
 try_step(Watch *watch, const FmPipeline *pipeline)
@@ -788,6 +869,7 @@ try_step(Watch *watch, const FmPipeline *pipeline)
 	PG_TRY();
 	{
 		step(watch, pipeline);
+		watch->retry_delay = 0;
 	}
 	PG_CATCH();
 	{
@@ -797,7 +879,9 @@ try_step(Watch *watch, const FmPipeline *pipeline)
 		AbortOutOfAnyTransaction();
 		MemoryContextSwitchTo(context);
 		release(watch);
-		watch->retry_at = GetCurrentTimestamp() + RETRY_DELAY;
+		watch->retry_delay = Min(Max(watch->retry_delay * 2, USECS_PER_SEC),
+								 MAX_RETRY_DELAY);
+		watch->retry_at = GetCurrentTimestamp() + watch->retry_delay;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -855,17 +939,24 @@ forget_watches(void)
 void
 fm_silence_step(List *pipelines, bool changed, bool answered)
 {
+	static bool was_on = true;
 	TimestampTz now = GetCurrentTimestamp();
+	bool		switched = fm_deadman != was_on;
 	ListCell   *cell;
 
-	if (!fm_deadman || (now < next_look_at && !changed && !answered))
+	/* switched off, requests are answered all the same */
+	if (!changed && !answered && !switched &&
+		(now < next_look_at || !fm_deadman))
 		return;
+	was_on = fm_deadman;
 	foreach(cell, pipelines)
 	{
 		FmPipeline *pipeline = lfirst(cell);
 		Watch	   *watch = watch_of(pipeline->id);
 
 		watch->wanted = true;
+		if (switched)
+			release(watch);
 		if (changed)
 		{
 			watch->has_requests = true;

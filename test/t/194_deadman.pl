@@ -130,6 +130,14 @@ $broker->command('broker', 'up', 'all');
 states('active', $others + 1, 'brokers are back');
 is(sql($node, $count), 4, 'nothing was raised');
 
+# one broker, which the client would not notice
+$broker->command('broker', 'down', 1);
+comes_to(q{SELECT unknown > 0 AND reason = 'disconnected' FROM factorymon.deadman},
+	't', 'one broker is away');
+$broker->command('broker', 'up', 1);
+states('active', $others + 1, 'it is back');
+is(sql($node, $count), 4, 'nothing was raised then, either');
+
 # many at once are one alarm
 $plant->stop;
 $lone->stop;
