@@ -43,6 +43,7 @@
 #include "factorymon.h"
 #include "guc.h"
 #include "ledger.h"
+#include "ownerless.h"
 #include "pipeline.h"
 #include "publisher.h"
 #include "shmem.h"
@@ -72,6 +73,7 @@ static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
 static bool wrong_version = false;	/* of the library: wait, and say so */
 static bool worker_ended = false;	/* look whether it was right to */
+static bool changed = false;	/* the configuration, since the last turn */
 
 /* ----------------------------------------------------------------------
  * Workers
@@ -399,6 +401,13 @@ do_duty(void (*duty) (FmPipeline *), FmPipeline *pipeline)
 	MemoryContextSwitchTo(context);
 }
 
+/* Where nothing runs, requests wait, too. */
+static void
+answer_ownerless(FmPipeline *unused)
+{
+	fm_ownerless_step(changed);
+}
+
 static void
 keep_house(List *pipelines)
 {
@@ -433,6 +442,7 @@ nap_time(void)
 														   member->child.retry_at));
 	}
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_silence_next()));
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_ownerless_next()));
 	return Max(nap, 10);
 }
 
@@ -530,9 +540,11 @@ run(void)
 			keep_house(pipelines);
 			housekeeping_at = GetCurrentTimestamp() + HOUSEKEEPING_INTERVAL;
 		}
-		fm_silence_step(pipelines, seen_generation != answered_generation,
-						fm_watermark_step(pipelines));
+		changed = seen_generation != answered_generation;
 		answered_generation = seen_generation;
+		fm_silence_step(pipelines, changed, fm_watermark_step(pipelines));
+		if (pipelines != NIL)
+			do_duty(answer_ownerless, NULL);
 		fm_watermark_wait(nap_time());
 	}
 }
@@ -549,6 +561,7 @@ supervisor_gone(int code, Datum arg)
 	if (!leaving_without_work)
 		foreach(cell, staff)
 			fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
+	fm_ownerless_stop();
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
 							   seen_generation);

@@ -18,6 +18,13 @@ use Test::More;
 my $limit = 3;
 my $others = 9;
 my $broker = start_broker(topics => ['sensor-data:3']);
+
+# who leads what, so that one broker can go without the group
+$broker->command('leader', 'sensor-data', 0, 1);
+$broker->command('leader', 'sensor-data', 1, 2);
+$broker->command('leader', 'sensor-data', 2, 3);
+$broker->command('coordinator', 'group', 'sensor-processors', 3);
+
 my $node = new_node(conf => <<"CONF");
 factorymon.deadman = on
 factorymon.silent_after_min = ${limit}s
@@ -131,10 +138,10 @@ states('active', $others + 1, 'brokers are back');
 is(sql($node, $count), 4, 'nothing was raised');
 
 # one broker, which the client would not notice
-$broker->command('broker', 'down', 1);
+$broker->command('broker', 'down', 2);
 comes_to(q{SELECT unknown > 0 AND reason = 'disconnected' FROM factorymon.deadman},
 	't', 'one broker is away');
-$broker->command('broker', 'up', 1);
+$broker->command('broker', 'up', 2);
 states('active', $others + 1, 'it is back');
 is(sql($node, $count), 4, 'nothing was raised then, either');
 
@@ -206,6 +213,42 @@ sql($node, "UPDATE _factorymon.sensor SET retired_at = now() "
 comes_to($alarm, 'normal normal 400', 'retired');
 states('left_alone', 1, 'left alone');
 
+# requests about alarms of partitions that nobody owns: no broker, no worker
+my $hot = sql($node, 'SELECT max(sensor_id) FROM factorymon.sensor_readings');
+my $limit_alarm = <<"QUERY";
+SELECT concat_ws(' ', shown_state, state) FROM factorymon.alarms
+WHERE sensor_id = '$hot' AND condition = 'limit'
+QUERY
+sql($node, <<"QUERY");
+INSERT INTO factorymon.threshold (sensor_type, sensor_id, critical_high)
+VALUES ('temperature', '$hot', -50)
+QUERY
+comes_to($limit_alarm, 'active_unacknowledged active_unacknowledged',
+	'a limit alarm');
+$broker->command('broker', 'down', 'all');
 $plant->stop;
+$node->stop('immediate');
+$node->start;
+$event = sql($node, qq{SELECT announced_event_id FROM factorymon.alarms
+	WHERE condition = 'limit' AND sensor_id = '$hot'});
+sql($node, "SELECT factorymon.acknowledge('$event', 'seen')");
+sql($node, "SELECT factorymon.suppress('$hot', 'not now')");
+comes_to($limit_alarm, 'suppressed active_acknowledged',
+	'answered all the same');
+is(sql($node, q{SELECT count(*) FROM factorymon.alarm_requests
+	WHERE outcome <> 'done'}), 0, 'all requests are done');
+is(sql($node, q{SELECT count(*) FROM factorymon.partition_status()
+	WHERE pid IS NOT NULL}), 0, 'and still nobody owns a partition');
+$broker->command('broker', 'up', 'all');
+ok(running($node), 'every partition runs when the brokers are back');
+sql($node, "SELECT factorymon.unsuppress('$hot')");
+comes_to($limit_alarm, 'active_acknowledged active_acknowledged',
+	'its owner goes on where the other one left it');
+is(sql($node, <<"QUERY"), 't', 'the history is without holes');
+SELECT bool_and(seq = rank) FROM (SELECT seq,
+	row_number() OVER (PARTITION BY alarm_id ORDER BY seq) AS rank
+	FROM factorymon.alerts WHERE sensor_id = '$hot') AS a
+QUERY
+
 $node->stop;
 done_testing();
