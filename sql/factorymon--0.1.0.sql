@@ -1187,13 +1187,12 @@ CREATE FUNCTION _factorymon.watched_sensors(
 	OUT reason text,
 	OUT last_seen_at timestamptz,
 	OUT silent_after double precision,
-	OUT raised boolean,
-	OUT left_alone boolean)
+	OUT raised boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_watched_sensors'
 LANGUAGE C VOLATILE ROWS 1000;
 COMMENT ON FUNCTION _factorymon.watched_sensors() IS
-	'what the supervisor of this database thinks of each sensor; empty where it does not run';
+	'what the supervisor of this database thinks of each sensor that it does not leave alone; empty where it does not run';
 
 /* Pipelines and whether they run in this very database. */
 CREATE VIEW _factorymon.pipeline_here AS

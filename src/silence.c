@@ -43,6 +43,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -57,6 +58,7 @@
 
 #define EVALUATION_INTERVAL (USECS_PER_SEC)
 #define REREAD_INTERVAL (60 * USECS_PER_SEC)
+#define REREAD_SOON (2 * USECS_PER_SEC)
 #define MAX_RETRY_DELAY (60 * USECS_PER_SEC)
 #define MAX_LOCK_WAIT_MS 1000
 
@@ -102,7 +104,8 @@ typedef struct Watch
 	int64		retry_delay;
 	TimestampTz suspects_since; /* brokers should confirm; 0: need not */
 	List	   *doubts;			/* of Doubt * */
-	TimestampTz reread_at;		/* when to look for sensors to leave alone */
+	TimestampTz reread_at;		/* when to ask the tables again */
+	bool		reread_twice;	/* what is asked for now is done a bit later */
 	bool		has_requests;
 	TimestampTz next_unshelving;
 	int32	   *partitions;		/* of the topic, that have a stream */
@@ -124,6 +127,7 @@ typedef struct Look
 	FmWatched  *back;			/* with an alarm, and seen again */
 	int			nback;
 	bool		suspects;		/* brokers should be asked */
+	bool		news;			/* a partition that we do not know of */
 	bool		was_mass;
 	bool		mass;
 } Look;
@@ -186,10 +190,12 @@ read_snapshots(const Watch *watch)
 	TimestampTz now = GetCurrentTimestamp();
 	Portal		portal =
 		SPI_cursor_open_with_args(NULL, "SELECT c.state, s.kafka_partition"
-								  " FROM _factorymon.stream s"
+								  " FROM _factorymon.pipeline p"
+								  " JOIN _factorymon.stream s"
+								  " USING (pipeline_id, topic)"
 								  " JOIN _factorymon.fold_chunk c"
 								  " USING (stream_id)"
-								  " WHERE s.pipeline_id = $1"
+								  " WHERE p.pipeline_id = $1"
 								  " AND s.retired_at IS NULL"
 								  " AND c.part = 0",
 								  1, types, values, NULL, true, 0);
@@ -388,7 +394,9 @@ reread(Watch *watch, const FmPipeline *pipeline, TimestampTz now)
 							" AND a.blocks & $2 <> 0"
 							" AND a.sensor_id <> 0", SPI_OK_SELECT));
 	fm_worker_commit(&scope);
-	watch->reread_at = now + REREAD_INTERVAL;
+	watch->reread_at = now +
+		(watch->reread_twice ? REREAD_SOON : REREAD_INTERVAL);
+	watch->reread_twice = false;
 }
 
 /* ----------------------------------------------------------------------
@@ -475,7 +483,7 @@ is_doubted(Watch *watch, int32 partition, TimestampTz sure, TimestampTz now)
 	return doubt != NULL;
 }
 
-/* A partition that a worker or the brokers have spoken of. */
+/* A partition that somebody here has spoken of. */
 static void
 add_partition(Watch *watch, const FmPipeline *pipeline,
 			  const FmPartitionInfo *info, Look *look)
@@ -499,31 +507,31 @@ add_partition(Watch *watch, const FmPipeline *pipeline,
 static void
 find_frontiers(Watch *watch, const FmPipeline *pipeline, Look *look)
 {
-	ListCell   *cell;
 	FmPartitionInfo info;
 
 	memset(look->frontiers, 0, sizeof(look->frontiers));
-	/* partitions that no worker of this server has spoken of yet */
 	for (int i = 0; i < watch->npartitions; i++)
-		if (!fm_shmem_partition_get(MyDatabaseId, pipeline->id,
-									watch->partitions[i], &info))
-			lower_frontier(&look->frontiers[watch->partitions[i] % CLASSES],
+	{
+		int32		partition = watch->partitions[i];
+
+		if (fm_shmem_partition_get(MyDatabaseId, pipeline->id, partition,
+								   &info))
+			add_partition(watch, pipeline, &info, look);
+		else
+			lower_frontier(&look->frontiers[partition % CLASSES],
 						   FM_DEADMAN_NEVER, FM_DEADMAN_NEVER,
 						   FM_UNKNOWN_NO_WORKER);
-	foreach(cell, fm_shmem_partitions(MyDatabaseId))
-	{
-		FmPartitionInfo *partition = lfirst(cell);
-
-		if (partition->pipeline_id == pipeline->id)
-			add_partition(watch, pipeline, partition, look);
 	}
 	/* go on asking until they answer */
 	look->suspects = watch->doubts != NIL;
 }
 
-/* The frontier of a sensor is the least of those that it may come through. */
+/*
+ * The frontier of a sensor is the least of those that it may come through.  A
+ * partition that the topic does not have, or that is new, is none of them.
+ */
 static Frontier
-frontier_of(const Look *look, const FmWatched *watched)
+frontier_of(Look *look, const FmWatched *watched)
 {
 	Frontier	result = {0};
 
@@ -536,11 +544,11 @@ frontier_of(const Look *look, const FmWatched *watched)
 			lower_frontier(&result, frontier->at, frontier->sure,
 						   frontier->reason);
 		else
-			lower_frontier(&result, FM_DEADMAN_NEVER, FM_DEADMAN_NEVER,
-						   FM_UNKNOWN_NO_WORKER);
+			look->news = true;
 	}
 	if (!result.used)
-		result.at = result.sure = FM_DEADMAN_NEVER;
+		lower_frontier(&result, FM_DEADMAN_NEVER, FM_DEADMAN_NEVER,
+					   FM_UNKNOWN_NO_WORKER);
 	return result;
 }
 
@@ -839,6 +847,8 @@ step(Watch *watch, const FmPipeline *pipeline)
 	if (now >= watch->reread_at)
 		reread(watch, pipeline, now);
 	look_at(watch, pipeline, &look);
+	if (look.news)
+		watch->reread_at = Min(watch->reread_at, now + REREAD_SOON);
 	if (look.suspects)
 		fm_watermark_want(pipeline->id);
 	if (!look.suspects)
@@ -961,6 +971,7 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 		{
 			watch->has_requests = true;
 			watch->reread_at = 0;
+			watch->reread_twice = true;
 		}
 		if (now >= watch->retry_at)
 			try_step(watch, pipeline);

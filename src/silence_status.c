@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(factorymon_watched_sensors);
 #define MAX_AGE (30 * USECS_PER_SEC)
 
 #define DEADMAN_COLUMNS 13
-#define WATCHED_COLUMNS 7
+#define WATCHED_COLUMNS 6
 
 static const char *const state_names[] = {
 	[FM_DEADMAN_EXPECTED] = "expected",
@@ -120,6 +120,8 @@ factorymon_watched_sensors(PG_FUNCTION_ARGS)
 			Datum		values[WATCHED_COLUMNS];
 			bool		nulls[WATCHED_COLUMNS] = {false};
 
+			if (watched.left_alone)
+				continue;
 			values[0] = Int32GetDatum(watched.sensor_id);
 			values[1] = CStringGetTextDatum(state_names[watched.state]);
 			nulls[2] = watched.state != FM_DEADMAN_UNKNOWN;
@@ -130,7 +132,6 @@ factorymon_watched_sensors(PG_FUNCTION_ARGS)
 			values[4] = Float8GetDatum(watched.limit / 1e6);
 			nulls[4] = watched.limit == 0;
 			values[5] = BoolGetDatum(watched.raised_at != 0);
-			values[6] = BoolGetDatum(watched.left_alone);
 			tuplestore_putvalues(result->setResult, result->setDesc, values,
 								 nulls);
 		}

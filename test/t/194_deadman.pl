@@ -93,7 +93,7 @@ comes_to($alarm, 'active_unacknowledged active_unacknowledged 400',
 	'one falls silent');
 is(sql($node, <<"QUERY"), 't', 'on time');
 SELECT bool_and(raised_at - since BETWEEN interval '$limit s'
-	AND interval '$limit s' + interval '3 s')
+	AND interval '$limit s' + interval '6 s')
 FROM factorymon.alarms WHERE condition = 'silent'
 QUERY
 is(sql($node, <<'QUERY'), 'raised clock t lone f f f', 'announced, by the clock');
