@@ -190,6 +190,9 @@ add(Oid database, const FmSeen *seen)
 {
 	int			number;
 
+	/* no room: not worth a lock for each of the others' readings */
+	if (shared->nused >= fm_max_watched_sensors)
+		return -1;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	number = find(database, seen->sensor_id);
 	if (number < 0)
@@ -234,7 +237,9 @@ bool
 fm_shmem_sensor_seen(Oid database, const FmSeen *seen)
 {
 	uint64		bit = UINT64CONST(1) << (seen->partition % 64);
-	uint32		interval = (uint32) Min(seen->interval / 1000, PG_UINT32_MAX);
+	/* rounded up: 0 is not known */
+	uint32		interval = (uint32) Min((seen->interval + 999) / 1000,
+										PG_UINT32_MAX);
 	int			number = find(database, seen->sensor_id);
 	FmSharedSensor *slot;
 
