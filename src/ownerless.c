@@ -28,7 +28,6 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -226,24 +225,7 @@ take_and_answer(const Ownerless *stream)
 						"requests about alarms, because no worker owns the partition");
 	}
 	fm_worker_commit(&scope);
-}
-
-/* As far as a superuser's own settings go: nothing in our way. */
-static void
-override_settings(void)
-{
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_isolation", "read committed"},
-		{"statement_timeout", "0"},
-		{"session_replication_role", "origin"},
-		{"jit", "off"},
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET,
-						PGC_S_OVERRIDE);
+	fm_shmem_publisher_wake(MyDatabaseId, stream->pipeline_id);
 }
 
 /* An error ends the process; the supervisor starts another one later. */
@@ -260,7 +242,7 @@ factorymon_answerer_main(Datum arg)
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
-	override_settings();
+	fm_worker_override_settings();
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext,
 												"factorymon answerer",
 												ALLOCSET_DEFAULT_SIZES));

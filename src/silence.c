@@ -813,6 +813,7 @@ write_changes(Watch *watch, const FmPipeline *pipeline, Look *look)
 	}
 	fm_worker_commit(&scope);
 	fm_fold_commit(watch->fold);
+	fm_shmem_publisher_wake(MyDatabaseId, pipeline->id);
 	if (!found)
 		return;					/* somebody holds the row: the next time */
 	if (row.epoch != watch->row.epoch)

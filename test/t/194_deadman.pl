@@ -17,7 +17,7 @@ use Test::More;
 # that gets no turn for so long is silent.)
 my $limit = 3;
 my $others = 9;
-my $broker = start_broker(topics => ['sensor-data:3']);
+my $broker = start_broker(topics => [ 'sensor-data:3', 'alerts:1' ]);
 
 # who leads what, so that one broker can go without the group
 $broker->command('leader', 'sensor-data', 0, 1);
@@ -202,6 +202,15 @@ is(sql($node, $count), 8, 'and nobody else was missed');
 is(sql($node, <<'QUERY'), 't', 'transitions are numbered without a gap');
 SELECT count(*) = max(out_seq) AND min(out_seq) = 1
 FROM _factorymon.transition WHERE condition = 'silent'
+QUERY
+
+comes_to(<<'QUERY', 't', 'they go out, from no partition');
+SELECT count(*) = (SELECT count(*) FROM _factorymon.transition
+		WHERE condition = 'silent' AND out_seq IS NOT NULL)
+	AND bool_and(delivered_at IS NOT NULL AND source_topic IS NULL
+		AND payload::jsonb #>> '{source,partition}' IS NULL)
+	AND count(*) FILTER (WHERE message_key = 'sensor-data') >= 2
+FROM _factorymon.publication WHERE payload::jsonb ->> 'condition' = 'silent'
 QUERY
 
 # who is retired is not missed
