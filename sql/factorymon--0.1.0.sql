@@ -280,7 +280,8 @@ SELECT pg_catalog.pg_extension_config_dump('factorymon.detector_history', '');
  * 3. Storage
  * ==================================================================== */
 
-/* A stream is one log: (pipeline, topic, partition, incarnation). */
+/* A stream is one log: (pipeline, topic, partition, incarnation).  The one of
+ * no topic has what is no log's: alarms of silence, see src/silence.c. */
 CREATE SEQUENCE _factorymon.stream_id_seq AS integer;
 
 CREATE TABLE _factorymon.stream (
@@ -288,11 +289,12 @@ CREATE TABLE _factorymon.stream (
 	pipeline_id smallint NOT NULL
 		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
 	topic text NOT NULL,
-	kafka_partition integer NOT NULL CHECK (kafka_partition >= 0),
+	kafka_partition integer NOT NULL CHECK (kafka_partition >= -1),
 	incarnation integer NOT NULL CHECK (incarnation >= 1),
 	created_at timestamptz NOT NULL DEFAULT now(),
 	retired_at timestamptz,
 	retired_reason text,
+	CHECK ((kafka_partition = -1) = (topic = '')),
 	UNIQUE (pipeline_id, topic, kafka_partition, incarnation)
 );
 
@@ -1449,6 +1451,39 @@ LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION factorymon.batch_histogram_bounds() IS
 	'upper bounds, in seconds, of the buckets of worker_status().batch_histogram; the last bucket has none';
 
+CREATE FUNCTION _factorymon.deadman_slots(
+	OUT pipeline_id smallint,
+	OUT evaluated_at timestamptz,
+	OUT watched integer,
+	OUT active integer,
+	OUT late integer,
+	OUT silent integer,
+	OUT unknown integer,
+	OUT reason text,
+	OUT expected integer,
+	OUT left_alone integer,
+	OUT unwatched integer,
+	OUT alarms integer,
+	OUT mass_since timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_deadman_slots'
+LANGUAGE C VOLATILE ROWS 10;
+COMMENT ON FUNCTION _factorymon.deadman_slots() IS
+	'what the supervisor of this database last thought of the sensors of each pipeline; empty without shared_preload_libraries';
+
+CREATE FUNCTION _factorymon.watched_sensors(
+	OUT sensor_id integer,
+	OUT state text,
+	OUT reason text,
+	OUT last_seen_at timestamptz,
+	OUT silent_after double precision,
+	OUT raised boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_watched_sensors'
+LANGUAGE C VOLATILE ROWS 1000;
+COMMENT ON FUNCTION _factorymon.watched_sensors() IS
+	'what the supervisor of this database thinks of each sensor that it does not leave alone; empty where it does not run';
+
 /* Pipelines and whether they run in this very database. */
 CREATE VIEW _factorymon.pipeline_here AS
 SELECT p.*, r.pipeline_id IS NOT NULL AS runs_here, r.paused_at, r.paused_by,
@@ -1792,9 +1827,9 @@ SELECT
 	t.blocked_by,
 	t.limit_version,
 	p.name AS pipeline,
-	st.topic,
-	st.kafka_partition,
-	t.kafka_offset,
+	nullif(st.topic, '') AS topic,
+	nullif(st.kafka_partition, -1) AS kafka_partition,
+	CASE WHEN st.kafka_partition >= 0 THEN t.kafka_offset END AS kafka_offset,
 	t.reading_index,
 	st.incarnation,
 	t.ordinal
@@ -1880,8 +1915,8 @@ SELECT
 		WHERE r.stream_id = a.stream_id AND r.sensor_id = a.sensor_id
 			AND r.condition = a.condition AND r.answered_at IS NULL) AS pending,
 	p.name AS pipeline,
-	st.topic,
-	st.kafka_partition,
+	nullif(st.topic, '') AS topic,
+	nullif(st.kafka_partition, -1) AS kafka_partition,
 	st.incarnation
 FROM _factorymon.alarm AS a
 	JOIN _factorymon.stream AS st ON st.stream_id = a.stream_id
@@ -1906,12 +1941,20 @@ SELECT
 	r.answer,
 	r.answered_at,
 	p.name AS pipeline,
-	st.topic,
-	st.kafka_partition
+	nullif(st.topic, '') AS topic,
+	nullif(st.kafka_partition, -1) AS kafka_partition
 FROM _factorymon.request AS r
 	LEFT JOIN _factorymon.stream AS st ON st.stream_id = r.stream_id
 	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = st.pipeline_id
 	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = r.sensor_id;
+
+/* Whether sensors of a pipeline are missed, in one line. */
+CREATE VIEW factorymon.deadman AS
+SELECT p.name AS pipeline, d.evaluated_at, d.watched, d.active, d.late,
+		d.silent, d.unknown, d.reason, d.expected, d.left_alone, d.unwatched,
+		d.alarms, d.mass_since
+	FROM _factorymon.deadman_slots() d
+	JOIN _factorymon.pipeline p ON p.pipeline_id = d.pipeline_id;
 
 CREATE VIEW factorymon.pipelines AS
 SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
@@ -2259,6 +2302,8 @@ WITH folded AS MATERIALIZED (
 				ORDER BY d.ts DESC
 				LIMIT 1
 		) r ON true
+), watched AS MATERIALIZED (
+	SELECT * FROM _factorymon.watched_sensors()
 ), judged AS (
 	SELECT *,
 			extract(epoch FROM clock_timestamp() - last_seen_at)
@@ -2273,8 +2318,10 @@ WITH folded AS MATERIALIZED (
 )
 SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		v.factory_section, v.machine_id, v.zone, v.unit,
+		/* where the deadman watches, it is right, and newer */
 		CASE
 			WHEN j.retired_at IS NOT NULL THEN 'retired'
+			WHEN w.state IS NOT NULL THEN w.state
 			WHEN j.last_seen_at IS NULL THEN 'unknown'
 			WHEN j.age <= j.patience / 2 THEN 'active'
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
@@ -2286,15 +2333,18 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		CASE
 			WHEN j.last_seen_at > j.retired_at THEN 'still sends readings'
 			WHEN j.retired_at IS NOT NULL THEN NULL
+			WHEN w.state IS NOT NULL THEN w.reason
 			WHEN j.last_seen_at IS NULL THEN 'no reading stored'
 			WHEN j.age <= j.patience / 2 THEN NULL
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
 				THEN coalesce(j.frontier_reason, 'worker down')
 		END AS reason,
-		j.last_ts, j.last_seen_at, j.age AS last_seen_age_seconds,
+		j.last_ts, greatest(j.last_seen_at, w.last_seen_at),
+		least(j.age, extract(epoch FROM clock_timestamp()
+			- w.last_seen_at)::double precision),
 		j.expected_interval AS expected_interval_seconds,
 		1 / nullif(j.expected_interval, 0) AS readings_per_second,
-		j.patience::double precision AS silent_after_seconds,
+		coalesce(w.silent_after, j.patience::double precision),
 		j.readings, j.gaps, j.repeats, j.late, j.future,
 		j.producer_restarts, j.partitions, j.registered_at,
 		j.retired_at, j.retired_by::text, j.retired_reason
@@ -2302,6 +2352,7 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 	JOIN _factorymon.pipeline p ON p.pipeline_id = j.pipeline_id
 	LEFT JOIN _factorymon.sensor_version v
 		ON v.sensor_version_id = j.sensor_version_id
+	LEFT JOIN watched w ON w.sensor_id = j.sensor_id
 $$;
 COMMENT ON FUNCTION _factorymon.sensor_states() IS
 	'what the view sensor_health shows';
@@ -3270,6 +3321,35 @@ COMMENT ON COLUMN factorymon.sensor_health.retired_by IS
 COMMENT ON COLUMN factorymon.sensor_health.retired_reason IS
 	'why it was retired';
 
+COMMENT ON VIEW factorymon.deadman IS
+	'whether sensors of a pipeline are missed: how they are, once a second';
+COMMENT ON COLUMN factorymon.deadman.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.deadman.evaluated_at IS
+	'when the supervisor looked last';
+COMMENT ON COLUMN factorymon.deadman.watched IS
+	'sensors that it looks at';
+COMMENT ON COLUMN factorymon.deadman.active IS
+	'that report';
+COMMENT ON COLUMN factorymon.deadman.late IS
+	'that have been quiet for half the time that they may be';
+COMMENT ON COLUMN factorymon.deadman.silent IS
+	'that have been quiet for longer than they may be';
+COMMENT ON COLUMN factorymon.deadman.unknown IS
+	'about which nobody can tell, see reason';
+COMMENT ON COLUMN factorymon.deadman.reason IS
+	'why the state of most of those is unknown: paused, stopped, lagging, disconnected, worker down, taking, just resumed';
+COMMENT ON COLUMN factorymon.deadman.expected IS
+	'of which too few readings came so far to know how often they report';
+COMMENT ON COLUMN factorymon.deadman.left_alone IS
+	'retired or out of service';
+COMMENT ON COLUMN factorymon.deadman.unwatched IS
+	'sensors that it does not know: never seen, or beyond factorymon.max_watched_sensors';
+COMMENT ON COLUMN factorymon.deadman.alarms IS
+	'sensors whose own alarm "silent" is up';
+COMMENT ON COLUMN factorymon.deadman.mass_since IS
+	'since when so many are silent that it is one alarm of the pipeline; null: they are not';
+
 COMMENT ON VIEW _factorymon.lasting_request IS
 	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS
@@ -3330,7 +3410,8 @@ GRANT SELECT ON
 	factorymon.rebalancing_events,
 	factorymon.consumer_health,
 	factorymon.producer_health,
-	factorymon.sensor_health
+	factorymon.sensor_health,
+	factorymon.deadman
 	TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	factorymon.partition_status(),

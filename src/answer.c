@@ -33,6 +33,7 @@
 
 #include "guc.h"
 #include "pipeline_internal.h"
+#include "silence.h"
 #include "worker.h"
 
 /* Requests taken in by one transaction. */
@@ -100,9 +101,7 @@ read_request(uint64 row, Request *request)
 	request->id = *DatumGetUUIDP(fm_spi_value(row, 1, &isnull));
 	request->sensor_id = fm_spi_int4(row, 2);
 	request->condition = fm_condition_find(fm_spi_text(row, 3));
-	/* alarms of silence are not of any stream */
 	request->known = request->condition >= 0 &&
-		request->condition != FM_CONDITION_SILENT &&
 		find_action(fm_spi_text(row, 4), &act->kind);
 	datum = fm_spi_value(row, 5, &isnull);
 	if (!isnull)
@@ -148,7 +147,7 @@ read_requests(int32 stream_id, Request *requests)
  * did.
  */
 static const FmLimits *
-limits_of(const FmWorker *worker, int32 sensor_version_id)
+limits_of(const char *pipeline, int32 sensor_version_id)
 {
 	FmArgs		args = {0};
 	FmSlice		slices[4];
@@ -166,7 +165,7 @@ limits_of(const FmWorker *worker, int32 sensor_version_id)
 		slices[i].data = found ? fm_spi_text(0, i + 1) : "";
 		slices[i].len = strlen(slices[i].data);
 	}
-	return fm_limits_find(worker->pipeline->name, &slices[0], &slices[1],
+	return fm_limits_find(pipeline, &slices[0], &slices[1],
 						  &slices[2], &slices[3]);
 }
 
@@ -196,10 +195,9 @@ clock_counts(const FmAssigned *assigned)
 }
 
 static const char *
-do_request(FmWorker *worker, FmAssigned *assigned, const Request *request,
-		   FmTransitionList *transitions)
+do_request(const char *pipeline, FmFold *fold, const Request *request,
+		   bool at_end, FmTransitionList *transitions)
 {
-	FmFold	   *fold = assigned->fold;
 	const FmLimits *limits;
 
 	if (!request->known)
@@ -207,21 +205,21 @@ do_request(FmWorker *worker, FmAssigned *assigned, const Request *request,
 	if (request->act.kind == FM_TRANSITION_SHELVED &&
 		request->act.until <= GetCurrentTimestamp())
 		return "the time was over before it began";
-	if (request->act.kind == FM_TRANSITION_MOVED &&
-		(assigned->phase != FM_PHASE_RUNNING || !clock_counts(assigned)))
+	if (request->act.kind == FM_TRANSITION_MOVED && !at_end)
 		return "readings are waiting in Kafka";
-	limits = limits_of(worker, fm_fold_sensor_version(fold,
-													  request->sensor_id));
+	limits = request->condition == FM_CONDITION_SILENT ?
+		fm_silence_limits() :
+		limits_of(pipeline, fm_fold_sensor_version(fold,
+												   request->sensor_id));
 	return fm_fold_act(fold, request->sensor_id, request->condition,
 					   &request->act, limits, transitions);
 }
 
 /* One request in a subtransaction; an error of data is its answer. */
 static void
-answer(FmWorker *worker, FmAssigned *assigned, const Request *request,
-	   FmTransitionList *transitions)
+answer(const char *pipeline, FmFold *fold, const Request *request,
+	   bool at_end, FmTransitionList *transitions)
 {
-	FmFold	   *fold = assigned->fold;
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	FmFoldMark	mark = fm_fold_mark(fold);
@@ -232,7 +230,7 @@ answer(FmWorker *worker, FmAssigned *assigned, const Request *request,
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		write_answer(request, do_request(worker, assigned, request,
+		write_answer(request, do_request(pipeline, fold, request, at_end,
 										 transitions));
 		ReleaseCurrentSubTransaction();
 	}
@@ -259,7 +257,8 @@ answer(FmWorker *worker, FmAssigned *assigned, const Request *request,
 
 /* What the clock ends. */
 static void
-end_shelving(FmWorker *worker, FmFold *fold, FmTransitionList *transitions)
+end_shelving(const char *pipeline, FmFold *fold,
+			 FmTransitionList *transitions)
 {
 	FmAlarmAct	act = {
 		.kind = FM_TRANSITION_UNSHELVED,
@@ -272,9 +271,33 @@ end_shelving(FmWorker *worker, FmFold *fold, FmTransitionList *transitions)
 
 	while (fm_fold_shelved_until(fold, now, &next, &sensor_id, &condition))
 		(void) fm_fold_act(fold, sensor_id, condition, &act,
-						   limits_of(worker,
+						   condition == FM_CONDITION_SILENT ?
+						   fm_silence_limits() :
+						   limits_of(pipeline,
 									 fm_fold_sensor_version(fold, sensor_id)),
 						   transitions);
+}
+
+/*
+ * fm_answer_stream
+ *		Answer the requests about a stream, and end shelving that is over if
+ *		clock_counts, in the transaction of whoever owns the stream and has
+ *		locked its row.  at_end: nothing of it is waiting in Kafka.  Returns
+ *		whether there may be more.
+ */
+bool
+fm_answer_stream(const char *pipeline, FmFold *fold, int32 stream_id,
+				 bool clock_counts, bool at_end,
+				 FmTransitionList *transitions)
+{
+	Request		requests[MAX_REQUESTS];
+	int			n = read_requests(stream_id, requests);
+
+	for (int i = 0; i < n; i++)
+		answer(pipeline, fold, &requests[i], at_end, transitions);
+	if (clock_counts)
+		end_shelving(pipeline, fold, transitions);
+	return n == MAX_REQUESTS;
 }
 
 /* The transitions of one stream, whose row is locked, and what came of them. */
@@ -302,7 +325,7 @@ write_transitions(FmWorker *worker, FmFold *fold, FmPosition *row,
 	" FROM _factorymon.lasting_request l" \
 	" JOIN _factorymon.stream s USING (stream_id)" \
 	" WHERE s.pipeline_id = $2 AND s.stream_id <> $1" \
-	" AND s.retired_at IS NULL" \
+	" AND s.retired_at IS NULL AND l.condition <> 'silent'" \
 	" AND NOT EXISTS (SELECT FROM _factorymon.lasting_request m" \
 	" WHERE m.stream_id = $1 AND m.sensor_id = l.sensor_id" \
 	" AND m.condition = l.condition AND m.action = l.action)" \
@@ -377,8 +400,7 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	FmTransitionList transitions;
 	FmPosition	row;
 	bool		found;
-	Request		requests[MAX_REQUESTS];
-	int			n = 0;
+	bool		more = false;
 
 	follow_operators(worker, assigned);
 	if (!is_due(assigned, GetCurrentTimestamp()))
@@ -389,11 +411,10 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 		row.position == assigned->row.position)
 	{
 		fm_transitions_init(&transitions, CurrentMemoryContext);
-		n = read_requests(row.stream_id, requests);
-		for (int i = 0; i < n; i++)
-			answer(worker, assigned, &requests[i], &transitions);
-		if (clock_counts(assigned))
-			end_shelving(worker, assigned->fold, &transitions);
+		more = fm_answer_stream(worker->pipeline->name, assigned->fold,
+								row.stream_id, clock_counts(assigned),
+								assigned->phase == FM_PHASE_RUNNING &&
+								clock_counts(assigned), &transitions);
 		write_transitions(worker, assigned->fold, &row, &transitions);
 	}
 	*committing = true;
@@ -401,7 +422,7 @@ answer_stream(FmWorker *worker, FmAssigned *assigned,
 	fm_fold_commit(assigned->fold);
 	fm_shmem_publisher_wake(MyDatabaseId, worker->pipeline->id);
 	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
-	return !found || n == MAX_REQUESTS;
+	return !found || more;
 }
 
 /* ----------------------------------------------------------------------
@@ -461,7 +482,7 @@ fm_answer_moved(FmWorker *worker, FmAssigned *assigned, FmPosition *row,
 	fm_transitions_init(&transitions, CurrentMemoryContext);
 	while (fm_fold_next_alarm(assigned->fold, &next, &sensor_id, &condition))
 		(void) fm_fold_act(assigned->fold, sensor_id, condition, &act,
-						   limits_of(worker,
+						   limits_of(worker->pipeline->name,
 									 fm_fold_sensor_version(assigned->fold,
 															sensor_id)),
 						   &transitions);

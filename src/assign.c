@@ -99,6 +99,7 @@ fm_assign_set_phase(FmWorker *worker, FmAssigned *assigned, FmPhase phase)
 		phase == FM_PHASE_PROVING;
 
 	assigned->phase = phase;
+	assigned->end_at = 0;
 	assigned->asked = false;
 	assigned->retry_at = 0;
 	assigned->want_candidate = phase == FM_PHASE_RUNNING;
@@ -334,6 +335,8 @@ take(FmWorker *worker, FmAssigned *assigned)
 	}
 	fm_worker_commit(&scope);
 	assigned->row = row;
+	if (found)
+		fm_last_seen_fold(worker, assigned);
 	assigned->next_offset = row.position;
 	assigned->next_proof_at = GetCurrentTimestamp();
 	/* another log was accepted: do not store more of it in the old stream */

@@ -498,6 +498,7 @@ commit_once(FmWorker *worker, bool last)
 	fm_worker_commit(&scope);
 	adopt(worker, &commit);
 	count_batch(worker, &commit, start);
+	fm_last_seen_batch(worker, commit.nmessages);
 	fm_batch_drop_prefix(&worker->batch, commit.nmessages);
 	/* what is left of it would be refused one by one, too */
 	for (int i = 0; commit.paused && i < worker->nassigned; i++)

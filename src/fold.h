@@ -184,6 +184,42 @@ extern const char *fm_fold_act(FmFold *fold, int32 sensor_id, int condition,
 /* The next alarm from *next (0 at first) on; false if there are no more. */
 extern bool fm_fold_next_alarm(const FmFold *fold, int *next,
 							   int32 *sensor_id, int *condition);
+/* What is no reading and moves an alarm all the same: it is, or is not. */
+typedef enum FmSignalKind
+{
+	FM_SIGNAL_OFF,
+	FM_SIGNAL_ON,
+	FM_SIGNAL_CLOSE				/* nobody will say any more */
+} FmSignalKind;
+
+typedef struct FmSignal
+{
+	FmSignalKind kind;
+	int32		sensor_id;
+	int32		sensor_version_id;	/* 0: none */
+	TimestampTz since;			/* FM_SIGNAL_ON: since when it has been so */
+	TimestampTz at;
+	const char *comment;		/* lives as long as the transitions */
+} FmSignal;
+
+/*
+ * fm_fold_signal
+ *		Take it in; transitions, by the clock, are appended.
+ *
+ * limits are without limits: severities and what operators may do.
+ */
+extern void fm_fold_signal(FmFold *fold, const FmSignal *signal,
+						   int condition, const FmLimits *limits,
+						   FmTransitionList *transitions);
+
+/* Is this alarm up, and since when? */
+extern bool fm_fold_alarm_is_active(const FmFold *fold, int32 sensor_id,
+									int condition, TimestampTz *raised_at);
+
+/* How a sensor without readings described itself, and when. */
+extern void fm_fold_set_sensor_version(FmFold *fold, int32 sensor_id,
+									   int32 sensor_version_id,
+									   TimestampTz at);
 
 /* When shelving ends next; DT_NOEND: nothing is shelved. */
 extern TimestampTz fm_fold_next_unshelving(const FmFold *fold);
@@ -201,6 +237,24 @@ extern bool fm_fold_is_later(const FmFold *fold, int32 sensor_id, int64 n);
 
 /* The sensor's description at its last judged reading; 0: none. */
 extern int32 fm_fold_sensor_version(const FmFold *fold, int32 sensor_id);
+
+/* Which sensor has this number (from 0), and when it was last seen; see
+ * fold_seen.c.  False behind the last one. */
+typedef struct FmFoldSeen
+{
+	int32		sensor_id;
+	int32		sensor_version_id;	/* 0: none of its readings was judged */
+	TimestampTz message_at;		/* of its last reading; DT_NOBEGIN: unknown */
+	int64		interval;		/* microseconds; 0: too few readings */
+} FmFoldSeen;
+
+extern bool fm_fold_seen(const FmFold *fold, int number, FmFoldSeen *seen);
+
+/* The same of all sensors of a detoasted chunk of fold_chunk; palloc'ed. */
+extern FmFoldSeen *fm_fold_chunk_seen(const bytea *chunk, int *n);
+
+/* The interval that a sensor keeps, as above. */
+extern int64 fm_fold_interval(const FmFold *fold, const FmSensor *sensor);
 
 /* Sensors with state, for status. */
 extern int64 fm_fold_sensor_count(const FmFold *fold);

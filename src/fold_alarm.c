@@ -677,3 +677,75 @@ fm_fold_sensor_version(const FmFold *fold, int32 sensor_id)
 
 	return number < 0 ? 0 : fm_fold_state(fold, number)->sensor_version_id;
 }
+
+/* ------------------------------------------------------------------------
+ * Signals that are no readings
+ * ------------------------------------------------------------------------
+ */
+
+void
+fm_fold_signal(FmFold *fold, const FmSignal *signal, int condition,
+			   const FmLimits *limits, FmTransitionList *transitions)
+{
+	FmAlarmAct	act = {.cause = FM_CAUSE_CLOCK, .comment = signal->comment};
+	int			sensor = fm_fold_number(fold, signal->sensor_id, true);
+	FmFoldSensor *state = fm_fold_state(fold, sensor);
+	Cause		cause = {
+		.fold = fold,
+		.act = &act,
+		.state = state,
+		.sensor_id = signal->sensor_id,
+		.sensor_version_id = signal->sensor_version_id,
+		.limits = limits
+	};
+	FmLimits	on = *limits;
+	FmTarget	target = {FM_LEVEL_WARNING, FM_SIDE_HIGH, false};
+	FmAlarmEvents events = {0};
+	FmAlarm    *alarm = alarm_to_change(fold, signal->sensor_id, condition,
+										&cause.number);
+
+	/* nothing of this is undone, and nothing depends on it: it describes */
+	state->last_ts = signal->at;
+	state->last_value = NAN;
+	state->sensor_version_id = signal->sensor_version_id;
+
+	on.warning_high = 0.5;
+	if (signal->kind == FM_SIGNAL_CLOSE)
+		fm_alarm_end(alarm, FM_TRANSITION_CLOSED, &events);
+	else
+	{
+		if (signal->kind == FM_SIGNAL_ON)
+			fm_alarm_follow(alarm, &target, signal->since);
+		fm_alarm_judge(alarm, &on, signal->kind == FM_SIGNAL_ON ? 1 : 0,
+					   signal->at, false, &target, &events);
+	}
+	for (int i = 0; i < events.n; i++)
+		add_transition(&cause, alarm, &events.items[i], transitions);
+}
+
+bool
+fm_fold_alarm_is_active(const FmFold *fold, int32 sensor_id, int condition,
+						TimestampTz *raised_at)
+{
+	int			number = fm_fold_alarm_number((FmFold *) fold, sensor_id,
+											  condition, false);
+	const FmAlarm *alarm;
+
+	if (number < 0)
+		return false;
+	alarm = fm_fold_alarm(fold, number);
+	*raised_at = alarm->raised_at;
+	return alarm->level != FM_LEVEL_NORMAL;
+}
+
+void
+fm_fold_set_sensor_version(FmFold *fold, int32 sensor_id,
+						   int32 sensor_version_id, TimestampTz at)
+{
+	FmFoldSensor *state = fm_fold_state(fold, fm_fold_number(fold, sensor_id,
+															 true));
+
+	state->sensor_version_id = sensor_version_id;
+	state->last_ts = at;
+	state->last_value = NAN;
+}

@@ -141,7 +141,8 @@ fm_fold_chunk_alarm(const bytea *chunk, int n, FmAlarm *alarm)
 {
 	memcpy(alarm, VARDATA_ANY(chunk) + sizeof(ChunkHeader) +
 		   n * sizeof(FmAlarm), sizeof(FmAlarm));
-	if (alarm->sensor_id <= 0 ||
+	/* 0 is the pipeline itself, see silence.c */
+	if (alarm->sensor_id < 0 ||
 		alarm->condition >= FM_CONDITIONS ||
 		alarm->state > FM_ALARM_RETURNED_UNACKNOWLEDGED ||
 		alarm->level > FM_LEVEL_CRITICAL || alarm->side > FM_SIDE_HIGH ||

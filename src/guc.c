@@ -22,23 +22,29 @@ int			fm_alert_retention = 7 * 24 * 60;
 int			fm_batch_max_bytes = 16 * 1024;
 int			fm_batch_max_delay = 100;
 int			fm_batch_max_messages = 10000;
+bool		fm_deadman = true;
 bool		fm_direct_index_insert = true;
 bool		fm_direct_insert = true;
 bool		fm_enabled = true;
 int			fm_event_retention = 30 * 24 * 60;
 int			fm_lock_timeout = 1000;
+int			fm_mass_silence_min = 5;
+int			fm_mass_silence_percent = 30;
 int			fm_max_databases = 8;
 int			fm_max_partitions = 1024;
 int			fm_max_prefetch = 32 * 1024;
 int			fm_max_sensor_versions = 1000;
 int			fm_max_sensors = 1000000;
 int			fm_max_time_partitions = 1000;
+int			fm_max_watched_sensors = 100000;
 int			fm_max_workers = 32;
 int			fm_proof_interval = 60 * 1000;
 int			fm_reject_limit = 10 * 1024;
 int			fm_request_retention = 365 * 24 * 60;
 int			fm_restart_delay_max = 60 * 1000;
 int			fm_restart_delay_min = 1000;
+int			fm_silent_after_intervals = 5;
+int			fm_silent_after_min = 30 * 1000;
 int			fm_snapshot_interval = 10 * 1000;
 
 /* Integers that a reload may change. */
@@ -71,6 +77,12 @@ static const FmIntSetting reloadable[] = {
 	{"factorymon.lock_timeout",
 		"Longest wait for a stream's row before saying who holds it.",
 	&fm_lock_timeout, 10, 10 * 60 * 1000, GUC_UNIT_MS},
+	{"factorymon.mass_silence_min",
+		"So many sensors silent at once are the silence of the pipeline.",
+	&fm_mass_silence_min, 2, INT_MAX, 0},
+	{"factorymon.mass_silence_percent",
+		"... if they are more than this share of those watched.",
+	&fm_mass_silence_percent, 1, 100, 0},
 	{"factorymon.max_prefetch",
 		"Bytes that the Kafka client of one worker may fetch ahead.",
 	&fm_max_prefetch, 1024, 1024 * 1024, GUC_UNIT_KB},
@@ -98,6 +110,12 @@ static const FmIntSetting reloadable[] = {
 	{"factorymon.restart_delay_min",
 		"First back-off before a failed process is started again.",
 	&fm_restart_delay_min, 10, 60 * 60 * 1000, GUC_UNIT_MS},
+	{"factorymon.silent_after_intervals",
+		"Intervals that a sensor may miss before it is silent.",
+	&fm_silent_after_intervals, 2, 1000, 0},
+	{"factorymon.silent_after_min",
+		"Time before which no sensor is silent, however often it reports.",
+	&fm_silent_after_min, 1000, 24 * 60 * 60 * 1000, GUC_UNIT_MS},
 	{"factorymon.snapshot_interval",
 		"Time between two snapshots of per-sensor state.",
 	&fm_snapshot_interval, 100, 60 * 60 * 1000, GUC_UNIT_MS},
@@ -111,6 +129,9 @@ static const FmIntSetting fixed[] = {
 	{"factorymon.max_partitions",
 		"Kafka partitions whose status is kept in shared memory.",
 	&fm_max_partitions, 16, 1024 * 1024, 0},
+	{"factorymon.max_watched_sensors",
+		"Sensors of all pipelines that are missed when they fall silent.",
+	&fm_max_watched_sensors, 1000, 10 * 1000 * 1000, 0},
 	{"factorymon.max_workers",
 		"Ingest workers of all databases of this server.",
 	&fm_max_workers, 1, 1024, 0},
@@ -135,6 +156,11 @@ define_integers(const FmIntSetting *settings, int n, GucContext context)
 void
 fm_guc_define(bool preloaded)
 {
+	DefineCustomBoolVariable("factorymon.deadman",
+							 "Whether sensors that fall silent raise an alarm.",
+							 NULL,
+							 &fm_deadman, true, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
 	DefineCustomBoolVariable("factorymon.direct_index_insert",
 							 "Fill the index of readings a page at a time, if they go past the executor.",
 							 NULL,

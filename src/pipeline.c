@@ -46,6 +46,7 @@
 #include "guc.h"
 #include "pipeline_internal.h"
 #include "shmem.h"
+#include "shmem_sensor.h"
 
 /* Columns that read_pipeline() understands, in its order. */
 #define PIPELINE_SELECT \
@@ -382,8 +383,10 @@ announce_changes(void)
 	{
 		PendingChange *change = lfirst(cell);
 
-		if (change->dropped_id != 0)
-			fm_shmem_partitions_forget(MyDatabaseId, change->dropped_id);
+		if (change->dropped_id == 0)
+			continue;
+		fm_shmem_partitions_forget(MyDatabaseId, change->dropped_id);
+		fm_shmem_sensors_forget(MyDatabaseId, change->dropped_id);
 	}
 	fm_shmem_database_changed(MyDatabaseId);
 }

@@ -222,7 +222,8 @@ find_sensor(const FmPipeline *pipeline, const char *sensor)
  * if that is NULL, of limits and of all others that it has one of.  In all
  * streams that the sensor comes through: those in which it has an alarm, and
  * those of its last hundred readings.  (These are found by the index on
- * (sensor_id, ts) of the pipeline's own table.)
+ * (sensor_id, ts) of the pipeline's own table.)  Silence is not of a partition:
+ * its stream is the deadman's, see silence.c.
  */
 static uint64
 find_targets(const FmPipeline *pipeline, int32 sensor_id,
@@ -233,24 +234,30 @@ find_targets(const FmPipeline *pipeline, int32 sensor_id,
 
 	fm_args_int4(&args, sensor_id);
 	fm_args_text(&args, condition);
+	fm_args_int2(&args, pipeline->id);
 	n = fm_args_run(&args, psprintf("SELECT s.stream_id, c.condition"
 									" FROM _factorymon.stream s"
 									" CROSS JOIN LATERAL ("
 									"SELECT coalesce($2, 'limit') AS condition"
+									" WHERE s.kafka_partition >= 0"
+									" OR $2 = 'silent'"
 									" UNION SELECT a.condition"
 									" FROM _factorymon.alarm a"
 									" WHERE $2 IS NULL"
 									" AND a.stream_id = s.stream_id"
 									" AND a.sensor_id = $1) c"
 									" WHERE s.retired_at IS NULL"
-									" AND s.stream_id IN ("
+									" AND (c.condition = 'silent') ="
+									" (s.kafka_partition < 0)"
+									" AND (s.kafka_partition < 0"
+									" AND s.pipeline_id = $3 OR s.stream_id IN ("
 									"SELECT stream_id FROM _factorymon.alarm"
 									" WHERE sensor_id = $1"
 									" UNION ALL (SELECT stream_id FROM"
 									" (SELECT stream_id FROM"
 									" _factorymon.reading_%d"
 									" WHERE sensor_id = $1"
-									" ORDER BY ts DESC LIMIT 100) r))"
+									" ORDER BY ts DESC LIMIT 100) r)))"
 									" ORDER BY 1, 2", pipeline->id),
 					SPI_OK_SELECT);
 	*targets = palloc(Max(n, 1) * sizeof(Target));

@@ -338,6 +338,7 @@ fm_sensor_cache_add(FmSensorCache *cache, const SensorEntry *entry, int32 sensor
 	copy->sensor.fold_number = 0;
 	copy->sensor.detectors = NULL;
 	copy->sensor.detector_number = 0;
+	copy->sensor.seen_at = 0;
 	(void) sensorhash_insert(cache->table, copy, &found);
 	Assert(!found);
 }

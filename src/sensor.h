@@ -26,6 +26,7 @@ typedef struct FmSensor
 	const FmLimits *limits;		/* valid while that is the generation */
 	const FmDetectorParams *detectors;	/* likewise; NULL: all are off */
 	int32		detector_number;	/* as fold_number */
+	TimestampTz seen_at;		/* what fold_seen.c said of it last */
 	/* the rest is private to sensor.c */
 } FmSensor;
 

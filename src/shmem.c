@@ -13,7 +13,8 @@
  * stored: positions live in tables.
  *
  * Accessors, one file for each kind of entry: shmem_database.c,
- * shmem_worker.c, shmem_publisher.c, shmem_partition.c.
+ * shmem_worker.c, shmem_publisher.c, shmem_partition.c; and shmem_sensor.c, which
+ * has a lock of its own and mostly needs none.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -29,6 +30,7 @@
 
 #include "guc.h"
 #include "shmem_internal.h"
+#include "shmem_sensor.h"
 
 FmShared   *fm_shared = NULL;
 HTAB	   *fm_shared_partitions = NULL;
@@ -72,7 +74,8 @@ request_shmem(void)
 	RequestAddinShmemSpace(MAXALIGN(rejects_size()));
 	RequestAddinShmemSpace(hash_estimate_size(fm_max_partitions,
 											  sizeof(FmSharedPartition)));
-	RequestNamedLWLockTranche("factorymon", 1);
+	RequestAddinShmemSpace(fm_shmem_sensors_size());
+	RequestNamedLWLockTranche("factorymon", 2);
 }
 
 static void
@@ -114,6 +117,7 @@ startup_shmem(void)
 	fm_shared_partitions = ShmemInitHash("factorymon partitions",
 										 fm_max_partitions, fm_max_partitions,
 										 &ctl, HASH_ELEM | HASH_BLOBS);
+	fm_shmem_sensors_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 

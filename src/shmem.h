@@ -128,6 +128,7 @@ typedef struct FmPartitionInfo
 	int64		low_watermark;	/* -1: not known */
 	int64		high_watermark;
 	TimestampTz watermarks_at;
+	TimestampTz frontier_at;	/* all up to then is stored; 0: not known */
 	double		messages_per_second;
 	TimestampTz last_message_at;	/* Kafka's timestamp; 0: none */
 	char		last_error[FM_STATUS_TEXT_LEN];

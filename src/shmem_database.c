@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "shmem_internal.h"
+#include "shmem_sensor.h"
 
 /* Supervisor, workers, publishers. */
 #define MAX_PIDS (2 * fm_max_workers + 1)
@@ -117,12 +118,16 @@ void
 fm_shmem_database_forget(Oid database)
 {
 	FmSharedDatabase *entry;
+	bool		gone;
 
 	LWLockAcquire(fm_shared->lock, LW_EXCLUSIVE);
 	entry = find_database(database);
-	if (entry && entry->held_by == 0 && entry->supervisor_pid == 0)
+	gone = entry && entry->held_by == 0 && entry->supervisor_pid == 0;
+	if (gone)
 		memset(entry, 0, sizeof(*entry));
 	LWLockRelease(fm_shared->lock);
+	if (gone)
+		fm_shmem_sensors_forget(database, 0);
 }
 
 void

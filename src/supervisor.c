@@ -11,7 +11,8 @@
  * Workers notice changes of their pipeline by themselves; the supervisor only
  * starts what is missing and ends what is too many.  Watermarks of partitions
  * that no worker fetches (paused, stopped, unassigned) are refreshed here, by
- * asking the brokers on a client of its own.
+ * asking the brokers on a client of its own.  It misses sensors that fall
+ * silent, see silence.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -43,9 +44,11 @@
 #include "guc.h"
 #include "ledger.h"
 #include "moved.h"
+#include "ownerless.h"
 #include "pipeline.h"
 #include "publisher.h"
 #include "shmem.h"
+#include "silence.h"
 #include "supervisor.h"
 #include "watermark.h"
 #include "worker.h"
@@ -71,6 +74,7 @@ static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
 static bool wrong_version = false;	/* of the library: wait, and say so */
 static bool worker_ended = false;	/* look whether it was right to */
+static bool changed = false;	/* the configuration, since the last turn */
 
 /* ----------------------------------------------------------------------
  * Workers
@@ -418,6 +422,13 @@ do_duty(void (*duty) (FmPipeline *), FmPipeline *pipeline)
 	MemoryContextSwitchTo(context);
 }
 
+/* Where nothing runs, requests wait, too. */
+static void
+answer_ownerless(FmPipeline *unused)
+{
+	fm_ownerless_step(changed);
+}
+
 static void
 keep_house(List *pipelines)
 {
@@ -452,6 +463,8 @@ nap_time(void)
 			nap = Min(nap, TimestampDifferenceMilliseconds(now,
 														   member->child.retry_at));
 	}
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_silence_next()));
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_ownerless_next()));
 	return Max(nap, 10);
 }
 
@@ -525,6 +538,7 @@ run(void)
 											   ALLOCSET_DEFAULT_SIZES);
 	List	   *pipelines = NIL;
 	TimestampTz housekeeping_at = 0;
+	uint64		answered_generation = 0;
 
 	for (;;)
 	{
@@ -548,7 +562,11 @@ run(void)
 			keep_house(pipelines);
 			housekeeping_at = GetCurrentTimestamp() + HOUSEKEEPING_INTERVAL;
 		}
-		fm_watermark_step(pipelines);
+		changed = seen_generation != answered_generation;
+		answered_generation = seen_generation;
+		fm_silence_step(pipelines, changed, fm_watermark_step(pipelines));
+		if (pipelines != NIL)
+			do_duty(answer_ownerless, NULL);
 		fm_watermark_wait(nap_time());
 	}
 }
@@ -565,6 +583,7 @@ supervisor_gone(int code, Datum arg)
 	if (!leaving_without_work)
 		foreach(cell, staff)
 			fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
+	fm_ownerless_stop();
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
 							   seen_generation);

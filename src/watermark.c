@@ -8,7 +8,9 @@
  * the lag that people look at exactly then.  So the supervisor asks, for one
  * pipeline after the other, every REFRESH_INTERVAL, on a client without a
  * group: first how many partitions there are, then where they begin and end.
- * Where every partition is running nothing is asked.
+ * Where every partition is running nothing is asked, unless somebody wants to
+ * know for certain (fm_watermark_want): before a sensor is called silent the
+ * brokers themselves have to say where its partition ends.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -21,6 +23,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -32,12 +35,35 @@
 
 #define REFRESH_INTERVAL (10 * USECS_PER_SEC)
 #define ANSWER_TIMEOUT_MS 5000
+#define FAILURE_DELAY (2 * USECS_PER_SEC)
 
 static FmProbe *probe = NULL;	/* of the pipeline being asked about */
 static int16 asked_pipeline = 0;
 static bool in_flight = false;
 static int16 last_pipeline = 0; /* round robin */
 static TimestampTz round_at = 0;	/* when the next round begins */
+
+/* What somebody wants to know for certain. */
+static int16 wanted_pipeline = 0;	/* 0: nothing */
+static bool asked_wanted = false;	/* what is in flight is for that */
+static TimestampTz asked_at = 0;	/* when the watermarks were asked for */
+static TimestampTz want_again_at = 0;	/* not before this, after a failure */
+
+typedef struct EndKey
+{
+	int32		pipeline_id;
+	int32		partition;
+} EndKey;
+
+/* The end of a partition, as its leader said. */
+typedef struct KnownEnd
+{
+	EndKey		key;			/* hash key */
+	TimestampTz asked_at;
+	int64		high;
+} KnownEnd;
+
+static HTAB *known_ends = NULL;
 
 /* Is there a partition that no worker is fetching, or none known at all? */
 static bool
@@ -115,12 +141,56 @@ open_probe_safely(const FmPipeline *pipeline)
 }
 
 static void
+remember_end(int32 partition, int64 high)
+{
+	EndKey		key = {asked_pipeline, partition};
+	KnownEnd   *end;
+
+	if (known_ends == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(EndKey);
+		ctl.entrysize = sizeof(KnownEnd);
+		ctl.hcxt = TopMemoryContext;
+		known_ends = hash_create("factorymon ends of partitions", 64, &ctl,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	end = hash_search(known_ends, &key, HASH_ENTER, NULL);
+	end->asked_at = asked_at;
+	end->high = high;
+}
+
+bool
+fm_watermark_known(int16 pipeline_id, int32 partition, TimestampTz *at,
+				   int64 *high)
+{
+	EndKey		key = {pipeline_id, partition};
+	KnownEnd   *end = known_ends == NULL ? NULL :
+		hash_search(known_ends, &key, HASH_FIND, NULL);
+
+	if (end == NULL)
+		return false;
+	*at = end->asked_at;
+	*high = end->high;
+	return true;
+}
+
+void
+fm_watermark_want(int16 pipeline_id)
+{
+	if (wanted_pipeline == 0 && GetCurrentTimestamp() >= want_again_at)
+		wanted_pipeline = pipeline_id;
+}
+
+static void
 ask_watermarks(int npartitions)
 {
 	FmProbeItem *items = palloc0(sizeof(FmProbeItem) * Max(npartitions, 1));
 
 	for (int i = 0; i < npartitions; i++)
 		items[i].partition = i;
+	asked_at = GetCurrentTimestamp();
 	in_flight = npartitions > 0 &&
 		fm_probe_ask(probe, FM_PROBE_WATERMARKS, items, npartitions,
 					 ANSWER_TIMEOUT_MS);
@@ -128,49 +198,94 @@ ask_watermarks(int npartitions)
 }
 
 static void
+take_watermarks(const FmProbeAnswer *answer)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < answer->nitems; i++)
+	{
+		const FmProbeItem *item = &answer->items[i];
+
+		if (item->code != FM_KAFKA_OK)
+			continue;
+		fm_shmem_partition_watermarks(MyDatabaseId, asked_pipeline,
+									  item->partition, item->low, item->high,
+									  now);
+		remember_end(item->partition, item->high);
+	}
+}
+
+/* Returns whether this was the answer that somebody wanted. */
+static bool
 take_answer(void)
 {
 	const FmProbeAnswer *answer = fm_probe_answer(probe);
-	TimestampTz now = GetCurrentTimestamp();
+	bool		ok;
 
 	if (!answer)
-		return;
+		return false;
+	ok = answer->code == FM_KAFKA_OK;
 	in_flight = false;
-	if (answer->code == FM_KAFKA_OK && answer->kind == FM_PROBE_METADATA)
+	if (ok && answer->kind == FM_PROBE_METADATA)
 		ask_watermarks(answer->npartitions);
-	else if (answer->code == FM_KAFKA_OK)
-		for (int i = 0; i < answer->nitems; i++)
-			if (answer->items[i].code == FM_KAFKA_OK)
-				fm_shmem_partition_watermarks(MyDatabaseId, asked_pipeline,
-											  answer->items[i].partition,
-											  answer->items[i].low,
-											  answer->items[i].high, now);
-	if (!in_flight)
-		fm_watermark_close();
+	else if (ok)
+		take_watermarks(answer);
+	else if (asked_wanted)
+		want_again_at = GetCurrentTimestamp() + FAILURE_DELAY;
+	if (in_flight)
+		return false;
+	fm_watermark_close();
+	return asked_wanted && ok;
 }
 
-void
+static void
+ask(FmPipeline *pipeline)
+{
+	asked_pipeline = pipeline->id;
+	open_probe_safely(pipeline);
+	if (probe)
+		in_flight = fm_probe_ask(probe, FM_PROBE_METADATA, NULL, 0,
+								 ANSWER_TIMEOUT_MS);
+}
+
+/* What somebody wants to know goes before the round. */
+static bool
+ask_wanted(List *pipelines)
+{
+	int16		pipeline_id = wanted_pipeline;
+	ListCell   *cell;
+
+	wanted_pipeline = 0;
+	foreach(cell, pipelines)
+	{
+		FmPipeline *pipeline = lfirst(cell);
+
+		if (pipeline_id != 0 && pipeline->id == pipeline_id)
+			ask(pipeline);
+	}
+	asked_wanted = in_flight;
+	return in_flight;
+}
+
+bool
 fm_watermark_step(List *pipelines)
 {
 	FmPipeline *pipeline;
 	TimestampTz now = GetCurrentTimestamp();
+	bool		answered = in_flight && take_answer();
 
-	if (in_flight)
-		take_answer();
-	if (in_flight || now < round_at)
-		return;
+	if (in_flight || ask_wanted(pipelines) || now < round_at)
+		return answered;
 	pipeline = next_pipeline(pipelines);
 	if (!pipeline)
 	{
 		last_pipeline = 0;
 		round_at = now + REFRESH_INTERVAL;
-		return;
+		return answered;
 	}
-	last_pipeline = asked_pipeline = pipeline->id;
-	open_probe_safely(pipeline);
-	if (probe)
-		in_flight = fm_probe_ask(probe, FM_PROBE_METADATA, NULL, 0,
-								 ANSWER_TIMEOUT_MS);
+	last_pipeline = pipeline->id;
+	ask(pipeline);
+	return answered;
 }
 
 void

@@ -12,10 +12,21 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
-/* Take an answer if there is one; ask the next question if one is due. */
-extern void fm_watermark_step(List *pipelines);
+/*
+ * Take an answer if there is one; ask the next question if one is due.  Returns
+ * whether there is an answer that somebody wanted.
+ */
+extern bool fm_watermark_step(List *pipelines);
+
+/* Ask where the partitions of a pipeline end, as soon as may be. */
+extern void fm_watermark_want(int16 pipeline_id);
+
+/* Where a partition ended, as its leader was asked at that time; or false. */
+extern bool fm_watermark_known(int16 pipeline_id, int32 partition,
+							   TimestampTz *at, int64 *high);
 
 /* Wait for the latch, an answer, or the time. */
 extern void fm_watermark_wait(long nap_ms);

@@ -52,6 +52,7 @@
 #define THREADS_TIMEOUT_MS 2000
 #define COPY_INTERVAL (5 * USECS_PER_SEC)
 #define MAX_NAP_MS 5000
+#define FRONTIER_INTERVAL_MS 1000	/* idle is not silent: say so */
 #define PUBLISH_INTERVAL (100 * INT64CONST(1000))
 #define USAGE_INTERVAL (2 * USECS_PER_SEC)
 
@@ -194,6 +195,7 @@ publish_partition(FmWorker *worker, FmAssigned *assigned, TimestampTz now)
 	{
 		info->high_watermark = high;
 		info->watermarks_at = now;
+		fm_last_seen_end(assigned, high, now);
 	}
 	if (elapsed >= 1)
 	{
@@ -393,7 +395,7 @@ nap_time(FmWorker *worker)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due = fm_assign_next_deadline(worker);
-	long		nap = MAX_NAP_MS;
+	long		nap = fm_deadman ? FRONTIER_INTERVAL_MS : MAX_NAP_MS;
 
 	if (worker->retrying)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now,

@@ -67,6 +67,9 @@ typedef struct FmAssigned
 	TimestampTz answer_at;		/* not before this; 0: now */
 	TimestampTz next_unshelving;	/* DT_NOEND: none */
 	int64		followed;		/* sensors of the fold that are looked after */
+	/* frontier, see last_seen.c: the log's end as it was a while ago */
+	TimestampTz end_at;			/* 0: not known */
+	int64		end_offset;
 	/* rate of messages for status */
 	TimestampTz rate_since;
 	int64		rate_messages;
@@ -215,11 +218,20 @@ extern void fm_collect_message(FmWorker *worker, FmMessage *message);
 extern void fm_collect_reject(FmBatchMessage *message, FmRejectReason reason,
 							  const char *detail);
 
+/* last_seen.c */
+extern void fm_last_seen_end(FmAssigned *assigned, int64 high,
+							 TimestampTz now);
+extern void fm_last_seen_batch(FmWorker *worker, int nmessages);
+extern void fm_last_seen_fold(FmWorker *worker, const FmAssigned *assigned);
+
 /* answer.c */
 extern void fm_answer_requests(FmWorker *worker);
 extern TimestampTz fm_answer_next(const FmWorker *worker);
 extern void fm_answer_moved(FmWorker *worker, FmAssigned *assigned,
 							FmPosition *row, int32 new_stream_id);
+extern bool fm_answer_stream(const char *pipeline, FmFold *fold,
+							 int32 stream_id, bool clock_counts,
+							 bool at_end, FmTransitionList *transitions);
 
 /* commit.c */
 extern bool fm_commit_pending(const FmWorker *worker);

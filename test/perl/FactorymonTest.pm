@@ -405,6 +405,8 @@ sub new_node
 		: "shared_preload_libraries = ''",
 		"restart_after_crash = on",
 		"max_worker_processes = 32",
+		# producers of tests come and go: only what is about it misses them
+		"factorymon.deadman = off",
 		"max_connections = 50",
 		"shared_buffers = 128MB",
 		"max_wal_size = 1GB",
