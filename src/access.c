@@ -68,11 +68,13 @@ typedef struct AccessKind
 /* In order: each kind includes those before it. */
 static const AccessKind access_kinds[] = {
 	{"reader",
-		{"batch_histogram_bounds", "classify", "original_message",
+		{"alarm_kpi", "alarm_noise", "alarm_rates", "alarm_response",
+			"alarm_top", "batch_histogram_bounds", "classify", "original_message",
 			"original_messages", "partition_status", "verify_delivery",
 		"worker_status"},
 		{"USAGE ON SCHEMA factorymon",
-		"SELECT ON factorymon.threshold, factorymon.threshold_history"},
+			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
+		" factorymon.operating_position_map"},
 	true},
 	{"operator",
 		{"acknowledge", "alter_pipeline", "comment", "drop_pipeline", "pause",
@@ -84,6 +86,7 @@ static const AccessKind access_kinds[] = {
 		{"adopt", "check_server", "create_pipeline", "purge_suspect"},
 		{"INSERT (" THRESHOLD_COLUMNS "), UPDATE (" THRESHOLD_COLUMNS
 			"), DELETE ON factorymon.threshold",
+			"INSERT, UPDATE, DELETE ON factorymon.operating_position_map",
 			"USAGE ON SEQUENCE _factorymon.threshold_id_seq",
 		"USAGE ON FOREIGN DATA WRAPPER kafka"},
 	false},
