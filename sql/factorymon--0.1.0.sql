@@ -1964,6 +1964,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '32MB'
 COST 10000 ROWS 20
 AS $$
 WITH span AS MATERIALIZED (
@@ -2208,6 +2209,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '32MB'
 COST 10000 ROWS 60
 AS $$
 WITH span AS MATERIALIZED (

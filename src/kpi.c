@@ -131,21 +131,23 @@ write_progress(int16 pipeline_id, int64 pub_seq)
  * ------------------------------------------------------------------- */
 
 /*
- * Publications in a range, each with its transition and its position.  The
- * limits make sure that transitions are looked up by their index, whatever
- * the statistics are.  What tells of no transition of a stream has its place
- * in the message; floods are not counted as announcements.
+ * Publications in a range, each with its transition and its position; $4 and
+ * $5 are the times between which they were recorded, so that time partitions
+ * are chosen once.  The limit makes sure that transitions are looked up by
+ * their index, whatever the statistics are.  What tells of no transition of a
+ * stream has its place in the message; floods are not counted as
+ * announcements.
  */
+#define READ_TIMES \
+	"SELECT min(recorded_at), max(recorded_at)" \
+	" FROM _factorymon.publication" \
+	" WHERE pipeline_id = $1 AND pub_seq BETWEEN $2 AND $3"
+
 #define READ_EVENTS \
-	"WITH event AS MATERIALIZED (" \
+	"WITH published AS (" \
 	" SELECT p.pub_seq, p.recorded_at, p.alarm_id, p.transition," \
-	"  p.severity, p.announced, t.stream_id, t.sensor_id, t.event_time," \
-	"  t.actor, t.comment," \
-	"  coalesce(t.condition, j.payload ->> 'condition') AS condition," \
-	"  coalesce(t.state, j.payload ->> 'state') AS state," \
-	"  coalesce(t.factory_section," \
-	"   j.payload #>> '{location,factory_section}') AS factory_section," \
-	"  coalesce(t.zone, j.payload #>> '{location,zone}') AS zone" \
+	"  p.severity, p.announced, p.message_key, t.*," \
+	"  CASE WHEN t.stream_id IS NULL THEN p.payload::jsonb END AS message" \
 	" FROM _factorymon.publication p" \
 	" LEFT JOIN LATERAL (" \
 	"  SELECT x.stream_id, x.sensor_id, x.event_time, x.actor, x.comment," \
@@ -154,11 +156,22 @@ write_progress(int16 pipeline_id, int64 pub_seq)
 	"  LEFT JOIN _factorymon.sensor_version v" \
 	"   ON v.sensor_version_id = x.sensor_version_id" \
 	"  WHERE x.pipeline_id = $1 AND x.stream_id = p.stream_id" \
-	"   AND x.out_seq = p.out_seq AND x.recorded_at = p.recorded_at" \
-	"  LIMIT 1) t ON p.stream_id IS NOT NULL" \
-	" LEFT JOIN LATERAL (SELECT p.payload::jsonb AS payload OFFSET 0) j" \
-	"  ON t.stream_id IS NULL" \
+	"   AND x.out_seq = p.out_seq AND x.recorded_at BETWEEN $4 AND $5" \
+	"  LIMIT 1) t ON true" \
 	" WHERE p.pipeline_id = $1 AND p.pub_seq BETWEEN $2 AND $3" \
+	"), event AS MATERIALIZED (" \
+	" SELECT pub_seq, recorded_at, alarm_id, transition, severity," \
+	"  announced, stream_id, event_time, actor, comment," \
+	"  CASE WHEN stream_id IS NOT NULL THEN sensor_id ELSE (" \
+	"   SELECT s.sensor_id FROM _factorymon.sensor s" \
+	"   WHERE s.name = message_key AND s.pipeline_id = $1) END" \
+	"   AS sensor_id," \
+	"  coalesce(condition, message ->> 'condition') AS condition," \
+	"  coalesce(state, message ->> 'state') AS state," \
+	"  coalesce(factory_section," \
+	"   message #>> '{location,factory_section}') AS factory_section," \
+	"  coalesce(zone, message #>> '{location,zone}') AS zone" \
+	" FROM published" \
 	"), place AS MATERIALIZED (" \
 	" SELECT d.factory_section, d.zone, _factorymon.position_of(" \
 	"   (SELECT name FROM _factorymon.pipeline WHERE pipeline_id = $1)," \
@@ -214,13 +227,20 @@ read_event(uint64 row, FmKpiEvent *event)
 static int
 read_events(int16 pipeline_id, int64 first, int64 last, FmKpiEvent **events)
 {
+	static void *times_plan = NULL;
 	static void *plan = NULL;
-	Oid			types[3] = {INT2OID, INT8OID, INT8OID};
-	Datum		values[3] = {Int16GetDatum(pipeline_id),
+	Oid			types[5] = {INT2OID, INT8OID, INT8OID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID};
+	Datum		values[5] = {Int16GetDatum(pipeline_id),
 	Int64GetDatum(first), Int64GetDatum(last)};
-	uint64		n = fm_spi_run_kept(&plan, READ_EVENTS, 3, types, values,
-									NULL, SPI_OK_SELECT);
+	uint64		n;
 
+	(void) fm_spi_run_kept(&times_plan, READ_TIMES, 3, types, values, NULL,
+						   SPI_OK_SELECT);
+	values[3] = TimestampTzGetDatum(spi_time(0, 1));
+	values[4] = TimestampTzGetDatum(spi_time(0, 2));
+	n = fm_spi_run_kept(&plan, READ_EVENTS, 5, types, values, NULL,
+						SPI_OK_SELECT);
 	*events = palloc(Max(n, 1) * sizeof(FmKpiEvent));
 	for (uint64 i = 0; i < n; i++)
 		read_event(i, &(*events)[i]);

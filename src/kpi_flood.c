@@ -422,9 +422,10 @@ payload_of(const FloodEvent *event)
 	appendStringInfo(&buf, "\"sensor_id\":null,\"sensor_type\":null,"
 					 "\"location\":{\"factory_section\":null,"
 					 "\"machine_id\":null,\"zone\":null},\"value\":%d,"
-					 "\"unit\":null,\"limit\":%d,\"deadband\":null,"
+					 "\"unit\":null,\"limit\":%s,\"deadband\":null,"
 					 "\"quality\":null,\"score\":null,",
-					 event->announcements, fm_flood_start);
+					 event->announcements,
+					 over ? "null" : psprintf("%d", fm_flood_start));
 	append_time(&buf, "event_time", over ? event->ended_at :
 				event->started_at);
 	append_time(&buf, "since", event->since);
@@ -433,7 +434,10 @@ payload_of(const FloodEvent *event)
 	appendStringInfo(&buf, "\"cause\":\"%s\",\"by\":null,\"comment\":null,",
 					 over ? "clock" : "data");
 	append_text(&buf, "pipeline", event->pipeline);
-	appendStringInfoString(&buf, "\"source\":null,\"limit_version\":null,");
+	appendStringInfoString(&buf, "\"source\":{\"topic\":null,"
+						   "\"partition\":null,\"offset\":null,"
+						   "\"reading_index\":null},"
+						   "\"limit_version\":null,");
 	append_text(&buf, "position", event->position);
 	appendStringInfo(&buf, "\"peak\":%d}", event->peak);
 	return buf.data;

@@ -32,7 +32,7 @@ DELETE FROM _factorymon.pipeline_run;
 COMMIT;
 SELECT _factorymon.ensure_partition(p, 'transition', m)
 FROM unnest(ARRAY['a', 'b']) AS p,
-	generate_series('2024-01-01'::timestamptz, '2024-12-01', '28 days') AS m;
+	generate_series('2024-01-01'::timestamptz, '2025-01-01', '28 days') AS m;
 INSERT INTO _factorymon.stream (stream_id, pipeline_id, topic, kafka_partition,
 	incarnation)
 VALUES (1, 1, 'a', 0, 1), (2, 1, 'a', 1, 1), (3, 2, 'b', 0, 1);
@@ -233,7 +233,7 @@ is_sql("SELECT test.kpi_next_deadline(1::smallint)", '2024-02-01 10:18:02+00',
 is_sql("SELECT test.clock('2024-02-01 10:18:01')", $last + 5, 'so it goes on');
 is_sql("SELECT test.clock('2024-02-01 10:18:40')", $last + 6, 'and ends');
 is_sql("SELECT test.clock('2024-02-01 10:18:50')", $last + 6, 'once');
-is_sql($floods, 'milling 10:01:00.000000 10:10:59.999999 10:18:00.000000 12 12 a',
+is_sql($floods, 'milling 10:01:00.000000 10:10:59.999999 10:18:00.000000 12 11 a',
 	'when fewer than five were left');
 is_sql("SELECT test.kpi_next_deadline(1::smallint)", 'infinity',
 	'the clock has nothing to do');
@@ -257,14 +257,14 @@ is($messages, <<'JSON' =~ s/\n(?=[^{])//gr =~ s/\n\z//r, 'its messages are like 
 "location":{"factory_section":null,"machine_id":null,"zone":null},"value":10,"unit":null,"limit":10,
 "deadband":null,"quality":null,"score":null,"event_time":"2024-02-01T10:10:59.999999Z","since":"2024-02-01T10:01:00.000000Z",
 "raised_at":"2024-02-01T10:10:59.999999Z",RECORDED,"cause":"data","by":null,"comment":null,"pipeline":"a",
-"source":null,"limit_version":null,"position":"milling","peak":10}
+"source":{"topic":null,"partition":null,"offset":null,"reading_index":null},"limit_version":null,"position":"milling","peak":10}
 {"schema":"factorymon.alert/1",IDS,"seq":2,"condition":"flood","transition":"returned","state":"normal",
 "announced":false,"blocked_by":null,"level":"normal","side":null,"severity":600,
 "previous":{"state":"active_acknowledged","level":"warning"},"sensor_id":null,"sensor_type":null,
-"location":{"factory_section":null,"machine_id":null,"zone":null},"value":12,"unit":null,"limit":10,
+"location":{"factory_section":null,"machine_id":null,"zone":null},"value":12,"unit":null,"limit":null,
 "deadband":null,"quality":null,"score":null,"event_time":"2024-02-01T10:18:00.000000Z","since":"2024-02-01T10:01:00.000000Z",
 "raised_at":"2024-02-01T10:10:59.999999Z",RECORDED,"cause":"clock","by":null,"comment":null,"pipeline":"a",
-"source":null,"limit_version":null,"position":"milling","peak":12}
+"source":{"topic":null,"partition":null,"offset":null,"reading_index":null},"limit_version":null,"position":"milling","peak":11}
 JSON
 is_sql('SELECT count(*), count(DISTINCT pub_seq), max(pub_seq) FROM _factorymon.publication WHERE pipeline_id = 1',
 	join('|', ($last + 6) x 3), 'numbers are dense');
@@ -518,11 +518,11 @@ INSERT INTO _factorymon.sensor_version (sensor_version_id, sensor_id,
 SELECT i, i, 'temperature', 'section-' || i % 20, 'm', 'z', 'K'
 FROM generate_series(1001, 3000) AS i;
 CREATE TABLE test.bulk AS
-SELECT i, md5((i / 2)::text)::uuid AS alarm_id, 1001 + (i / 2) * 7919 % 2000 AS sensor_id,
-	'2024-01-01'::timestamptz + i * interval '29 seconds' AS at, i % 2 = 0 AS raised,
+SELECT i, md5((i / 2)::text)::uuid AS alarm_id, 1001 + (i / 2)::bigint * 7919 % 2000 AS sensor_id,
+	'2024-01-01'::timestamptz + i * interval '28 seconds' AS at, i % 2 = 0 AS raised,
 	(ARRAY[200, 200, 500, 900])[1 + i / 2 % 4] AS severity,
 	(SELECT max(out_seq) FROM _factorymon.transition WHERE stream_id = 1) + 1 + i AS out_seq,
-	test.last(1::smallint) + 1 + i AS pub_seq
+	(SELECT test.last(1::smallint)) + 1 + i AS pub_seq
 FROM generate_series(0, 999999) AS i;
 INSERT INTO _factorymon.transition (recorded_at, event_id, alarm_id, pipeline_id, stream_id,
 	ordinal, seq, sensor_id, sensor_version_id, condition, transition, state, level, severity,
@@ -570,7 +570,7 @@ my ($total, $seconds) = timed('key figures of all of it', <<'QUERY');
 SELECT sum(announcements), sum(calls), sum(acknowledged), min(response_p50_seconds)
 FROM factorymon.alarm_kpi('2024-01-01', '2025-01-01') WHERE position ~ '^section'
 QUERY
-is($total, '500000|500000|500000|29', 'every one of a million is counted');
+is($total, '500000|500000|500000|28', 'every one of a million is counted');
 cmp_ok($seconds, '<', 20, 'in less than 20 s');
 (undef, $seconds) = timed('key figures of a day',
 	q{SELECT * FROM factorymon.alarm_kpi('2024-06-01', '2024-06-02')});
@@ -588,7 +588,8 @@ EXPLAIN SELECT * FROM factorymon.alarm_calls WHERE announced_at >= '2024-06-01' 
 QUERY
 sql($node, "SELECT factorymon.drop_pipeline('a')");
 is_sql(<<'QUERY', '0|0|0|0', 'a dropped pipeline takes what was counted with it');
-SELECT (SELECT count(*) FROM _factorymon.alarm_bin), (SELECT count(*) FROM _factorymon.alarm_call),
+SELECT (SELECT count(*) FROM _factorymon.alarm_bin WHERE pipeline_id = 1),
+	(SELECT count(*) FROM _factorymon.alarm_call WHERE pipeline_id = 1),
 	(SELECT count(*) FROM _factorymon.alarm_block), (SELECT count(*) FROM _factorymon.flood)
 QUERY
 
