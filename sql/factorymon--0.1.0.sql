@@ -1977,8 +1977,10 @@ WITH span AS MATERIALIZED (
 				timestamptz '2000-01-01 00:00:00+00') AS to_hour
 		FROM _factorymon.kpi_span($1, $2) s
 ), bin AS MATERIALIZED (
-	SELECT b."position", b.bin_at, sum(b.low) AS low, sum(b.medium) AS medium,
-			sum(b.high) AS high, sum(b.low + b.medium + b.high) AS n
+	/* integers again, since sums of bigint are numeric, and slow */
+	SELECT b."position", b.bin_at, sum(b.low)::integer AS low,
+			sum(b.medium)::integer AS medium, sum(b.high)::integer AS high,
+			sum(b.low + b.medium + b.high)::integer AS n
 		FROM _factorymon.alarm_bin b
 		WHERE b.bin_at >= (SELECT s.from_at FROM span s)
 			AND b.bin_at < (SELECT s.to_at FROM span s)
@@ -2024,8 +2026,8 @@ WITH span AS MATERIALIZED (
 			count(c.acknowledged_at) AS acknowledged,
 			count(*) FILTER (WHERE c.acknowledged_at IS NULL
 				AND c.ended_at IS NOT NULL) AS never,
-			percentile_cont(0.5) WITHIN GROUP (ORDER BY c.response) AS p50,
-			percentile_cont(0.95) WITHIN GROUP (ORDER BY c.response) AS p95,
+			percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY c.response)
+				AS percentiles,
 			count(*) FILTER (WHERE c.re_alarm) AS re_alarms
 		FROM called c
 		GROUP BY c."position"
@@ -2083,7 +2085,7 @@ SELECT l."position", s.from_at, s.to_at, s.seconds,
 		(100.0 * r.medium / r.n)::double precision,
 		(100.0 * r.high / r.n)::double precision,
 		coalesce(c.n, 0), coalesce(c.acknowledged, 0), coalesce(c.never, 0),
-		c.p50, c.p95, coalesce(c.re_alarms, 0),
+		c.percentiles[1], c.percentiles[2], coalesce(c.re_alarms, 0),
 		coalesce(a.chattering, 0), coalesce(a.fleeting, 0),
 		a.top::double precision,
 		coalesce(b.n, 0), coalesce(b.unreasoned, 0),
@@ -2235,8 +2237,8 @@ SELECT c."position", (ARRAY['low', 'medium', 'high'])[c.class], count(*),
 		count(*) FILTER (WHERE c.acknowledged_at IS NULL
 			AND c.ended_at IS NOT NULL),
 		count(c.waiting),
-		percentile_cont(0.5) WITHIN GROUP (ORDER BY c.response),
-		percentile_cont(0.95) WITHIN GROUP (ORDER BY c.response),
+		(percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY c.response))[1],
+		(percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY c.response))[2],
 		max(c.response), max(c.waiting),
 		count(*) FILTER (WHERE c.re_alarm)
 	FROM call c

@@ -152,10 +152,10 @@ write_progress(int16 pipeline_id, int64 pub_seq)
 	" LEFT JOIN LATERAL (" \
 	"  SELECT x.stream_id, x.sensor_id, x.event_time, x.actor, x.comment," \
 	"   x.condition, x.state, v.factory_section, v.zone" \
-	"  FROM _factorymon.transition x" \
+	"  FROM _factorymon.transition_%d x" \
 	"  LEFT JOIN _factorymon.sensor_version v" \
 	"   ON v.sensor_version_id = x.sensor_version_id" \
-	"  WHERE x.pipeline_id = $1 AND x.stream_id = p.stream_id" \
+	"  WHERE x.stream_id = p.stream_id" \
 	"   AND x.out_seq = p.out_seq AND x.recorded_at BETWEEN $4 AND $5" \
 	"  LIMIT 1) t ON true" \
 	" WHERE p.pipeline_id = $1 AND p.pub_seq BETWEEN $2 AND $3" \
@@ -223,12 +223,28 @@ read_event(uint64 row, FmKpiEvent *event)
 	event->position = fm_spi_text(row, 14);
 }
 
+/* A process takes those of one pipeline, as a rule, so one plan is kept. */
+static void **
+read_events_plan(int16 pipeline_id)
+{
+	static void *plan = NULL;
+	static int16 plan_pipeline = 0;
+
+	if (plan != NULL && plan_pipeline != pipeline_id)
+	{
+		SPI_freeplan((SPIPlanPtr) plan);
+		plan = NULL;
+	}
+	plan_pipeline = pipeline_id;
+	return &plan;
+}
+
 /* Those of a range, in the order of their numbers; how many. */
 static int
 read_events(int16 pipeline_id, int64 first, int64 last, FmKpiEvent **events)
 {
 	static void *times_plan = NULL;
-	static void *plan = NULL;
+	void	  **plan = read_events_plan(pipeline_id);
 	Oid			types[5] = {INT2OID, INT8OID, INT8OID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID};
 	Datum		values[5] = {Int16GetDatum(pipeline_id),
@@ -239,8 +255,9 @@ read_events(int16 pipeline_id, int64 first, int64 last, FmKpiEvent **events)
 						   SPI_OK_SELECT);
 	values[3] = TimestampTzGetDatum(spi_time(0, 1));
 	values[4] = TimestampTzGetDatum(spi_time(0, 2));
-	n = fm_spi_run_kept(&plan, READ_EVENTS, 5, types, values, NULL,
-						SPI_OK_SELECT);
+	n = fm_spi_run_kept(plan, *plan == NULL ?
+						psprintf(READ_EVENTS, pipeline_id) : "events", 5,
+						types, values, NULL, SPI_OK_SELECT);
 	*events = palloc(Max(n, 1) * sizeof(FmKpiEvent));
 	for (uint64 i = 0; i < n; i++)
 		read_event(i, &(*events)[i]);

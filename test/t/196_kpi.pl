@@ -188,6 +188,23 @@ FROM factorymon.operating_position_areas
 WHERE (pipeline, zone) = ('a', 'z1') OR (pipeline, factory_section) = ('b', 'milling')
 QUERY
 
+# --- what is no transition of a stream has its place in the message -------------
+sql($node, <<'SQL');
+INSERT INTO _factorymon.publication (pipeline_id, pub_seq, event_id, recorded_at,
+	message_key, payload, alarm_id, transition, severity, announced)
+SELECT 1, test.last(1::smallint) + n, gen_random_uuid(), '2024-01-12 00:00', key,
+	payload, gen_random_uuid(), 'raised', 400, true
+FROM (VALUES
+	(1, 'p1', '{"condition":"silent","location":{"factory_section":"press","machine_id":"m","zone":"z1"}}'),
+	(2, 'a', '{"condition":"silent","location":{"factory_section":null,"machine_id":null,"zone":null}}'),
+	(3, 'milling', '{"condition":"flood","location":{"factory_section":null,"machine_id":null,"zone":null}}'))
+	AS v(n, key, payload);
+SELECT test.take();
+SQL
+is_sql("SELECT position, sensor_id, condition, severity_class FROM factorymon.alarm_calls
+	WHERE announced_at = '2024-01-12' ORDER BY 1", "Press, left|p1|silent|medium\na||silent|medium",
+	'what is about no sensor is for whoever looks after the pipeline; floods are no announcements');
+
 # --- floods ----------------------------------------------------------------------
 my $floods = <<'QUERY';
 SELECT string_agg(concat_ws(' ', position, to_char(since, 'HH24:MI:SS.US'),
