@@ -192,12 +192,12 @@ QUERY
 sql($node, <<'SQL');
 INSERT INTO _factorymon.publication (pipeline_id, pub_seq, event_id, recorded_at,
 	message_key, payload, alarm_id, transition, severity, announced)
-SELECT 1, test.last(1::smallint) + n, gen_random_uuid(), '2024-01-12 00:00', key,
+SELECT 1, (SELECT test.last(1::smallint)) + n, gen_random_uuid(), '2024-01-12 00:00', key,
 	payload, gen_random_uuid(), 'raised', 400, true
 FROM (VALUES
 	(1, 'p1', '{"condition":"silent","location":{"factory_section":"press","machine_id":"m","zone":"z1"}}'),
 	(2, 'a', '{"condition":"silent","location":{"factory_section":null,"machine_id":null,"zone":null}}'),
-	(3, 'milling', '{"condition":"flood","location":{"factory_section":null,"machine_id":null,"zone":null}}'))
+	(3, 'nowhere', '{"condition":"flood","location":{"factory_section":null,"machine_id":null,"zone":null}}'))
 	AS v(n, key, payload);
 SELECT test.take();
 SQL
