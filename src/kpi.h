@@ -5,8 +5,15 @@
  *
  * All of it works in the transaction of the publisher that numbers what goes
  * out (_factorymon.publication), switched to the extension's owner, within an
- * SPI connection or without one.  What is counted is committed with the
- * numbers, or not at all.
+ * SPI connection or without one, at isolation level read committed.  What is
+ * counted is committed with the numbers, or not at all.
+ *
+ *		last = (number publications first to last);
+ *		last = fm_kpi_take(pipeline_id, first, last);
+ *		if (nothing more is to be numbered &&
+ *			fm_kpi_next_deadline(pipeline_id) <= now)
+ *			last = fm_kpi_clock(pipeline_id, now, last);
+ *		(remember last; NOTIFY about first to last)
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *

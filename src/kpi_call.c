@@ -423,17 +423,23 @@ static const FmArrayColumn block_columns[BLOCK_COLUMNS] = {
 	" e.position, e.kind, e.at, e.actor, e.comment" \
 	" FROM " BLOCK_EVENTS " WHERE e.begins"
 
-/* Each end is that of the last beginning before it. */
+/*
+ * Each end is that of the last beginning before it.  An operator and a
+ * maintenance window may suppress an alarm at the same time: then what a person
+ * began is ended by a person, if there is the choice.
+ */
 #define END_BLOCKS \
 	"UPDATE _factorymon.alarm_block b" \
 	" SET unblocked_at = e.at, unblocked_by = e.actor" \
 	" FROM " BLOCK_EVENTS \
 	" WHERE NOT e.begins AND b.pipeline_id = $1 AND b.pub_seq = (" \
-	" SELECT max(x.pub_seq) FROM _factorymon.alarm_block x" \
+	" SELECT x.pub_seq FROM _factorymon.alarm_block x" \
 	" WHERE x.pipeline_id = $1 AND x.stream_id = e.stream_id" \
 	" AND x.sensor_id = e.sensor_id AND x.condition = e.condition" \
 	" AND x.kind = e.kind AND x.unblocked_at IS NULL" \
-	" AND x.pub_seq < e.pub_seq)"
+	" AND x.pub_seq < e.pub_seq" \
+	" ORDER BY (x.blocked_by IS NULL) = (e.actor IS NULL) DESC," \
+	" x.pub_seq DESC LIMIT 1)"
 
 static bool
 is_block(const char *transition, bool *begins, const char **kind)

@@ -332,6 +332,26 @@ is_sql(<<'QUERY', 'raised 2,returned 2', 'and tells of it');
 SELECT string_agg(transition || ' ' || pipeline_id, ',' ORDER BY pub_seq)
 FROM _factorymon.publication WHERE message_key = 'Hall'
 QUERY
+
+# both at once: the second waits for the first, and counts on from there
+my @takers = map { $node->background_psql('factory') } 1 .. 2;
+sql($node, <<'SQL');
+SELECT test.happen('2024-02-01 18:00'::timestamptz + i * interval '1 second', 'm2', 'raised')
+FROM generate_series(1, 5) AS i;
+SELECT test.happen('2024-02-01 18:00'::timestamptz + i * interval '1 second', 'p2', 'raised', stream => 3)
+FROM generate_series(6, 10) AS i;
+SQL
+$takers[0]->query_safe('BEGIN; SELECT test.take(1)');
+$takers[1]->query_until(qr/started/, "\\echo started\nSELECT test.take(2);\n");
+ok(poll_until($node, <<'QUERY', 1), 'two pipelines at one position take turns');
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query ~ '^SELECT test.take.2'
+QUERY
+$takers[0]->query_safe('COMMIT');
+$_->quit foreach @takers;
+is_sql("$floods WHERE started_at > '2024-02-01 18:00'" =~ s/\n\z//r,
+	'Hall 18:00:01.000000 18:00:10.000000 18:10:06.000000 10 10 b',
+	'and none of it is lost');
 sql($node, "DELETE FROM factorymon.operating_position_map WHERE position = 'Hall'");
 
 # --- calls, response ----------------------------------------------------------------
@@ -403,7 +423,13 @@ happen(
 	"'2024-03-03 08:05', 'm2', 'unshelved', 'G', state => 'normal'",
 	"'2024-03-03 08:10', 'm2', 'shelved', 'G', actor => 'bob', comment => 'again', state => 'normal'",
 	"'2024-03-03 08:20', 'm2', 'out_of_service', 'G', actor => 'eve', state => 'normal'");
-happen("'2024-03-03 08:30', 'm2', 'unshelved', 'G', actor => 'ann', state => 'normal'");
+happen(
+	"'2024-03-03 08:30', 'm2', 'unshelved', 'G', actor => 'ann', state => 'normal'",
+	# by an operator and within a maintenance window
+	"'2024-03-03 09:00', 'm2', 'suppressed', 'G', actor => 'eve', comment => 'by design', state => 'normal'",
+	"'2024-03-03 09:10', 'm2', 'suppressed', 'G', state => 'normal'",
+	"'2024-03-03 09:20', 'm2', 'unsuppressed', 'G', actor => 'bob', state => 'normal'");
+happen("'2024-03-03 09:40', 'm2', 'unsuppressed', 'G', state => 'normal'");
 is_sql(<<'QUERY', <<'ROWS' =~ s/\n\z//r, 'what was blocked, by whom, why and for how long');
 SELECT concat_ws(' ', kind, to_char(blocked_at, 'HH24:MI'), blocked_by, reason,
 	unblocked_by, CASE WHEN active THEN 'still' ELSE seconds::text END)
@@ -412,6 +438,8 @@ QUERY
 shelved 08:00 eve cleaning 300
 shelved 08:10 bob again ann 1200
 out_of_service 08:20 eve still
+suppressed 09:00 eve by design bob 1200
+suppressed 09:10 1800
 ROWS
 
 # --- the figures themselves -----------------------------------------------------------
@@ -452,7 +480,7 @@ is_sql(<<'QUERY', '0|0||0', 'what was never called has no shares');
 SELECT announcements, per_hour, low_percent, floods
 FROM factorymon.alarm_kpi('2024-04-01', '2024-04-02') WHERE position = 'press'
 QUERY
-is_sql(<<'QUERY', '3|1|1|2', 'blocks and calls are counted');
+is_sql(<<'QUERY', '5|2|1|2', 'blocks and calls are counted');
 SELECT blocks, blocks_without_reason, blocked,
 	(SELECT never_acknowledged + re_alarms FROM factorymon.alarm_kpi('2024-03-01', '2024-03-02')
 		WHERE position = 'press')
@@ -480,10 +508,11 @@ is_sql("SET TimeZone = 'Europe/Berlin'; $rates('hour', '2024-10-27 02:00+02', '2
 	'and the hour that comes twice is two');
 is_sql("$rates('day', '2024-10-27', '2024-10-28') WHERE position = 'press'",
 	'10-27 00:00|86400|2', 'in UTC nothing changes');
-my ($out, $err);
-$node->psql('factory', "SELECT * FROM factorymon.alarm_rates('fortnight')",
+my $err;
+$node->psql('factory', "SELECT * FROM factorymon.alarm_rates('minute')",
 	stderr => \$err);
-like($err, qr/ERROR: /, 'a unit that is none is an error');
+like($err, qr/ERROR:  unit "minute: not hour, day, week, month or year" not recognized/,
+	'a unit less than an hour is an error');
 
 # --- dump and restore ---------------------------------------------------------------------
 my $everything = join ' UNION ALL ', map {
