@@ -9,7 +9,8 @@
  *
  *	reader	  sees all views, limits and status functions
  *	operator  also pauses, resumes, and retries rejects
- *	admin	  also creates, alters, drops and seeks pipelines, edits limits
+ *	admin	  also creates, alters, drops and seeks pipelines, edits limits and
+ *			  operating positions
  *
  * A role is of a kind if it may execute that kind's marker function
  * (_factorymon.reader(), operator(), admin()).  Everything a kind needs is an

@@ -114,7 +114,7 @@ read_positions(uint64 n)
 	return positions;
 }
 
-/* Lock and read the rows of some names; fewer than asked for if some have none. */
+/* Lock and read the rows of some names; some may have none yet. */
 static List *
 lock_existing(Datum names)
 {

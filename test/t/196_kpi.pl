@@ -487,6 +487,28 @@ SELECT blocks, blocks_without_reason, blocked,
 FROM factorymon.alarm_kpi('2024-03-03', '2024-03-04') WHERE position = 'milling'
 QUERY
 
+# --- what stands now --------------------------------------------------------------------
+sql($node, <<'SQL');
+INSERT INTO _factorymon.alarm (stream_id, sensor_id, condition, alarm_id, seq, state,
+	level, since, re_alarms, event_id, sensor_version_id, severity, shelving, blocks,
+	chattering, as_of, record)
+SELECT 1, sensor, 'limit', md5(alarm)::uuid, 1, state, level, now() - since, 0,
+	gen_random_uuid(), sensor, 500, shelving, 0, false, 0, ''
+FROM (VALUES
+	(14, 'E', 'active_unacknowledged', 6, interval '24:00:01', 'none'),
+	(12, 'nobody called', 'active_unacknowledged', 5, '23:59', 'timed'),
+	(13, 'F', 'returned_unacknowledged', 0, '3 days', 'none'))
+	AS v(sensor, alarm, state, level, since, shelving);
+SQL
+is_sql(<<'QUERY', "milling|m2|shelved|f|\npress|p2||t|t", 'what is active, blocked or not, and for too long');
+SELECT position, sensor_id, blocked_by, stale, unacknowledged_seconds > 86400
+FROM factorymon.alarm_standing ORDER BY 1
+QUERY
+is_sql(<<'QUERY', "milling|1|0|\npress|1|1|t", 'as key figures');
+SELECT position, standing, stale, longest_unacknowledged_seconds > 86400
+FROM factorymon.alarm_kpi() WHERE standing > 0
+QUERY
+
 # --- days -------------------------------------------------------------------------------
 # Berlin: 2024-03-31 has 23 hours, from 23:00 UTC the day before to 22:00 UTC;
 # 2024-10-27 has 25.

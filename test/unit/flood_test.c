@@ -2,7 +2,7 @@
  *
  * flood_test.c
  *	  Floods: scenarios with their exact edges, and random announcements
- *	  against a model that looks at every moment at which something could change.
+ *	  against a model that looks at every moment at which one could end.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -103,7 +103,7 @@ test_memory(void)
 		(void) announce(&flood, &usual, i, &ended_at);
 	ok(flood.announcements == 3 * FM_FLOOD_MEMORY &&
 	   flood.peak == FM_FLOOD_MEMORY && flood.n == FM_FLOOD_MEMORY,
-	   "more than can be remembered are counted, and the peak is the most that can");
+	   "more than can be remembered are counted, up to that in the peak");
 	ok(fm_flood_end_time(&flood, &usual) ==
 	   3 * FM_FLOOD_MEMORY - 5 + FM_FLOOD_WINDOW, "and the end is exact");
 }
