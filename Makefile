@@ -11,7 +11,8 @@ PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
 # server, with or without shared_preload_libraries: what needs background
 # workers is in REGRESS_PRELOADED and joins in when the server has them.
 REGRESS_ALWAYS = decode rebuild classify
-REGRESS_PRELOADED = options threshold detector pipeline privileges seek ledger status
+REGRESS_PRELOADED = options threshold detector kpi pipeline privileges seek \
+	ledger status
 REGRESS = $(REGRESS_ALWAYS) $(REGRESS_PRELOADED)
 REGRESS_OPTS = --inputdir=test --encoding=UTF8
 

@@ -262,6 +262,23 @@ CREATE TABLE factorymon.detector_history (
 	is_now jsonb
 );
 
+/*
+ * Who looks after what: an operating position is a seat in the control room.
+ * What no row speaks of has one position per section; see position_of().
+ */
+CREATE TABLE factorymon.operating_position_map (
+	factory_section text CHECK (factory_section <> ''),
+	zone text CHECK (zone <> ''),
+	pipeline text CHECK (pipeline <> ''),
+	"position" text NOT NULL
+		CONSTRAINT operating_position_map_name CHECK (
+			"position" <> '' AND "position" = btrim("position")
+			AND octet_length("position") <= 63),
+	comment text,
+	CONSTRAINT operating_position_map_one_row
+		UNIQUE NULLS NOT DISTINCT (factory_section, zone, pipeline)
+);
+
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
@@ -275,6 +292,7 @@ SELECT pg_catalog.pg_extension_config_dump('factorymon.maintenance_window_histor
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.detector_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.detector', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.detector_history', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.operating_position_map', '');
 
 /* ======================================================================
  * 3. Storage
@@ -640,6 +658,7 @@ CREATE TABLE _factorymon.publication (
 	pipeline_id smallint NOT NULL,
 	pub_seq bigint NOT NULL,
 	event_id uuid NOT NULL,
+	/* the transition that it tells; null: it tells something else */
 	stream_id integer,
 	out_seq bigint,
 	recorded_at timestamptz NOT NULL,
@@ -656,7 +675,7 @@ CREATE TABLE _factorymon.publication (
 	source_partition integer,
 	source_offset bigint,
 	/* delivery to Kafka, if there was a topic to send it to */
-	to_kafka boolean NOT NULL,
+	to_kafka boolean NOT NULL DEFAULT false,
 	delivered_at timestamptz,
 	attempts integer NOT NULL DEFAULT 0,
 	attempted_at timestamptz,
@@ -681,6 +700,118 @@ CREATE TABLE _factorymon.publisher (
 	pub_seq bigint NOT NULL DEFAULT 0
 );
 
+/*
+ * What key figures are made of, kept by the transaction that numbers what goes
+ * out; see src/kpi.c.  Positions are stored by the name that they had then.
+ */
+CREATE TABLE _factorymon.kpi_progress (
+	pipeline_id smallint PRIMARY KEY
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	/* publications up to this one are counted */
+	pub_seq bigint NOT NULL
+);
+
+/* Announcements by severity; bins of 10 minutes, since 2000-01-01 UTC. */
+CREATE TABLE _factorymon.alarm_bin (
+	bin_at timestamptz NOT NULL,
+	"position" text NOT NULL,
+	pipeline_id smallint NOT NULL,
+	low integer NOT NULL,
+	medium integer NOT NULL,
+	high integer NOT NULL,
+	PRIMARY KEY (bin_at, "position", pipeline_id)
+) WITH (fillfactor = 80);
+
+/*
+ * A call: an alarm from the first time it calls for an operator until it is
+ * acknowledged, or over.  What happens to the alarm afterwards is noted in its
+ * last call, until it calls again.
+ */
+CREATE TABLE _factorymon.alarm_call (
+	alarm_id uuid NOT NULL,
+	call integer NOT NULL,
+	pipeline_id smallint NOT NULL,
+	stream_id integer,
+	sensor_id integer,
+	condition text,
+	"position" text NOT NULL,
+	/* the highest announced */
+	severity smallint NOT NULL,
+	re_alarm boolean NOT NULL,
+	announced_at timestamptz NOT NULL,
+	announcements integer NOT NULL,
+	raises integer NOT NULL,
+	fleeting integer NOT NULL,
+	chatterings integer NOT NULL,
+	/* time of the reading that raised it last; null: it is not there */
+	active_since timestamptz,
+	acknowledged_at timestamptz,
+	acknowledged_by text,
+	/* when the alarm was over */
+	ended_at timestamptz,
+	PRIMARY KEY (alarm_id, call)
+) WITH (fillfactor = 80);
+CREATE INDEX alarm_call_announced ON _factorymon.alarm_call (announced_at);
+
+/* Each time that something kept an alarm from being announced. */
+CREATE TABLE _factorymon.alarm_block (
+	pipeline_id smallint NOT NULL,
+	/* publication that told of it */
+	pub_seq bigint NOT NULL,
+	stream_id integer,
+	sensor_id integer,
+	condition text,
+	"position" text NOT NULL,
+	kind text NOT NULL,
+	blocked_at timestamptz NOT NULL,
+	blocked_by text,
+	reason text,
+	unblocked_at timestamptz,
+	unblocked_by text,
+	PRIMARY KEY (pipeline_id, pub_seq)
+);
+CREATE INDEX alarm_block_open ON _factorymon.alarm_block
+	(stream_id, sensor_id) WHERE unblocked_at IS NULL;
+
+/*
+ * The present of each position: the last announcements (no more than
+ * FM_FLOOD_MEMORY) and the flood that goes on, if one does; see src/flood.h.
+ * Locked, in the order of their names, by whoever counts for them.
+ */
+CREATE TABLE _factorymon.operating_position (
+	"position" text PRIMARY KEY,
+	clock_at timestamptz NOT NULL DEFAULT '-infinity',
+	recent timestamptz[] NOT NULL DEFAULT '{}',
+	flood_id uuid,
+	/* whose publisher tells of it */
+	flood_pipeline_id smallint,
+	started_at timestamptz,
+	/* when it will be over, if nothing more is announced */
+	ends_at timestamptz,
+	announcements integer NOT NULL DEFAULT 0,
+	peak integer NOT NULL DEFAULT 0
+) WITH (fillfactor = 60);
+
+/* Each flood; the counts are set when it ends.  The numbers say with which
+ * publication it was told; null: it has not been yet. */
+CREATE TABLE _factorymon.flood (
+	flood_id uuid PRIMARY KEY,
+	pipeline_id smallint NOT NULL,
+	"position" text NOT NULL,
+	since timestamptz NOT NULL,
+	started_at timestamptz NOT NULL,
+	ended_at timestamptz,
+	announcements integer NOT NULL,
+	peak integer NOT NULL,
+	started_seq bigint,
+	ended_seq bigint
+);
+CREATE UNIQUE INDEX flood_open ON _factorymon.flood ("position")
+	WHERE ended_at IS NULL;
+CREATE INDEX flood_untold ON _factorymon.flood (pipeline_id)
+	WHERE ended_seq IS NULL;
+CREATE INDEX flood_started ON _factorymon.flood (started_at);
+
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.stream', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.partition_offset', '');
@@ -696,6 +827,12 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.event', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher_stream', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.kpi_progress', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm_bin', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm_call', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm_block', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.operating_position', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.flood', '');
 
 /* ======================================================================
  * 4. Functions
@@ -878,6 +1015,27 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 REVOKE EXECUTE ON FUNCTION
 	_factorymon.limits_of(text, text, text, text, text) FROM PUBLIC;
+
+/* Who looks after a place: the most specific row, one of the pipeline before
+ * one of any; else the section, or for what is nowhere the pipeline. */
+CREATE FUNCTION _factorymon.position_of(
+	pipeline text,
+	factory_section text,
+	zone text)
+RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((
+		SELECT m."position"
+			FROM factorymon.operating_position_map m
+			WHERE (m.factory_section IS NULL OR m.factory_section = $2)
+				AND (m.zone IS NULL OR m.zone = $3)
+				AND (m.pipeline IS NULL OR m.pipeline = $1)
+			ORDER BY m.zone IS NULL, m.factory_section IS NULL,
+				m.pipeline IS NULL
+			LIMIT 1), nullif($2, ''), $1)
+$$;
 
 CREATE FUNCTION _factorymon.threshold_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'factorymon_threshold_changed' LANGUAGE C;
@@ -1956,6 +2114,547 @@ SELECT p.name AS pipeline, d.evaluated_at, d.watched, d.active, d.late,
 	FROM _factorymon.deadman_slots() d
 	JOIN _factorymon.pipeline p ON p.pipeline_id = d.pipeline_id;
 
+/*
+ * Key figures of alarms, per operating position; docs/kpi.md has formulas and
+ * targets.  What they count is in section 3: bins, calls, blocks and floods.
+ * Ends of ranges are sub-selects and not joins, so that the planner sees a
+ * range of an index.
+ */
+CREATE VIEW factorymon.alarm_rate AS
+SELECT
+	b."position",
+	b.bin_at,
+	sum(b.low + b.medium + b.high)::bigint AS announcements,
+	sum(b.low)::bigint AS low,
+	sum(b.medium)::bigint AS medium,
+	sum(b.high)::bigint AS high
+FROM _factorymon.alarm_bin AS b
+GROUP BY b.bin_at, b."position";
+
+CREATE VIEW factorymon.floods AS
+SELECT
+	f.flood_id,
+	f."position",
+	f.since,
+	f.started_at,
+	x.ended_at,
+	extract(epoch FROM coalesce(x.ended_at, now()) - f.started_at)
+		::double precision AS seconds,
+	coalesce(o.announcements, f.announcements) AS announcements,
+	coalesce(o.peak, f.peak) AS peak,
+	p.name AS pipeline
+FROM _factorymon.flood AS f
+	LEFT JOIN _factorymon.operating_position AS o ON o.flood_id = f.flood_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = f.pipeline_id
+	/* it is over when it is over, also if nobody has noted it yet */
+	CROSS JOIN LATERAL (SELECT coalesce(f.ended_at,
+		CASE WHEN o.ends_at <= now() THEN o.ends_at END) AS ended_at) AS x;
+
+CREATE VIEW factorymon.operating_positions AS
+SELECT
+	o."position",
+	o.flood_id IS NOT NULL AND o.ends_at > now() AS in_flood,
+	CASE WHEN o.ends_at > now() THEN o.started_at END AS flood_started_at,
+	(SELECT count(*) FROM unnest(o.recent) AS r(at)
+		WHERE r.at > now() - interval '10 minutes')::integer
+		AS announcements_10_minutes,
+	(SELECT max(r.at) FROM unnest(o.recent) AS r(at)) AS last_announced_at
+FROM _factorymon.operating_position AS o;
+
+CREATE VIEW factorymon.operating_position_areas AS
+SELECT
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	_factorymon.position_of(x.pipeline, x.factory_section, x.zone)
+		AS "position",
+	x.sensors
+FROM (
+	SELECT p.name AS pipeline, v.factory_section, v.zone,
+			count(DISTINCT v.sensor_id) AS sensors
+		FROM _factorymon.sensor_version AS v
+			JOIN _factorymon.sensor AS s ON s.sensor_id = v.sensor_id
+			JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
+		GROUP BY p.name, v.factory_section, v.zone) AS x;
+
+CREATE VIEW factorymon.alarm_calls AS
+SELECT
+	c.alarm_id,
+	c.call,
+	c."position",
+	s.name AS sensor_id,
+	c.condition,
+	c.severity,
+	CASE WHEN c.severity >= 667 THEN 'high' WHEN c.severity >= 334 THEN 'medium'
+		ELSE 'low' END AS severity_class,
+	c.re_alarm,
+	c.announced_at,
+	c.announcements,
+	c.raises,
+	c.fleeting,
+	c.chatterings,
+	c.acknowledged_at,
+	c.acknowledged_by,
+	extract(epoch FROM c.acknowledged_at - c.announced_at)::double precision
+		AS response_seconds,
+	c.ended_at,
+	p.name AS pipeline
+FROM _factorymon.alarm_call AS c
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = c.sensor_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = c.pipeline_id;
+
+CREATE VIEW factorymon.alarm_standing AS
+SELECT
+	coalesce(c."position",
+		_factorymon.position_of(p.name, v.factory_section, v.zone))
+		AS "position",
+	s.name AS sensor_id,
+	a.condition,
+	a.alarm_id,
+	a.state,
+	CASE
+		WHEN a.blocks & 8 <> 0 THEN 'retired'
+		WHEN a.blocks & 2 <> 0 THEN 'out_of_service'
+		WHEN a.blocks & 5 <> 0 THEN 'suppressed'
+		WHEN a.shelving <> 'none' THEN 'shelved'
+	END AS blocked_by,
+	a.severity,
+	a.since,
+	extract(epoch FROM now() - a.since)::double precision AS active_seconds,
+	coalesce(now() - a.since > interval '24 hours', false) AS stale,
+	CASE WHEN c.acknowledged_at IS NULL AND c.ended_at IS NULL THEN
+		extract(epoch FROM now() - c.announced_at) END::double precision
+		AS unacknowledged_seconds,
+	p.name AS pipeline
+FROM _factorymon.alarm AS a
+	JOIN _factorymon.stream AS st ON st.stream_id = a.stream_id
+	JOIN _factorymon.pipeline AS p ON p.pipeline_id = st.pipeline_id
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = a.sensor_id
+	LEFT JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = a.sensor_version_id
+	LEFT JOIN LATERAL (
+		SELECT x."position", x.announced_at, x.acknowledged_at, x.ended_at
+			FROM _factorymon.alarm_call AS x
+			WHERE x.alarm_id = a.alarm_id
+			ORDER BY x.call DESC
+			LIMIT 1) AS c ON true
+WHERE a.level & 3 <> 0;
+
+CREATE VIEW factorymon.alarm_blocked AS
+SELECT
+	b."position",
+	s.name AS sensor_id,
+	b.condition,
+	b.kind,
+	b.unblocked_at IS NULL AS active,
+	b.blocked_at,
+	b.blocked_by,
+	b.reason,
+	CASE WHEN b.kind = 'shelved' AND b.unblocked_at IS NULL THEN
+		a.shelved_until END AS until,
+	b.unblocked_at,
+	b.unblocked_by,
+	extract(epoch FROM coalesce(b.unblocked_at, now()) - b.blocked_at)
+		::double precision AS seconds,
+	p.name AS pipeline
+FROM _factorymon.alarm_block AS b
+	LEFT JOIN _factorymon.alarm AS a ON a.stream_id = b.stream_id
+		AND a.sensor_id = b.sensor_id AND a.condition = b.condition
+	LEFT JOIN _factorymon.sensor AS s ON s.sensor_id = b.sensor_id
+	LEFT JOIN _factorymon.pipeline AS p ON p.pipeline_id = b.pipeline_id;
+
+/* Whole bins of a range, none of which is still to come; where nobody could
+ * have counted anything, nothing is missing. */
+CREATE FUNCTION _factorymon.kpi_span(
+	"from" timestamptz,
+	"to" timestamptz,
+	OUT from_at timestamptz,
+	OUT to_at timestamptz)
+LANGUAGE sql STABLE
+AS $$
+	SELECT x.from_at, greatest(x.from_at, date_bin(interval '10 minutes',
+			least($2, now()), timestamptz '2000-01-01 00:00:00+00'))
+		FROM (SELECT date_bin(interval '10 minutes',
+				greatest($1, least((SELECT min(p.created_at)
+						FROM _factorymon.pipeline p),
+					(SELECT min(b.bin_at) FROM _factorymon.alarm_bin b),
+					now())) + interval '00:09:59.999999',
+				timestamptz '2000-01-01 00:00:00+00') AS from_at) x
+$$;
+
+CREATE FUNCTION factorymon.alarm_rates(
+	unit text,
+	"from" timestamptz DEFAULT now() - interval '30 days',
+	"to" timestamptz DEFAULT now())
+RETURNS TABLE (
+	"position" text,
+	from_at timestamptz,
+	to_at timestamptz,
+	seconds double precision,
+	announcements bigint,
+	low bigint,
+	medium bigint,
+	high bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+COST 10000 ROWS 1000
+AS $$
+/* date_trunc() says that it does not know what is none of these */
+WITH span AS MATERIALIZED (
+	SELECT s.from_at, s.to_at, date_trunc(CASE
+			WHEN $1 IN ('hour', 'day', 'week', 'month', 'year') THEN $1
+			ELSE $1 || ': not hour, day, week, month or year' END,
+			s.from_at) AS first_at
+		FROM _factorymon.kpi_span($2, $3) s
+), period AS MATERIALIZED (
+	SELECT g.at AS from_at, g.at + ('1 ' || $1)::interval AS to_at
+		FROM span, generate_series(span.first_at,
+			span.to_at - interval '1 microsecond',
+			('1 ' || $1)::interval) AS g(at)
+), counted AS MATERIALIZED (
+	SELECT b."position", date_trunc($1, b.bin_at) AS from_at,
+			sum(b.low)::bigint AS low, sum(b.medium)::bigint AS medium,
+			sum(b.high)::bigint AS high
+		FROM _factorymon.alarm_bin b
+		WHERE b.bin_at >= (SELECT min(p.from_at) FROM period p)
+			AND b.bin_at < (SELECT max(p.to_at) FROM period p)
+		GROUP BY 1, 2
+)
+SELECT o."position", p.from_at, p.to_at,
+		extract(epoch FROM p.to_at - p.from_at)::double precision,
+		coalesce(c.low + c.medium + c.high, 0), coalesce(c.low, 0),
+		coalesce(c.medium, 0), coalesce(c.high, 0)
+	FROM _factorymon.operating_position o
+	CROSS JOIN period p
+	LEFT JOIN counted c ON c."position" = o."position"
+		AND c.from_at = p.from_at
+	ORDER BY o."position", p.from_at
+$$;
+
+CREATE FUNCTION factorymon.alarm_kpi(
+	"from" timestamptz DEFAULT now() - interval '30 days',
+	"to" timestamptz DEFAULT now())
+RETURNS TABLE (
+	"position" text,
+	from_at timestamptz,
+	to_at timestamptz,
+	seconds double precision,
+	announcements bigint,
+	per_10_minutes double precision,
+	per_hour double precision,
+	per_day double precision,
+	largest_bin bigint,
+	bins_above_10_percent double precision,
+	hours_above_30_percent double precision,
+	floods bigint,
+	flood_seconds double precision,
+	flood_percent double precision,
+	longest_flood_seconds double precision,
+	largest_flood integer,
+	low_percent double precision,
+	medium_percent double precision,
+	high_percent double precision,
+	calls bigint,
+	acknowledged bigint,
+	never_acknowledged bigint,
+	response_p50_seconds double precision,
+	response_p95_seconds double precision,
+	re_alarms bigint,
+	chattering_alarms bigint,
+	fleeting_alarms bigint,
+	top_10_percent double precision,
+	blocks bigint,
+	blocks_without_reason bigint,
+	standing bigint,
+	stale bigint,
+	longest_unacknowledged_seconds double precision,
+	blocked bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET work_mem = '32MB'
+COST 10000 ROWS 20
+AS $$
+WITH span AS MATERIALIZED (
+	SELECT s.from_at, s.to_at,
+			extract(epoch FROM s.to_at - s.from_at)::double precision
+				AS seconds,
+			date_bin(interval '1 hour', s.from_at + interval '00:50',
+				timestamptz '2000-01-01 00:00:00+00') AS from_hour,
+			date_bin(interval '1 hour', s.to_at,
+				timestamptz '2000-01-01 00:00:00+00') AS to_hour
+		FROM _factorymon.kpi_span($1, $2) s
+), bin AS MATERIALIZED (
+	/* integers again, since sums of bigint are numeric, and slow */
+	SELECT b."position", b.bin_at, sum(b.low)::integer AS low,
+			sum(b.medium)::integer AS medium, sum(b.high)::integer AS high,
+			sum(b.low + b.medium + b.high)::integer AS n
+		FROM _factorymon.alarm_bin b
+		WHERE b.bin_at >= (SELECT s.from_at FROM span s)
+			AND b.bin_at < (SELECT s.to_at FROM span s)
+		GROUP BY b."position", b.bin_at
+), rate AS (
+	SELECT b."position", sum(b.n) AS n, sum(b.low) AS low,
+			sum(b.medium) AS medium, sum(b.high) AS high, max(b.n) AS largest,
+			count(*) FILTER (WHERE b.n > 10) AS above
+		FROM bin b
+		GROUP BY b."position"
+), hour AS (
+	SELECT h."position", count(*) FILTER (WHERE h.n > 30) AS above
+		FROM (
+			SELECT b."position", sum(b.n) AS n
+				FROM bin b, span s
+				WHERE b.bin_at >= s.from_hour AND b.bin_at < s.to_hour
+				GROUP BY b."position", date_bin(interval '1 hour', b.bin_at,
+					timestamptz '2000-01-01 00:00:00+00')) h
+		GROUP BY h."position"
+), flood AS (
+	SELECT f."position", count(*) AS n, sum(f.overlap) AS seconds,
+			max(f.overlap) AS longest, max(f.peak) AS largest
+		FROM (
+			SELECT x."position", x.peak, extract(epoch FROM
+					least(coalesce(x.ended_at, now()), s.to_at)
+						- greatest(x.started_at, s.from_at))
+					::double precision AS overlap
+				FROM factorymon.floods x, span s
+				WHERE x.started_at < s.to_at
+					AND coalesce(x.ended_at, now()) > s.from_at) f
+		GROUP BY f."position"
+), called AS MATERIALIZED (
+	SELECT c."position", c.pipeline_id, c.sensor_id, c.condition,
+			c.announcements, c.fleeting, c.chatterings, c.re_alarm,
+			c.acknowledged_at, c.ended_at, extract(epoch FROM
+				c.acknowledged_at - c.announced_at)::double precision
+				AS response
+		FROM _factorymon.alarm_call c
+		WHERE c.announced_at >= (SELECT s.from_at FROM span s)
+			AND c.announced_at < (SELECT s.to_at FROM span s)
+), call AS (
+	SELECT c."position", count(*) AS n,
+			count(c.acknowledged_at) AS acknowledged,
+			count(*) FILTER (WHERE c.acknowledged_at IS NULL
+				AND c.ended_at IS NOT NULL) AS never,
+			percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY c.response)
+				AS percentiles,
+			count(*) FILTER (WHERE c.re_alarm) AS re_alarms
+		FROM called c
+		GROUP BY c."position"
+), alarm AS (
+	SELECT c."position", count(*) FILTER (WHERE c.chatterings > 0)
+				AS chattering,
+			count(*) FILTER (WHERE c.fleeting > 0) AS fleeting,
+			100.0 * sum(c.n) FILTER (WHERE c.rank <= 10) / sum(c.n) AS top
+		FROM (
+			SELECT x."position", sum(x.announcements) AS n,
+					sum(x.chatterings) AS chatterings,
+					sum(x.fleeting) AS fleeting,
+					row_number() OVER (PARTITION BY x."position"
+						ORDER BY sum(x.announcements) DESC) AS rank
+				FROM called x
+				GROUP BY x."position", x.pipeline_id, x.sensor_id, x.condition
+			) c
+		GROUP BY c."position"
+), block AS (
+	SELECT b."position", count(*) AS n,
+			count(*) FILTER (WHERE coalesce(b.reason, '') = '') AS unreasoned
+		FROM _factorymon.alarm_block b, span s
+		WHERE b.blocked_at < s.to_at
+			AND coalesce(b.unblocked_at, now()) > s.from_at
+		GROUP BY b."position"
+), present AS (
+	SELECT a."position", count(*) AS standing,
+			count(*) FILTER (WHERE a.stale) AS stale,
+			max(a.unacknowledged_seconds) AS unacknowledged
+		FROM factorymon.alarm_standing a
+		GROUP BY a."position"
+), blocked AS (
+	SELECT b."position", count(*) AS n
+		FROM _factorymon.alarm_block b
+		WHERE b.unblocked_at IS NULL
+		GROUP BY b."position"
+), place AS (
+	SELECT o."position" FROM _factorymon.operating_position o
+	UNION SELECT p."position" FROM present p
+	UNION SELECT b."position" FROM block b
+)
+SELECT l."position", s.from_at, s.to_at, s.seconds,
+		coalesce(r.n, 0)::bigint,
+		coalesce(r.n, 0) * 600 / nullif(s.seconds, 0),
+		coalesce(r.n, 0) * 3600 / nullif(s.seconds, 0),
+		coalesce(r.n, 0) * 86400 / nullif(s.seconds, 0),
+		coalesce(r.largest, 0)::bigint,
+		100 * coalesce(r.above, 0) / nullif(s.seconds / 600, 0),
+		100 * coalesce(h.above, 0) / nullif(extract(
+			epoch FROM s.to_hour - s.from_hour)::double precision / 3600, 0),
+		coalesce(f.n, 0), coalesce(f.seconds, 0),
+		100 * coalesce(f.seconds, 0) / nullif(s.seconds, 0),
+		coalesce(f.longest, 0), coalesce(f.largest, 0),
+		(100.0 * r.low / r.n)::double precision,
+		(100.0 * r.medium / r.n)::double precision,
+		(100.0 * r.high / r.n)::double precision,
+		coalesce(c.n, 0), coalesce(c.acknowledged, 0), coalesce(c.never, 0),
+		c.percentiles[1], c.percentiles[2], coalesce(c.re_alarms, 0),
+		coalesce(a.chattering, 0), coalesce(a.fleeting, 0),
+		a.top::double precision,
+		coalesce(b.n, 0), coalesce(b.unreasoned, 0),
+		coalesce(n.standing, 0), coalesce(n.stale, 0), n.unacknowledged,
+		coalesce(k.n, 0)
+	FROM place l
+	CROSS JOIN span s
+	LEFT JOIN rate r ON r."position" = l."position"
+	LEFT JOIN hour h ON h."position" = l."position"
+	LEFT JOIN flood f ON f."position" = l."position"
+	LEFT JOIN call c ON c."position" = l."position"
+	LEFT JOIN alarm a ON a."position" = l."position"
+	LEFT JOIN block b ON b."position" = l."position"
+	LEFT JOIN present n ON n."position" = l."position"
+	LEFT JOIN blocked k ON k."position" = l."position"
+	ORDER BY l."position"
+$$;
+
+CREATE FUNCTION factorymon.alarm_top(
+	"from" timestamptz DEFAULT now() - interval '30 days',
+	"to" timestamptz DEFAULT now(),
+	most integer DEFAULT 10)
+RETURNS TABLE (
+	"position" text,
+	rank bigint,
+	sensor_id text,
+	condition text,
+	announcements bigint,
+	percent double precision,
+	cumulative_percent double precision,
+	raises bigint,
+	fleeting bigint,
+	chatterings bigint,
+	pipeline text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+COST 10000 ROWS 100
+AS $$
+WITH span AS MATERIALIZED (
+	SELECT s.from_at, s.to_at FROM _factorymon.kpi_span($1, $2) s
+), alarm AS (
+	SELECT c."position", c.pipeline_id, c.sensor_id, c.condition,
+			sum(c.announcements) AS n, sum(c.raises) AS raises,
+			sum(c.fleeting) AS fleeting, sum(c.chatterings) AS chatterings
+		FROM _factorymon.alarm_call c
+		WHERE c.announced_at >= (SELECT s.from_at FROM span s)
+			AND c.announced_at < (SELECT s.to_at FROM span s)
+		GROUP BY c."position", c.pipeline_id, c.sensor_id, c.condition
+), ranked AS (
+	SELECT a.*, row_number() OVER best AS rank,
+			100.0 * a.n / sum(a.n) OVER (PARTITION BY a."position") AS percent,
+			100.0 * sum(a.n) OVER best / sum(a.n) OVER (
+				PARTITION BY a."position") AS cumulative
+		FROM alarm a
+		WINDOW best AS (PARTITION BY a."position"
+			ORDER BY a.n DESC, a.sensor_id, a.condition
+			ROWS UNBOUNDED PRECEDING)
+)
+SELECT r."position", r.rank, n.name, r.condition, r.n::bigint,
+		r.percent::double precision, r.cumulative::double precision,
+		r.raises::bigint, r.fleeting::bigint, r.chatterings::bigint, p.name
+	FROM ranked r
+	LEFT JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	LEFT JOIN _factorymon.pipeline p ON p.pipeline_id = r.pipeline_id
+	WHERE r.rank <= $3
+	ORDER BY r."position", r.rank
+$$;
+
+CREATE FUNCTION factorymon.alarm_noise(
+	"from" timestamptz DEFAULT now() - interval '30 days',
+	"to" timestamptz DEFAULT now())
+RETURNS TABLE (
+	"position" text,
+	sensor_id text,
+	condition text,
+	chatterings bigint,
+	fleeting bigint,
+	raises bigint,
+	last_announced_at timestamptz,
+	pipeline text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+COST 10000 ROWS 100
+AS $$
+WITH span AS MATERIALIZED (
+	SELECT s.from_at, s.to_at FROM _factorymon.kpi_span($1, $2) s
+), alarm AS (
+	SELECT c."position", c.pipeline_id, c.sensor_id, c.condition,
+			sum(c.chatterings) AS chatterings, sum(c.fleeting) AS fleeting,
+			sum(c.raises) AS raises, max(c.announced_at) AS last_at
+		FROM _factorymon.alarm_call c
+		WHERE c.announced_at >= (SELECT s.from_at FROM span s)
+			AND c.announced_at < (SELECT s.to_at FROM span s)
+		GROUP BY c."position", c.pipeline_id, c.sensor_id, c.condition
+		HAVING sum(c.chatterings) > 0 OR sum(c.fleeting) > 0
+)
+SELECT a."position", n.name, a.condition, a.chatterings::bigint,
+		a.fleeting::bigint, a.raises::bigint, a.last_at, p.name
+	FROM alarm a
+	LEFT JOIN _factorymon.sensor n ON n.sensor_id = a.sensor_id
+	LEFT JOIN _factorymon.pipeline p ON p.pipeline_id = a.pipeline_id
+	ORDER BY a."position", a.chatterings DESC, a.fleeting DESC, n.name
+$$;
+
+CREATE FUNCTION factorymon.alarm_response(
+	"from" timestamptz DEFAULT now() - interval '30 days',
+	"to" timestamptz DEFAULT now())
+RETURNS TABLE (
+	"position" text,
+	severity_class text,
+	calls bigint,
+	percent double precision,
+	acknowledged bigint,
+	never_acknowledged bigint,
+	waiting bigint,
+	p50_seconds double precision,
+	p95_seconds double precision,
+	longest_seconds double precision,
+	longest_waiting_seconds double precision,
+	re_alarms bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET work_mem = '32MB'
+COST 10000 ROWS 60
+AS $$
+WITH span AS MATERIALIZED (
+	SELECT s.from_at, s.to_at FROM _factorymon.kpi_span($1, $2) s
+), call AS (
+	SELECT c."position",
+			CASE WHEN c.severity >= 667 THEN 3 WHEN c.severity >= 334 THEN 2
+				ELSE 1 END AS class,
+			c.acknowledged_at, c.ended_at, c.re_alarm, extract(epoch FROM
+				c.acknowledged_at - c.announced_at)::double precision
+				AS response,
+			CASE WHEN c.acknowledged_at IS NULL AND c.ended_at IS NULL THEN
+				extract(epoch FROM now() - c.announced_at)
+				END::double precision AS waiting
+		FROM _factorymon.alarm_call c
+		WHERE c.announced_at >= (SELECT s.from_at FROM span s)
+			AND c.announced_at < (SELECT s.to_at FROM span s)
+)
+SELECT c."position", (ARRAY['low', 'medium', 'high'])[c.class], count(*),
+		(100.0 * count(*) / sum(count(*)) OVER (PARTITION BY c."position"))
+			::double precision,
+		count(c.acknowledged_at),
+		count(*) FILTER (WHERE c.acknowledged_at IS NULL
+			AND c.ended_at IS NOT NULL),
+		count(c.waiting),
+		(percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY c.response))[1],
+		(percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY c.response))[2],
+		max(c.response), max(c.waiting),
+		count(*) FILTER (WHERE c.re_alarm)
+	FROM call c
+	GROUP BY c."position", c.class
+	ORDER BY c."position", c.class DESC
+$$;
+
 CREATE VIEW factorymon.pipelines AS
 SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 		p.owner::text AS owner,
@@ -2785,6 +3484,185 @@ COMMENT ON COLUMN factorymon.alarm_requests.topic IS
 COMMENT ON COLUMN factorymon.alarm_requests.kafka_partition IS
 	'Kafka partition whose owner answers';
 
+COMMENT ON TABLE factorymon.operating_position_map IS
+	'who looks after which part of the plant: the row with section and zone counts, else that of the zone, of the section, of everything; each first for the pipeline, then for any. What no row speaks of has one position per section. A change counts from the next announcement on';
+COMMENT ON COLUMN factorymon.operating_position_map.factory_section IS
+	'section of the factory; null: any';
+COMMENT ON COLUMN factorymon.operating_position_map.zone IS
+	'zone; null: any';
+COMMENT ON COLUMN factorymon.operating_position_map.pipeline IS
+	'name of the pipeline; null: any';
+COMMENT ON COLUMN factorymon.operating_position_map."position" IS
+	'name of the operating position';
+COMMENT ON COLUMN factorymon.operating_position_map.comment IS
+	'why';
+COMMENT ON FUNCTION _factorymon.position_of(text, text, text) IS
+	'operating position that looks after a place';
+COMMENT ON FUNCTION _factorymon.kpi_span(timestamptz, timestamptz) IS
+	'the whole bins of ten minutes in a range that are over';
+COMMENT ON VIEW factorymon.alarm_rate IS
+	'announcements per operating position and bin of ten minutes; bins without any have no row. Target: about 1 very likely acceptable, about 2 manageable (ISA-18.2, IEC 62682)';
+COMMENT ON COLUMN factorymon.alarm_rate."position" IS
+	'operating position, by the name that it had then';
+COMMENT ON COLUMN factorymon.alarm_rate.bin_at IS
+	'start of the bin; bins begin at multiples of ten minutes, UTC';
+COMMENT ON COLUMN factorymon.alarm_rate.announcements IS
+	'alarms that called for an operator, by when they were recorded';
+COMMENT ON COLUMN factorymon.alarm_rate.low IS
+	'those of severity 1-333 (OPC UA)';
+COMMENT ON COLUMN factorymon.alarm_rate.medium IS
+	'those of severity 334-666';
+COMMENT ON COLUMN factorymon.alarm_rate.high IS
+	'those of severity 667-1000';
+COMMENT ON VIEW factorymon.floods IS
+	'alarm floods: from the announcement that is the 10th within ten minutes (factorymon.flood_start) until fewer than 5 (factorymon.flood_end) are left in the last ten minutes (ISA-18.2)';
+COMMENT ON COLUMN factorymon.floods.flood_id IS
+	'id of the flood; alarm_id of its events';
+COMMENT ON COLUMN factorymon.floods."position" IS
+	'operating position, by the name that it had then';
+COMMENT ON COLUMN factorymon.floods.since IS
+	'first announcement in it';
+COMMENT ON COLUMN factorymon.floods.started_at IS
+	'the announcement that made it a flood';
+COMMENT ON COLUMN factorymon.floods.ended_at IS
+	'when it was over; null: it goes on';
+COMMENT ON COLUMN factorymon.floods.seconds IS
+	'how long it lasted, or has lasted';
+COMMENT ON COLUMN factorymon.floods.announcements IS
+	'announcements from since on';
+COMMENT ON COLUMN factorymon.floods.peak IS
+	'most announcements in ten minutes, counted up to 1000';
+COMMENT ON COLUMN factorymon.floods.pipeline IS
+	'pipeline that tells consumers of it';
+COMMENT ON VIEW factorymon.operating_positions IS
+	'operating positions that anything was announced to, as they are now';
+COMMENT ON COLUMN factorymon.operating_positions."position" IS
+	'operating position';
+COMMENT ON COLUMN factorymon.operating_positions.in_flood IS
+	'a flood goes on';
+COMMENT ON COLUMN factorymon.operating_positions.flood_started_at IS
+	'since when; null: no flood goes on';
+COMMENT ON COLUMN factorymon.operating_positions.announcements_10_minutes IS
+	'announcements in the last ten minutes, counted up to 1000';
+COMMENT ON COLUMN factorymon.operating_positions.last_announced_at IS
+	'the last one; null: not within ten minutes of the one before';
+COMMENT ON VIEW factorymon.operating_position_areas IS
+	'places that sensors described, and the operating position that looks after each by operating_position_map';
+COMMENT ON COLUMN factorymon.operating_position_areas.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.operating_position_areas.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.operating_position_areas.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.operating_position_areas."position" IS
+	'operating position that looks after it';
+COMMENT ON COLUMN factorymon.operating_position_areas.sensors IS
+	'sensors that are there, or were';
+COMMENT ON VIEW factorymon.alarm_calls IS
+	'calls for operators: an alarm from when it is announced until it is acknowledged or over; announced again after that, it is another call';
+COMMENT ON COLUMN factorymon.alarm_calls.alarm_id IS
+	'id of the alarm';
+COMMENT ON COLUMN factorymon.alarm_calls.call IS
+	'number of the call, from 1 within the alarm';
+COMMENT ON COLUMN factorymon.alarm_calls."position" IS
+	'operating position, by the name that it had then';
+COMMENT ON COLUMN factorymon.alarm_calls.sensor_id IS
+	'name of the sensor; null: it is about none';
+COMMENT ON COLUMN factorymon.alarm_calls.condition IS
+	'what the alarm is about: limit, silent, anomaly, ...';
+COMMENT ON COLUMN factorymon.alarm_calls.severity IS
+	'highest severity announced, 1-1000 as in OPC UA';
+COMMENT ON COLUMN factorymon.alarm_calls.severity_class IS
+	'low (1-333), medium (334-666) or high (667-1000)';
+COMMENT ON COLUMN factorymon.alarm_calls.re_alarm IS
+	'called again because it stayed after it was acknowledged';
+COMMENT ON COLUMN factorymon.alarm_calls.announced_at IS
+	'when it called first, on the clock of the database';
+COMMENT ON COLUMN factorymon.alarm_calls.announcements IS
+	'how often it called until somebody came';
+COMMENT ON COLUMN factorymon.alarm_calls.raises IS
+	'how often it was raised meanwhile';
+COMMENT ON COLUMN factorymon.alarm_calls.fleeting IS
+	'how often it returned within 10 s of being raised, by the time of the readings';
+COMMENT ON COLUMN factorymon.alarm_calls.chatterings IS
+	'how often it began to chatter: 3 raises within a minute';
+COMMENT ON COLUMN factorymon.alarm_calls.acknowledged_at IS
+	'when it was acknowledged; null: not (yet)';
+COMMENT ON COLUMN factorymon.alarm_calls.acknowledged_by IS
+	'role that acknowledged it';
+COMMENT ON COLUMN factorymon.alarm_calls.response_seconds IS
+	'acknowledged_at - announced_at';
+COMMENT ON COLUMN factorymon.alarm_calls.ended_at IS
+	'when the alarm was over; null: it is not, or called again before';
+COMMENT ON COLUMN factorymon.alarm_calls.pipeline IS
+	'name of the pipeline';
+COMMENT ON VIEW factorymon.alarm_standing IS
+	'alarms that are active now, blocked or not. Target: fewer than 5 stale ones on any day (ISA-18.2)';
+COMMENT ON COLUMN factorymon.alarm_standing."position" IS
+	'operating position, by the name that it had then';
+COMMENT ON COLUMN factorymon.alarm_standing.sensor_id IS
+	'name of the sensor; null: it is about none';
+COMMENT ON COLUMN factorymon.alarm_standing.condition IS
+	'what the alarm is about: limit, silent, anomaly, ...';
+COMMENT ON COLUMN factorymon.alarm_standing.alarm_id IS
+	'id of the alarm';
+COMMENT ON COLUMN factorymon.alarm_standing.state IS
+	'active_unacknowledged or active_acknowledged';
+COMMENT ON COLUMN factorymon.alarm_standing.blocked_by IS
+	'out_of_service, suppressed or shelved; null: not blocked';
+COMMENT ON COLUMN factorymon.alarm_standing.severity IS
+	'1-1000 as in OPC UA';
+COMMENT ON COLUMN factorymon.alarm_standing.since IS
+	'time of the first reading of its excursion';
+COMMENT ON COLUMN factorymon.alarm_standing.active_seconds IS
+	'how long ago that was';
+COMMENT ON COLUMN factorymon.alarm_standing.stale IS
+	'active for more than 24 hours';
+COMMENT ON COLUMN factorymon.alarm_standing.unacknowledged_seconds IS
+	'how long it has been calling; null: nobody is waited for';
+COMMENT ON COLUMN factorymon.alarm_standing.pipeline IS
+	'name of the pipeline';
+COMMENT ON VIEW factorymon.alarm_blocked IS
+	'each time that something kept an alarm from being announced: shelved, suppressed, out of service. Target: none that is not authorised (ISA-18.2)';
+COMMENT ON COLUMN factorymon.alarm_blocked."position" IS
+	'operating position, by the name that it had then';
+COMMENT ON COLUMN factorymon.alarm_blocked.sensor_id IS
+	'name of the sensor; null: it is about none';
+COMMENT ON COLUMN factorymon.alarm_blocked.condition IS
+	'what the alarm is about: limit, silent, anomaly, ...';
+COMMENT ON COLUMN factorymon.alarm_blocked.kind IS
+	'shelved, suppressed or out_of_service';
+COMMENT ON COLUMN factorymon.alarm_blocked.active IS
+	'it still is';
+COMMENT ON COLUMN factorymon.alarm_blocked.blocked_at IS
+	'when it was blocked';
+COMMENT ON COLUMN factorymon.alarm_blocked.blocked_by IS
+	'role that did it; null: the clock';
+COMMENT ON COLUMN factorymon.alarm_blocked.reason IS
+	'reason given; null: none';
+COMMENT ON COLUMN factorymon.alarm_blocked.until IS
+	'when shelving will end by itself';
+COMMENT ON COLUMN factorymon.alarm_blocked.unblocked_at IS
+	'when it ended; null: it has not';
+COMMENT ON COLUMN factorymon.alarm_blocked.unblocked_by IS
+	'role that ended it; null: the clock, a reading, or nobody yet';
+COMMENT ON COLUMN factorymon.alarm_blocked.seconds IS
+	'how long it lasted, or has lasted';
+COMMENT ON COLUMN factorymon.alarm_blocked.pipeline IS
+	'name of the pipeline';
+COMMENT ON FUNCTION factorymon.alarm_rates(text, timestamptz, timestamptz) IS
+	'announcements per operating position and hour, day, week, month or year (unit), periods without any included. Periods are those of the sessions TimeZone: a day has 23 or 25 hours when clocks change (seconds). Each is whole, also where the range begins or ends within it. Targets: about 6 an hour and 144 a day very likely acceptable, 12 and 300 manageable (ISA-18.2)';
+COMMENT ON FUNCTION factorymon.alarm_kpi(timestamptz, timestamptz) IS
+	'key figures of alarms per operating position over the whole bins of ten minutes between "from" and "to" (from_at, to_at), counting announcements (ISA-18.2, IEC 62682). per_10_minutes, per_hour, per_day: announcements / period, target about 1, 6, 144. largest_bin: target at most 10. bins_above_10_percent, hours_above_30_percent: share of bins with more than 10 announcements, of whole UTC hours with more than 30, target below 1. floods, flood_seconds, flood_percent (target below 1), longest_flood_seconds, largest_flood (most in ten minutes): of the parts within the period. low_, medium_, high_percent: by severity, target 80, 15, 5. calls, acknowledged, never_acknowledged (over before), response_p50_ and p95_seconds, re_alarms: of calls announced in the period. chattering_alarms, fleeting_alarms: alarms that did, target 0. top_10_percent: share of the ten most frequent alarms, target below 5. blocks, blocks_without_reason: in force within the period. As of now: standing, stale (active > 24 h, target below 5), longest_unacknowledged_seconds, blocked';
+COMMENT ON FUNCTION factorymon.alarm_top(timestamptz, timestamptz, integer) IS
+	'the most frequent alarms (sensor and condition) of each operating position by announcements, their share in percent, alone and with those before. Target: the first ten together below 1 to 5 % (ISA-18.2)';
+COMMENT ON FUNCTION factorymon.alarm_noise(timestamptz, timestamptz) IS
+	'alarms that chattered (3 raises within 60 s) or were fleeting (returned within 10 s), how often. Target: none; an action for each (ISA-18.2)';
+COMMENT ON FUNCTION factorymon.alarm_response(timestamptz, timestamptz) IS
+	'calls announced in the range per operating position and class of severity: how many were acknowledged, were over without (never_acknowledged) or wait; seconds from announcement to acknowledgement as median, 95th percentile and longest; longest that one waits now; calls by re-alarm';
+COMMENT ON TABLE _factorymon.alarm_bin IS
+	'announcements per position, bin of ten minutes and severity';
+
 COMMENT ON VIEW factorymon.alerts IS
 	'every transition of every alarm; one alarm has one alarm_id from the first raise on';
 
@@ -3412,9 +4290,15 @@ GRANT SELECT ON
 	factorymon.producer_health,
 	factorymon.sensor_health,
 	factorymon.deadman
+
+	factorymon.operating_positions,
+	factorymon.alarm_rate,
+	factorymon.floods
 	TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	factorymon.partition_status(),
 	factorymon.worker_status(),
-	factorymon.batch_histogram_bounds()
+	factorymon.batch_histogram_bounds(),
+	factorymon.alarm_kpi(timestamptz, timestamptz),
+	factorymon.alarm_rates(text, timestamptz, timestamptz)
 	TO pg_monitor;

@@ -12,7 +12,7 @@
  *			  plans maintenance, and nothing else
  *	engineer  also pauses, resumes, and retries rejects
  *	admin	  also creates, alters, drops and seeks pipelines, edits limits and
- *			  detectors
+ *			  detectors and operating positions
  *
  * A role is of a kind if it may execute that kind's marker function
  * (_factorymon.reader(), operator(), engineer(), admin()).  Everything a kind
@@ -81,13 +81,15 @@ typedef struct AccessKind
 /* In order: each kind includes those before it. */
 static const AccessKind access_kinds[] = {
 	{"reader",
-		{"batch_histogram_bounds", "classify", "original_message",
+		{"alarm_kpi", "alarm_noise", "alarm_rates", "alarm_response",
+			"alarm_top", "batch_histogram_bounds", "classify", "original_message",
 			"original_messages", "partition_status", "try_limits",
 		"verify_delivery", "worker_status"},
 		{"USAGE ON SCHEMA factorymon",
 			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
 			" factorymon.maintenance_window, factorymon.maintenance_window_history,"
-		" factorymon.detector, factorymon.detector_history"},
+			" factorymon.detector, factorymon.detector_history,"
+		" factorymon.operating_position_map"},
 	true},
 	{"operator",
 		{"acknowledge", "comment", "reinstate_sensor", "retire_sensor",
@@ -106,6 +108,7 @@ static const AccessKind access_kinds[] = {
 		{"adopt", "check_server", "create_pipeline", "purge_suspect"},
 		{"INSERT (" THRESHOLD_COLUMNS "), UPDATE (" THRESHOLD_COLUMNS
 			"), DELETE ON factorymon.threshold",
+			"INSERT, UPDATE, DELETE ON factorymon.operating_position_map",
 			"USAGE ON SEQUENCE _factorymon.threshold_id_seq",
 			"INSERT (" DETECTOR_COLUMNS "), UPDATE (" DETECTOR_COLUMNS
 			"), DELETE ON factorymon.detector",

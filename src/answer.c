@@ -325,7 +325,7 @@ write_transitions(FmWorker *worker, FmFold *fold, FmPosition *row,
 	" FROM _factorymon.lasting_request l" \
 	" JOIN _factorymon.stream s USING (stream_id)" \
 	" WHERE s.pipeline_id = $2 AND s.stream_id <> $1" \
-	" AND s.retired_at IS NULL AND l.condition <> 'silent'" \
+	" AND s.retired_at IS NULL" \
 	" AND NOT EXISTS (SELECT FROM _factorymon.lasting_request m" \
 	" WHERE m.stream_id = $1 AND m.sensor_id = l.sensor_id" \
 	" AND m.condition = l.condition AND m.action = l.action)" \

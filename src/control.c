@@ -34,6 +34,7 @@
 #include "utils/syscache.h"
 
 #include "guc.h"
+#include "kpi.h"
 #include "options.h"
 #include "pipeline_internal.h"
 #include "sensor.h"
@@ -714,6 +715,7 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	lock_positions(pipeline->id);
 	fm_pipeline_drop_storage(pipeline->id);
 	fm_access_revoke_owner(pipeline->id, pipeline->owner);
+	fm_kpi_drop(pipeline->id);
 	fm_args_int2(&args, pipeline->id);
 	fm_args_run(&args, "DELETE FROM _factorymon.pipeline"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);

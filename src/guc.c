@@ -16,6 +16,7 @@
 
 #include "utils/guc.h"
 
+#include "flood.h"
 #include "guc.h"
 
 int			fm_alert_retention = 7 * 24 * 60;
@@ -27,6 +28,9 @@ bool		fm_direct_index_insert = true;
 bool		fm_direct_insert = true;
 bool		fm_enabled = true;
 int			fm_event_retention = 30 * 24 * 60;
+int			fm_flood_end = 5;
+int			fm_flood_start = 10;
+int			fm_kpi_retention = 5 * 365 * 24 * 60;
 int			fm_lock_timeout = 1000;
 int			fm_mass_silence_min = 5;
 int			fm_mass_silence_percent = 30;
@@ -74,6 +78,15 @@ static const FmIntSetting reloadable[] = {
 	{"factorymon.event_retention",
 		"Age after which rebalancing events are deleted.",
 	&fm_event_retention, 60, INT_MAX, GUC_UNIT_MIN},
+	{"factorymon.flood_end",
+		"Announcements in ten minutes below which a flood is over.",
+	&fm_flood_end, 1, FM_FLOOD_MEMORY, 0},
+	{"factorymon.flood_start",
+		"Announcements in ten minutes that are a flood.",
+	&fm_flood_start, 1, FM_FLOOD_MEMORY, 0},
+	{"factorymon.kpi_retention",
+		"Age after which what key figures are made of is deleted.",
+	&fm_kpi_retention, 24 * 60, INT_MAX, GUC_UNIT_MIN},
 	{"factorymon.lock_timeout",
 		"Longest wait for a stream's row before saying who holds it.",
 	&fm_lock_timeout, 10, 10 * 60 * 1000, GUC_UNIT_MS},

@@ -21,6 +21,9 @@ extern bool fm_direct_index_insert;
 extern bool fm_direct_insert;
 extern bool fm_enabled;
 extern int	fm_event_retention;			/* min */
+extern int	fm_flood_end;
+extern int	fm_flood_start;
+extern int	fm_kpi_retention;			/* min */
 extern int	fm_lock_timeout;			/* ms */
 extern int	fm_mass_silence_min;		/* sensors */
 extern int	fm_mass_silence_percent;

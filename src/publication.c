@@ -26,6 +26,7 @@
 #include "utils/array.h"
 #include "utils/memutils.h"
 
+#include "kpi.h"
 #include "pipeline_internal.h"
 #include "publication.h"
 
@@ -147,7 +148,8 @@ advance_publisher(int16 pipeline_id, int64 last)
 }
 
 int64
-fm_publication_number(const FmPipeline *pipeline, int64 *last)
+fm_publication_number(const FmPipeline *pipeline, int64 *last,
+					  TimestampTz *clock_at)
 {
 	static void *plan = NULL;	/* a process serves one pipeline */
 	FmArgs		args = {0};
@@ -167,8 +169,15 @@ fm_publication_number(const FmPipeline *pipeline, int64 *last)
 								SPI_OK_INSERT);
 	*last = before + n;
 	if (n > 0)
+		*last = fm_kpi_take(pipeline->id, before + 1, *last);
+	/* not before all that is committed was counted */
+	if (n < MAX_NUMBERED &&
+		fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())
+		*last = fm_kpi_clock(pipeline->id, GetCurrentTimestamp(), *last);
+	if (*last > before)
 		advance_publisher(pipeline->id, *last);
-	return n;
+	*clock_at = fm_kpi_next_deadline(pipeline->id);
+	return *last - before;
 }
 
 /* ----------------------------------------------------------------------

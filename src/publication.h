@@ -34,14 +34,17 @@ extern const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS];
 /*
  * fm_publication_number
  *		Give numbers to committed transitions that have none, some thousands at
- *		most, and remember them as rows.
+ *		most, and remember them as rows; count them (kpi.h), and number the
+ *		floods that begin or end.
  *
  * Waits for another process that does the same.  The transaction will be
  * flushed to disk when it commits, whatever synchronous_commit says, since what
  * is sent must not be lost afterwards.  Sets *last to the last number ever given;
- * returns how many were given now, which are the last ones up to *last.
+ * returns how many were given now, which are the last ones up to *last.  To be
+ * called again at *clock_at, at the latest; DT_NOEND: when there is something.
  */
-extern int64 fm_publication_number(const FmPipeline *pipeline, int64 *last);
+extern int64 fm_publication_number(const FmPipeline *pipeline, int64 *last,
+								   TimestampTz *clock_at);
 
 /* NOTIFY about [first, last], which takes effect at commit. */
 extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,

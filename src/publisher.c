@@ -191,7 +191,8 @@ number(FmPublisher *publisher)
 
 		CHECK_FOR_INTERRUPTS();
 		fm_worker_begin(&scope);
-		n = fm_publication_number(publisher->pipeline, &last);
+		n = fm_publication_number(publisher->pipeline, &last,
+								  &publisher->clock_at);
 		fm_worker_commit(&scope);
 		if (n == 0)
 			break;
@@ -283,7 +284,7 @@ service_signals(void)
 static void
 wait_for_work(FmPublisher *publisher)
 {
-	TimestampTz next = fm_publisher_next(publisher);
+	TimestampTz next = Min(fm_publisher_next(publisher), publisher->clock_at);
 	long		nap = MAX_NAP_MS;
 	WaitEventSet *set = fm_create_wait_event_set(3);
 	WaitEvent	event;

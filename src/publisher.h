@@ -62,6 +62,7 @@ typedef struct FmPublisher
 	FmKafkaCode logged_code;	/* kind of the error logged last, and when */
 	TimestampTz logged_at;
 	bool		notify_failed;	/* the last NOTIFY did */
+	TimestampTz clock_at;		/* numbering has something to do then */
 	/* status */
 	int			slot;
 	uint64		slot_generation;

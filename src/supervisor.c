@@ -42,6 +42,7 @@
 #include "compat.h"
 #include "factorymon.h"
 #include "guc.h"
+#include "kpi.h"
 #include "ledger.h"
 #include "moved.h"
 #include "ownerless.h"
@@ -376,6 +377,16 @@ clean_events(FmPipeline *unused)
 }
 
 static void
+expire_kpi(FmPipeline *unused)
+{
+	FmOwnerScope scope;
+
+	fm_worker_begin(&scope);
+	(void) fm_kpi_expire();
+	fm_worker_commit(&scope);
+}
+
+static void
 look_ahead(FmPipeline *pipeline)
 {
 	FmOwnerScope scope;
@@ -435,6 +446,7 @@ keep_house(List *pipelines)
 	ListCell   *cell;
 
 	do_duty(clean_events, NULL);
+	do_duty(expire_kpi, NULL);
 	foreach(cell, pipelines)
 	{
 		do_duty(look_ahead, lfirst(cell));
