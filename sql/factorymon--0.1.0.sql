@@ -4289,8 +4289,7 @@ GRANT SELECT ON
 	factorymon.consumer_health,
 	factorymon.producer_health,
 	factorymon.sensor_health,
-	factorymon.deadman
-
+	factorymon.deadman,
 	factorymon.operating_positions,
 	factorymon.alarm_rate,
 	factorymon.floods
