@@ -22,7 +22,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from .factorymon import Factorymon
+from .alarming import Detecting
 from .kafka import Topic
 from .report import number
 from .session import say
@@ -53,21 +53,6 @@ LASTING = ("step", "drift", "noise", "stuck")
 
 HEADER = ["defaults of each detector", "own kinds", "prevalence, %", "labels",
           "recall", "precision", "false per sensor-hour"]
-
-
-class Detecting(Factorymon):
-    """With all detectors on, each with alarms."""
-
-    def __init__(self):
-        super().__init__(1, "detectors", "all detectors with alarms")
-
-    def prepare(self, run):
-        super().prepare(run)
-        run.database.run(
-            "INSERT INTO factorymon.detector (sensor_type, detector, alarm) "
-            "SELECT sensor_type, detector, true "
-            "FROM factorymon.default_sensor_types(), "
-            "factorymon.default_detectors()")
 
 
 class Evaluated(Detecting):

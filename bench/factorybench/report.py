@@ -140,6 +140,10 @@ class Report:
                 self.note(f"{contender.title}, {topic.title}, the cores' "
                           f"time: {cores}")
 
+            for text in {run.details["alarms"] for run in runs
+                         if "alarms" in run.details}:
+                self.note(f"{contender.title}, {topic.title}: {text}")
+
     def note(self, text):
         """Something that the reader of the tables must know."""
         self.notes.append(text)

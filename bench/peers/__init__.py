@@ -1,6 +1,6 @@
 """All contenders by name, in the order of the tables."""
 
-from factorybench.detectors import Detecting
+from factorybench.alarming import Alarming, Detecting, Held, Unjudged
 from factorybench.factorymon import Factorymon
 from factorybench.limits import Consume, Copy, Decode
 from factorybench.storing import MultiInsert, Storing
@@ -30,12 +30,13 @@ REGISTRY = {contender.name: contender for contender in (
                [("factorymon.batch_max_messages", "20000")]),
     Factorymon(2, "no-wait", "synchronous_commit off",
                [("synchronous_commit", "off")]),
-    Detecting(),
+    Detecting(), Unjudged(), Alarming(), Held(),
     Telegraf(), Kcat(), Debezium(), Spark(),
     ConfluentCopy(1000), ConfluentCopy(5000), Rsyslog(), ConfluentValues(),
     RowByRow(),
 )}
 
 QUICK = ("copy-text", "copy-binary", "multi-insert", "consume", "decode", "factorymon-1",
+         "factorymon-1-no-limits", "factorymon-1-alarms",
          "factorymon-2", "factorymon-3", "telegraf", "kcat",
          "confluent-copy-5000")
