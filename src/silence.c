@@ -57,7 +57,7 @@
 #include "worker.h"
 
 #define EVALUATION_INTERVAL (USECS_PER_SEC)
-#define REREAD_INTERVAL (60 * USECS_PER_SEC)
+#define REREAD_INTERVAL (10 * USECS_PER_SEC)
 #define REREAD_SOON (2 * USECS_PER_SEC)
 #define MAX_RETRY_DELAY (60 * USECS_PER_SEC)
 #define MAX_LOCK_WAIT_MS 1000
@@ -381,6 +381,7 @@ reread(Watch *watch, const FmPipeline *pipeline, TimestampTz now)
 	watch->registered = fm_spi_int8(0, 1);
 	fm_args_int2(&args, pipeline->id);
 	fm_args_int4(&args, FM_BLOCK_OUT_OF_SERVICE);
+	fm_args_text(&args, pipeline->name);
 	leave_alone(watch,
 				fm_args_run(&args, "SELECT sensor_id, true"
 							" FROM _factorymon.sensor"
@@ -392,7 +393,21 @@ reread(Watch *watch, const FmPipeline *pipeline, TimestampTz now)
 							" WHERE s.pipeline_id = $1"
 							" AND s.retired_at IS NULL"
 							" AND a.blocks & $2 <> 0"
-							" AND a.sensor_id <> 0", SPI_OK_SELECT));
+							" AND a.sensor_id <> 0"
+							" UNION ALL SELECT s.sensor_id, false"
+							" FROM (SELECT zone, machine_id"
+							"  FROM factorymon.maintenance_window"
+							"  WHERE now() >= starts_at AND now() < ends_at"
+							"  AND (pipeline IS NULL OR pipeline = $3)) w"
+							" CROSS JOIN _factorymon.sensor s"
+							" CROSS JOIN LATERAL (SELECT x.zone, x.machine_id"
+							"  FROM _factorymon.sensor_version x"
+							"  WHERE x.sensor_id = s.sensor_id"
+							"  ORDER BY x.sensor_version_id DESC LIMIT 1) v"
+							" WHERE s.pipeline_id = $1"
+							" AND (w.zone = v.zone"
+							"  OR w.machine_id = v.machine_id)",
+							SPI_OK_SELECT));
 	fm_worker_commit(&scope);
 	watch->reread_at = now +
 		(watch->reread_twice ? REREAD_SOON : REREAD_INTERVAL);

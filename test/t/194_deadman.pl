@@ -213,6 +213,29 @@ SELECT count(*) = (SELECT count(*) FROM _factorymon.transition
 FROM _factorymon.publication WHERE payload::jsonb ->> 'condition' = 'silent'
 QUERY
 
+# nor does anybody miss what is being mended, before it is over
+sql($node, <<'QUERY');
+INSERT INTO factorymon.maintenance_window (zone, starts_at, ends_at, reason)
+SELECT DISTINCT zone, now() - interval '1 minute', now() + interval '1 hour',
+	'mended' FROM factorymon.sensor_health WHERE sensor_id = 'lone'
+QUERY
+comes_to('SELECT left_alone > 0 FROM factorymon.deadman', 't',
+	'a maintenance window');
+$lone->stop;
+comes_to(q{SELECT last_seen_age_seconds > 9 FROM factorymon.sensor_health
+	WHERE sensor_id = 'lone'}, 't', 'quiet within it');
+comes_to($alarm, 'normal normal 400', 'calls nobody');
+sql($node, 'DELETE FROM factorymon.maintenance_window');
+comes_to($alarm, 'active_unacknowledged active_unacknowledged 400',
+	'but is missed when it is over');
+$lone = sensors('lone', 1);
+comes_to($alarm, 'returned_unacknowledged returned_unacknowledged 400',
+	'until it is back');
+$event = sql($node, q{SELECT announced_event_id FROM factorymon.alarms
+	WHERE condition = 'silent' AND sensor_id = 'lone'});
+sql($node, "SELECT factorymon.acknowledge('$event', 'mended')");
+comes_to($alarm, 'normal normal 400', 'and that was all');
+
 # who is retired is not missed
 $lone->stop;
 comes_to($alarm, 'active_unacknowledged active_unacknowledged 400',
