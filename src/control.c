@@ -696,6 +696,17 @@ lock_positions(int16 pipeline_id)
 				" ORDER BY stream_id FOR UPDATE", SPI_OK_SELECT);
 }
 
+/* The publisher locks this row first, too. */
+static void
+lock_publisher(int16 pipeline_id)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline_id);
+	fm_args_run(&args, "SELECT 1 FROM _factorymon.publisher"
+				" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT);
+}
+
 /* factorymon.drop_pipeline(pipeline): with everything it stored. */
 Datum
 factorymon_drop_pipeline(PG_FUNCTION_ARGS)
@@ -713,6 +724,7 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	SPI_connect();
 	fm_access_lock();
 	lock_positions(pipeline->id);
+	lock_publisher(pipeline->id);
 	fm_pipeline_drop_storage(pipeline->id);
 	fm_access_revoke_owner(pipeline->id, pipeline->owner);
 	fm_kpi_drop(pipeline->id);

@@ -71,6 +71,16 @@ fm_flood_advance(FmFlood *flood, const FmFloodLimits *limits, int64_t now,
 {
 	bool		ended = false;
 
+	if (now < flood->clock - 2 * FM_FLOOD_WINDOW)
+	{
+		/* the clock was set back: nothing that it said before is of use */
+		ended = flood->active;
+		*ended_at = now;
+		flood->active = false;
+		flood->n = 0;
+		flood->clock = now;
+		return ended;
+	}
 	if (flood->active)
 	{
 		*ended_at = fm_flood_end_time(flood, limits);

@@ -317,10 +317,10 @@ fm_kpi_end_floods(int16 pipeline_id, TimestampTz now)
 		Position   *position = lfirst(cell);
 		TimestampTz ended_at;
 
-		if (!fm_flood_advance(&position->flood, &limits, now - CLOCK_GRACE,
-							  &ended_at))
-			continue;			/* the limits have changed */
-		end_flood(position, ended_at);
+		/* if not, the limits have changed, and when it will be */
+		if (fm_flood_advance(&position->flood, &limits, now - CLOCK_GRACE,
+							 &ended_at))
+			end_flood(position, ended_at);
 		write_position(position);
 	}
 }

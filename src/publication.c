@@ -30,8 +30,8 @@
 #include "pipeline_internal.h"
 #include "publication.h"
 
-/* Of one stream, by one statement. */
-#define MAX_NUMBERED 1000
+/* Of all streams, by one statement. */
+#define MAX_NUMBERED 4000
 
 const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS] = {
 	"event_id", "alarm_id", "transition", "severity",
@@ -95,7 +95,8 @@ number_query(int16 pipeline_id)
 					"  FROM _factorymon.transition_%d x"
 					"  WHERE x.stream_id = due.stream_id"
 					"  AND x.out_seq > due.after"
-					"  ORDER BY x.out_seq LIMIT $3) t),"
+					"  ORDER BY x.out_seq LIMIT (SELECT"
+					"   greatest(1, $3 / count(*)) FROM due)) t),"
 					" moved AS (INSERT INTO _factorymon.publisher_stream"
 					" AS c (stream_id, out_seq)"
 					" SELECT stream_id, max(out_seq) FROM found GROUP BY 1"
@@ -170,9 +171,9 @@ fm_publication_number(const FmPipeline *pipeline, int64 *last,
 	*last = before + n;
 	if (n > 0)
 		*last = fm_kpi_take(pipeline->id, before + 1, *last);
-	/* not before all that is committed was counted */
-	if (n < MAX_NUMBERED &&
-		fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())
+	/* not before all that is committed was counted, and alone: the rows of
+	 * positions are locked in the order of their names */
+	else if (fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())
 		*last = fm_kpi_clock(pipeline->id, GetCurrentTimestamp(), *last);
 	if (*last > before)
 		advance_publisher(pipeline->id, *last);
@@ -220,8 +221,35 @@ read_publication(uint64 row, FmPublication *publication)
 		publication->headers[i] = fm_spi_text(row, 5 + i);
 }
 
+static void
+args_numbers(FmArgs *args, const int64 *numbers, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+	ArrayType  *array;
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(numbers[i]);
+	array = construct_array(values, n, INT8OID, sizeof(int64),
+							FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	fm_args_add(args, INT8ARRAYOID, PointerGetDatum(array), false);
+}
+
+static void
+args_texts(FmArgs *args, const char *const *texts, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(texts[i]);
+	fm_args_add(args, TEXTARRAYOID,
+				PointerGetDatum(construct_array(values, n, TEXTOID, -1, false,
+												TYPALIGN_INT)), false);
+}
+
 int
-fm_publication_load(const FmPipeline *pipeline, int64 after, int limit,
+fm_publication_load(const FmPipeline *pipeline, int64 after,
+					const char *const *keys, int nkeys,
+					const int64 *numbers, int nnumbers, int limit,
 					MemoryContext context, FmPublication *publications)
 {
 	static void *plan = NULL;
@@ -232,6 +260,8 @@ fm_publication_load(const FmPipeline *pipeline, int64 after, int limit,
 	fm_args_int2(&args, pipeline->id);
 	fm_args_int8(&args, after);
 	fm_args_int4(&args, limit);
+	args_texts(&args, keys, nkeys);
+	args_numbers(&args, numbers, nnumbers);
 	n = (int) fm_spi_run_kept(&plan, "SELECT pub_seq,"
 							  " (extract(epoch FROM recorded_at) * 1000)::bigint,"
 							  " message_key, payload, event_id::text,"
@@ -241,6 +271,8 @@ fm_publication_load(const FmPipeline *pipeline, int64 after, int limit,
 							  " FROM _factorymon.publication"
 							  " WHERE pipeline_id = $1 AND pub_seq > $2"
 							  " AND delivered_at IS NULL AND to_kafka"
+							  " AND message_key <> ALL ($4)"
+							  " AND pub_seq <> ALL ($5)"
 							  " ORDER BY pub_seq LIMIT $3",
 							  args.n, args.types, args.values, args.nulls,
 							  SPI_OK_SELECT);
@@ -263,17 +295,16 @@ fm_publication_free(FmPublication *publication)
 	}
 }
 
-static void
-args_numbers(FmArgs *args, const int64 *numbers, int n)
+void
+fm_publication_forget(const FmPipeline *pipeline)
 {
-	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
-	ArrayType  *array;
+	FmArgs		args = {0};
 
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(numbers[i]);
-	array = construct_array(values, n, INT8OID, sizeof(int64),
-							FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	fm_args_add(args, INT8ARRAYOID, PointerGetDatum(array), false);
+	fm_args_int2(&args, pipeline->id);
+	(void) fm_args_run(&args, "UPDATE _factorymon.publication"
+					   " SET to_kafka = false WHERE pipeline_id = $1"
+					   " AND delivered_at IS NULL AND to_kafka",
+					   SPI_OK_UPDATE);
 }
 
 void

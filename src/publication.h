@@ -52,12 +52,18 @@ extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,
 
 /*
  * Read up to limit rows behind number after that Kafka does not have, in
- * order; palloc'ed in the given context.  Returns how many.
+ * order, but for these keys and numbers; palloc'ed in the given context.
+ * Returns how many.
  */
 extern int	fm_publication_load(const FmPipeline *pipeline, int64 after,
+								const char *const *keys, int nkeys,
+								const int64 *numbers, int nnumbers,
 								int limit, MemoryContext context,
 								FmPublication *publications);
 extern void fm_publication_free(FmPublication *publication);
+
+/* Nobody will send what Kafka does not have: there is no topic any more. */
+extern void fm_publication_forget(const FmPipeline *pipeline);
 
 /* Kafka has them; or it did not take them, and why. */
 extern void fm_publication_delivered(const FmPipeline *pipeline,

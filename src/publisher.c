@@ -51,6 +51,10 @@
 #define MAX_NAP_MS 5000
 #define LOG_INTERVAL (60 * USECS_PER_SEC)
 #define STATUS_INTERVAL (100 * INT64CONST(1000))
+#define CONFIGURE_INTERVAL (10 * USECS_PER_SEC)
+#define NUMBERING_TURNS 4
+/* What the clock has to do is not urgent. */
+#define CLOCK_NAP_MS 100
 
 static FmPublisher *the_publisher = NULL;	/* for before_shmem_exit only */
 
@@ -117,7 +121,8 @@ publish_status(FmPublisher *publisher)
 	if (publisher->nmail == 0 && publisher->sender != NULL)
 		publisher->logged_code = FM_KAFKA_OK;	/* all is well again */
 	set_state(publisher, present_state(publisher));
-	if (now - publisher->published_at < STATUS_INTERVAL)
+	if (now >= publisher->published_at &&
+		now - publisher->published_at < STATUS_INTERVAL)
 		return;
 	publisher->published_at = now;
 	publisher->info.heartbeat_at = now;
@@ -179,15 +184,18 @@ notify(FmPublisher *publisher, int64 first, int64 last)
 	publisher->notify_failed = error != NULL;
 }
 
+/*
+ * Some turns at a time: where something is committed all the time, there is
+ * more to do than this.
+ */
 static void
 number(FmPublisher *publisher)
 {
-	int64		n;
-
-	do
+	for (int turn = 0; turn < NUMBERING_TURNS; turn++)
 	{
 		FmOwnerScope scope;
 		int64		last;
+		int64		n;
 
 		CHECK_FOR_INTERRUPTS();
 		fm_worker_begin(&scope);
@@ -195,13 +203,14 @@ number(FmPublisher *publisher)
 								  &publisher->clock_at);
 		fm_worker_commit(&scope);
 		if (n == 0)
-			break;
+			return;
 		publisher->info.numbered += n;
 		publisher->more = true;
 		notify(publisher, last - n + 1, last);
 		fm_publisher_load(publisher);
 		fm_publisher_send(publisher);
-	} while (n > 0);
+	}
+	SetLatch(MyLatch);			/* there may be more: come back at once */
 }
 
 /* ----------------------------------------------------------------------
@@ -226,8 +235,7 @@ same_pipeline(const FmPipeline *old, const FmPipeline *now)
 }
 
 static FmPipeline *
-read_configuration(MemoryContext context, int16 pipeline_id,
-				   FmServerOptions **options)
+read_pipeline(MemoryContext context, int16 pipeline_id)
 {
 	MemoryContext old;
 	FmPipeline *pipeline;
@@ -236,11 +244,57 @@ read_configuration(MemoryContext context, int16 pipeline_id,
 	fm_worker_begin(&scope);
 	old = MemoryContextSwitchTo(context);
 	pipeline = fm_pipeline_load(pipeline_id);
-	*options = pipeline ?
-		fm_options_load(pipeline->server, GetSessionUserId()) : NULL;
 	MemoryContextSwitchTo(old);
 	fm_worker_commit(&scope);
 	return pipeline;
+}
+
+/*
+ * How to reach Kafka; NULL, and an error that can be seen, where that cannot be
+ * told, because the server or the right to use it is gone.  Numbers and
+ * listeners do without.
+ */
+static FmServerOptions *
+read_options(FmPublisher *publisher, MemoryContext context)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	FmServerOptions *volatile options = NULL;
+	FmOwnerScope scope;
+
+	PG_TRY();
+	{
+		MemoryContext old;
+
+		fm_worker_begin(&scope);
+		old = MemoryContextSwitchTo(context);
+		options = fm_options_load(publisher->pipeline->server,
+								  GetSessionUserId());
+		MemoryContextSwitchTo(old);
+		fm_worker_commit(&scope);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(outer);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		MemoryContextSwitchTo(outer);
+		options = NULL;
+		fm_publisher_error(publisher, FM_KAFKA_AUTHORIZATION,
+						   error->message);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(outer);
+	return options;
+}
+
+static void
+leave(FmPublisher *publisher)
+{
+	set_state(publisher, FM_PUBLISHER_STOPPING);
+	proc_exit(0);
 }
 
 /* Leave if what was changed from SQL concerns us; another one starts then. */
@@ -248,21 +302,29 @@ static void
 apply_configuration(FmPublisher *publisher)
 {
 	uint64		generation = fm_shmem_database_generation(MyDatabaseId);
-	FmPipeline *now;
+	TimestampTz now = GetCurrentTimestamp();
 	FmServerOptions *options;
 
 	if (fm_shmem_database_is_held(MyDatabaseId) || !fm_enabled)
 		proc_exit(0);
-	if (generation == publisher->seen_generation)
+	if (generation == publisher->seen_generation &&
+		(publisher->reread_at == 0 || now < publisher->reread_at) &&
+		(publisher->configure_at == 0 || now < publisher->configure_at))
 		return;
+	publisher->reread_at = generation == publisher->seen_generation ? 0 :
+		now + FM_REREAD_DELAY;
 	publisher->seen_generation = generation;
-	now = read_configuration(CurrentMemoryContext, publisher->pipeline->id,
-							 &options);
-	if (same_pipeline(publisher->pipeline, now) &&
-		options->fingerprint == publisher->options_fingerprint)
-		return;
-	set_state(publisher, FM_PUBLISHER_STOPPING);
-	proc_exit(0);
+	if (!same_pipeline(publisher->pipeline,
+					   read_pipeline(CurrentMemoryContext,
+									 publisher->pipeline->id)))
+		leave(publisher);
+	options = read_options(publisher, CurrentMemoryContext);
+	if (options != NULL &&
+		(publisher->configure_at != 0 ||
+		 options->fingerprint != publisher->options_fingerprint))
+		leave(publisher);
+	if (options == NULL)
+		publisher->configure_at = now + CONFIGURE_INTERVAL;
 }
 
 /* ----------------------------------------------------------------------
@@ -284,7 +346,7 @@ service_signals(void)
 static void
 wait_for_work(FmPublisher *publisher)
 {
-	TimestampTz next = Min(fm_publisher_next(publisher), publisher->clock_at);
+	TimestampTz next = fm_publisher_next(publisher);
 	long		nap = MAX_NAP_MS;
 	WaitEventSet *set = fm_create_wait_event_set(3);
 	WaitEvent	event;
@@ -292,6 +354,13 @@ wait_for_work(FmPublisher *publisher)
 	if (next != DT_NOEND)
 		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 													   next));
+	if (publisher->reread_at != 0)
+		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													   publisher->reread_at));
+	if (publisher->clock_at != DT_NOEND)
+		nap = Min(nap, Max(CLOCK_NAP_MS,
+						   TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+														   publisher->clock_at)));
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	if (publisher->sender != NULL)
@@ -379,6 +448,17 @@ configure(FmPublisher *publisher, const FmServerOptions *options)
 													 pipeline->name));
 }
 
+/* What was to be sent when there was a topic is for nobody now. */
+static void
+forget_pending(FmPublisher *publisher)
+{
+	FmOwnerScope scope;
+
+	fm_worker_begin(&scope);
+	fm_publication_forget(publisher->pipeline);
+	fm_worker_commit(&scope);
+}
+
 void
 factorymon_publisher_main(Datum arg)
 {
@@ -403,11 +483,17 @@ factorymon_publisher_main(Datum arg)
 											  0);
 	fm_worker_override_settings();
 	publisher->seen_generation = fm_shmem_database_generation(MyDatabaseId);
-	publisher->pipeline = read_configuration(publisher->context,
-											 params.pipeline_id, &options);
+	publisher->pipeline = read_pipeline(publisher->context,
+										params.pipeline_id);
 	if (!publisher->pipeline || !publisher->pipeline->runs_here)
 		proc_exit(0);
-	configure(publisher, options);
+	options = read_options(publisher, publisher->context);
+	if (options != NULL)
+		configure(publisher, options);
+	else
+		publisher->configure_at = GetCurrentTimestamp() + CONFIGURE_INTERVAL;
+	if (publisher->pipeline->alert_topic == NULL)
+		forget_pending(publisher);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	run(publisher);
 }

@@ -39,7 +39,8 @@ typedef struct FmMail
 	FmPublication publication;
 	FmMailState state;
 	TimestampTz retry_at;		/* 0: at once */
-	int			delay;			/* ms, of the last refusal; 0: none */
+	int			delay;			/* ms, of the last refusal; 0: none; what its
+								 * key has behind it waits in the table */
 } FmMail;
 
 typedef struct FmPublisher
@@ -54,13 +55,16 @@ typedef struct FmPublisher
 	int			open_delay;		/* ms; 0 after a confirmation */
 	FmMail		mail[FM_PUBLISHER_WINDOW];	/* by pub_seq */
 	int			nmail;
-	int64		loaded;			/* pub_seq up to which rows were read */
+	int64		loaded;			/* pub_seq up to which rows were read, but those
+								 * of keys that are refused */
 	bool		more;			/* there may be rows behind that */
 	char		refusal[FM_KAFKA_ERROR_LEN];	/* of what is REFUSED */
 	/* errors about the connection */
 	char		error[FM_KAFKA_ERROR_LEN];	/* to be noted in rows; "": none */
 	FmKafkaCode logged_code;	/* kind of the error logged last, and when */
 	TimestampTz logged_at;
+	TimestampTz reread_at;		/* as a worker's */
+	TimestampTz configure_at;	/* read the options again then; 0: no need */
 	bool		notify_failed;	/* the last NOTIFY did */
 	TimestampTz clock_at;		/* numbering has something to do then */
 	/* status */

@@ -10,6 +10,10 @@
  * in their order, the first time that it meets them.  So a sensor's events go
  * out one round trip after the other, and those of different sensors together.
  *
+ * A message that the brokers refuse is tried again, less and less often, for as
+ * long as it takes.  What its key has behind it stays in the table meanwhile, so
+ * that it holds up nobody else.
+ *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  *-------------------------------------------------------------------------
@@ -90,7 +94,7 @@ open_sender(FmPublisher *publisher)
 {
 	char		error[FM_KAFKA_ERROR_LEN];
 
-	if (publisher->sender != NULL ||
+	if (publisher->sender != NULL || publisher->configure_at != 0 ||
 		publisher->pipeline->alert_topic == NULL ||
 		GetCurrentTimestamp() < publisher->open_at)
 		return;
@@ -127,6 +131,12 @@ lose_sender(FmPublisher *publisher)
 static void
 hear_confirmed(FmPublisher *publisher, FmMail *mail)
 {
+	if (mail->delay > 0)
+	{
+		/* what waited behind it */
+		publisher->loaded = 0;
+		publisher->more = true;
+	}
 	mail->state = FM_MAIL_CONFIRMED;
 	publisher->info.confirmed++;
 	publisher->info.in_flight--;
@@ -196,17 +206,46 @@ collect(const FmPublisher *publisher, FmMailState state, int64 *numbers)
 	return n;
 }
 
-/* The rows know: forget what Kafka has, and try the rest again. */
+/* Keys that have a message that was refused; returns how many. */
+static int
+refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
+			 const char **list)
+{
+	int			n = 0;
+
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		const FmMail *mail = &publisher->mail[i];
+		bool		found;
+
+		if (mail->delay == 0 || mail->state == FM_MAIL_CONFIRMED)
+			continue;
+		(void) busykeys_insert(keys, mail->publication.key, &found);
+		if (!found)
+			list[n++] = mail->publication.key;
+	}
+	return n;
+}
+
+/*
+ * The rows know: forget what Kafka has, and what waits behind something that
+ * was refused, and try the rest again.
+ */
 static void
 settle(FmPublisher *publisher)
 {
+	busykeys_hash *refused = busykeys_create(CurrentMemoryContext, 64, NULL);
+	const char **list = palloc(sizeof(char *) * FM_PUBLISHER_WINDOW);
 	int			kept = 0;
 
+	(void) refused_keys(publisher, refused, list);
 	for (int i = 0; i < publisher->nmail; i++)
 	{
 		FmMail	   *mail = &publisher->mail[i];
 
-		if (mail->state == FM_MAIL_CONFIRMED)
+		if (mail->state == FM_MAIL_CONFIRMED ||
+			(mail->state == FM_MAIL_WAITING && mail->delay == 0 &&
+			 busykeys_lookup(refused, mail->publication.key) != NULL))
 		{
 			fm_publication_free(&mail->publication);
 			continue;
@@ -248,12 +287,26 @@ fm_publisher_mark(FmPublisher *publisher)
 	publisher->error[0] = '\0';
 }
 
+static int
+compare_mail(const void *a, const void *b)
+{
+	int64		x = ((const FmMail *) a)->publication.pub_seq;
+	int64		y = ((const FmMail *) b)->publication.pub_seq;
+
+	return x < y ? -1 : x > y;
+}
+
 void
 fm_publisher_load(FmPublisher *publisher)
 {
 	int			room = FM_PUBLISHER_WINDOW - publisher->nmail;
 	FmPublication *publications;
 	FmOwnerScope scope;
+	busykeys_hash *refused;
+	const char **keys;
+	int64	   *numbers;
+	int			nkeys;
+	int			nnumbers = 0;
 	int			n;
 
 	/* a quarter at a time, so that it is not asked for every single row */
@@ -261,8 +314,18 @@ fm_publisher_load(FmPublisher *publisher)
 		room < FM_PUBLISHER_WINDOW / 4)
 		return;
 	publications = palloc(sizeof(FmPublication) * room);
+	keys = palloc(sizeof(char *) * FM_PUBLISHER_WINDOW);
+	numbers = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	refused = busykeys_create(CurrentMemoryContext, 64, NULL);
+	nkeys = refused_keys(publisher, refused, keys);
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].publication.pub_seq > publisher->loaded)
+			numbers[nnumbers++] = publisher->mail[i].publication.pub_seq;
+	}
 	fm_worker_begin(&scope);
-	n = fm_publication_load(publisher->pipeline, publisher->loaded, room,
+	n = fm_publication_load(publisher->pipeline, publisher->loaded, keys,
+							nkeys, numbers, nnumbers, room,
 							publisher->context, publications);
 	fm_worker_commit(&scope);
 	for (int i = 0; i < n; i++)
@@ -274,6 +337,9 @@ fm_publisher_load(FmPublisher *publisher)
 		publisher->loaded = publications[i].pub_seq;
 	}
 	publisher->more = n == room;
+	if (nnumbers > 0)
+		qsort(publisher->mail, publisher->nmail, sizeof(FmMail),
+			  compare_mail);
 }
 
 /* ----------------------------------------------------------------------
@@ -342,7 +408,10 @@ fm_publisher_send(FmPublisher *publisher)
 		if (mail->state == FM_MAIL_CONFIRMED)
 			continue;
 		(void) busykeys_insert(busy, mail->publication.key, &found);
-		if (!found && mail->state == FM_MAIL_WAITING && mail->retry_at <= now)
+		/* (its delay at most, also where the clock was set back) */
+		if (!found && mail->state == FM_MAIL_WAITING &&
+			(mail->retry_at <= now ||
+			 mail->retry_at > now + (int64) mail->delay * 1000))
 			send_mail(publisher, mail);
 	}
 	busykeys_destroy(busy);
@@ -355,6 +424,8 @@ fm_publisher_next(const FmPublisher *publisher)
 
 	if (publisher->pipeline->alert_topic == NULL)
 		return next;
+	if (publisher->configure_at != 0)
+		return publisher->configure_at;
 	if (publisher->sender == NULL)
 		return publisher->open_at;
 	for (int i = 0; i < publisher->nmail; i++)

@@ -155,9 +155,24 @@ book_expired(int16 pipeline_id, bool readings, const char *partition)
 	return total;
 }
 
+/* Is there a transition that is to go out, and that the publisher has not seen? */
+static bool
+needed_by_publisher(const char *partition)
+{
+	FmArgs		none = {0};
+
+	return fm_args_run(&none, psprintf("SELECT 1 FROM %s x"
+									   " JOIN _factorymon.stream s USING (stream_id)"
+									   " LEFT JOIN _factorymon.publisher_stream p"
+									   " USING (stream_id)"
+									   " WHERE x.out_seq > coalesce(p.out_seq, 0)"
+									   " LIMIT 1", partition),
+					   SPI_OK_SELECT) > 0;
+}
+
 /*
  * Drop the oldest expired partition of a kind, in the caller's transaction.
- * False where there is none, or where it has to wait for a snapshot.
+ * False where there is none, or where it has to wait for a snapshot or the publisher.
  */
 static bool
 drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
@@ -183,6 +198,8 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 		return false;
 	schema = get_namespace_name(get_rel_namespace(partition));
 	name = quote_qualified_identifier(schema, get_rel_name(partition));
+	if (strcmp(kind, "transition") == 0 && needed_by_publisher(name))
+		return false;
 
 	if (readings || strcmp(kind, "reject") == 0)
 		rows = book_expired(pipeline_id, readings, name);

@@ -362,8 +362,11 @@ apply_configuration(FmWorker *worker)
 
 	if (fm_shmem_database_is_held(MyDatabaseId) || !fm_enabled)
 		leave(worker, false, NULL);
-	if (generation == worker->seen_generation)
+	if (generation == worker->seen_generation &&
+		(worker->reread_at == 0 || GetCurrentTimestamp() < worker->reread_at))
 		return;
+	worker->reread_at = generation == worker->seen_generation ? 0 :
+		GetCurrentTimestamp() + FM_REREAD_DELAY;
 	worker->seen_generation = generation;
 	context = AllocSetContextCreate(worker->context, "factorymon pipeline",
 									ALLOCSET_SMALL_SIZES);
@@ -402,6 +405,9 @@ nap_time(FmWorker *worker)
 													   worker->retry_at));
 	if (due != 0)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
+	if (worker->reread_at != 0)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now,
+													   worker->reread_at));
 	due = fm_answer_next(worker);
 	if (due != DT_NOEND)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));

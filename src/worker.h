@@ -143,6 +143,7 @@ typedef struct FmWorker
 	int			slot;
 	uint64		slot_generation;
 	uint64		seen_generation;	/* of the database's configuration */
+	TimestampTz reread_at;		/* read it once more then; 0: no need */
 	FmWorkerInfo info;
 	TimestampTz published_at;
 	TimestampTz usage_at;		/* when CPU and memory were read */
@@ -151,6 +152,12 @@ typedef struct FmWorker
 	TimestampTz library_logged_at;	/* last line of the library's log */
 	TimestampTz copied_at;		/* when the group's copies were looked after */
 } FmWorker;
+
+/*
+ * Who changed a server wakes us before the server's invalidation messages are
+ * out, so what we read then may be from before the change: once more.
+ */
+#define FM_REREAD_DELAY (USECS_PER_SEC)
 
 /* Parameters of a worker, in bgw_extra. */
 typedef struct FmWorkerParams

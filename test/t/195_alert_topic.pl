@@ -134,6 +134,38 @@ is(sql($node, "SELECT bool_or(attempts > 1 AND last_error IS NOT NULL)
 	FROM factorymon.alert_outbox WHERE pub_seq > $before"), 't',
 	'and the row has counted it');
 
+# refused for good: what its sensor has behind it waits, nobody else does
+my $pid = publisher();
+sql($node, q{ALTER SERVER plant OPTIONS (ADD "message.max.bytes" '2500');
+INSERT INTO factorymon.threshold (sensor_type, sensor_id, critical_high)
+VALUES ('temperature', 'warm', -50)});
+ok(poll_until($node, "SELECT pid IS NOT NULL AND pid <> $pid
+	FROM factorymon.publisher_health", 't'), 'a publisher with other options');
+$before = sql($node, 'SELECT max(pub_seq) FROM factorymon.alert_outbox');
+act("comment('$alert->{event_id}', repeat('x', 3000))");
+act("comment('$alert->{event_id}', 'behind it')");
+ok(poll_until($node, "SELECT last_error IS NOT NULL FROM factorymon.alert_outbox
+	WHERE pub_seq = $before + 1", 't'), 'a message that is too large is refused');
+is(run_producer(kafka => $broker, count => 1, heartbeat => 0, sensor_id => 'warm',
+		sensor_type => 'temperature', seed => 7)->{rc}, 0, 'another sensor');
+ok(poll_until($node, "SELECT state FROM factorymon.alert_outbox
+	WHERE message_key = 'warm'", 'delivered'), 'its alarm goes out');
+is(sql($node, "SELECT string_agg(state, ' ') FROM factorymon.alert_outbox
+	WHERE pub_seq > $before AND message_key = 'hot'"), 'pending pending',
+	'while the first one waits');
+sql($node, q{ALTER SERVER plant OPTIONS (DROP "message.max.bytes")});
+ok(poll_until($node, $pending, 0), 'until it can go out');
+
+# without a server listeners go on
+sql($node, 'ALTER SERVER plant RENAME TO elsewhere');
+act("comment('$alert->{event_id}', 'no server')");
+$before = sql($node, 'SELECT max(pub_seq) FROM factorymon.alert_outbox') + 1;
+heard(qr/"pub_seq":$before,/, 'a pipeline without a server tells its listeners');
+ok(poll_until($node, "SELECT last_error ~ 'plant' FROM factorymon.publisher_health",
+		't'), 'and its publisher says what is missing');
+sql($node, 'ALTER SERVER elsewhere RENAME TO plant');
+ok(poll_until($node, $pending, 0), 'Kafka gets it when the server is back');
+
 # the client is lost
 $broker->command('request-errors', 'Produce', 'INVALID_PRODUCER_EPOCH');
 $broker->command('request-errors', 'Produce', 'OUT_OF_ORDER_SEQUENCE_NUMBER');
@@ -163,7 +195,7 @@ foreach my $turn (1 .. 6)
 		FROM factorymon.publisher_health", 't'), 'another publisher runs');
 }
 is($producer->wait->{rc}, 0, 'readings');
-ok(caught_up($node, 20001), 'all are stored');
+ok(caught_up($node, 20002), 'all are stored');
 ok(poll_until($node, $pending, 0), 'all alarms are delivered');
 cmp_ok(alerts_are_in_order($node, $broker, 'with publishers that end'), '>', 300,
 	'there were many of them');
