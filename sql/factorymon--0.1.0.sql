@@ -445,6 +445,7 @@ CREATE VIEW _factorymon.lasting_request AS
 SELECT a.stream_id, a.sensor_id, a.condition, x.action, x.until, r.comment,
 		coalesce(r.actor, 'factorymon') AS actor
 	FROM _factorymon.alarm a
+	JOIN _factorymon.stream s USING (stream_id)
 	CROSS JOIN LATERAL (VALUES
 			('suppress', a.blocks & 1 <> 0, NULL::timestamptz),
 			('take_out_of_service', a.blocks & 2 <> 0, NULL),
@@ -460,8 +461,8 @@ SELECT a.stream_id, a.sensor_id, a.condition, x.action, x.until, r.comment,
 			ORDER BY q.answered_at DESC
 			LIMIT 1) r ON true
 	WHERE (a.blocks <> 0 OR a.shelving <> 'none') AND x.applies
-		/* which is not of any stream */
-		AND a.condition <> 'silent';
+		/* that of silence is not for others to follow */
+		AND s.kafka_partition >= 0;
 
 /* The server's default compression takes five times as long as lz4, and most
  * of the time of a snapshot. */
