@@ -131,6 +131,10 @@ CREATE TABLE factorymon.threshold (
 		on_delay >= interval '0' AND off_delay >= interval '0'),
 	CONSTRAINT threshold_re_alarm CHECK (
 		re_alarm_after > greatest(on_delay, off_delay)),
+	/* workers count microseconds, in 64 bits */
+	CONSTRAINT threshold_countable CHECK (
+		greatest(on_delay, off_delay, re_alarm_after)
+			<= interval '1000 years'),
 	CONSTRAINT threshold_severity CHECK (
 		critical_severity >= warning_severity)
 );
@@ -236,6 +240,10 @@ CREATE TABLE factorymon.detector (
 	CONSTRAINT detector_learn CHECK (CASE detector
 		WHEN 'seasonal' THEN learn BETWEEN 1 AND 100
 		ELSE learn BETWEEN 32 AND 1000000 END),
+	/* as in threshold */
+	CONSTRAINT detector_countable CHECK (
+		greatest(time_constant, span, min_duration, re_alarm_after)
+			<= interval '1000 years'),
 	CONSTRAINT detector_weight_or_time CHECK (
 		num_nonnulls(weight, time_constant) <= 1),
 	CONSTRAINT detector_learning CHECK (
