@@ -75,6 +75,8 @@ fm_fold_alarm_number(FmFold *fold, int32 sensor_id, uint8 condition,
 		return entry->number;
 	if (!create)
 		return -1;
+	/* or a failure would leave an entry without an element */
+	fm_store_reserve(&fold->stores[FM_FOLD_ALARMS]);
 	entry = alarmhash_insert(fold->alarm_numbers, key, &found);
 	entry->number = fm_store_add(&fold->stores[FM_FOLD_ALARMS]);
 	fm_alarm_init(fm_fold_alarm(fold, entry->number), sensor_id, condition);
