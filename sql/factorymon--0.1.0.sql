@@ -131,6 +131,10 @@ CREATE TABLE factorymon.threshold (
 		on_delay >= interval '0' AND off_delay >= interval '0'),
 	CONSTRAINT threshold_re_alarm CHECK (
 		re_alarm_after > greatest(on_delay, off_delay)),
+	/* workers count microseconds, in 64 bits */
+	CONSTRAINT threshold_countable CHECK (
+		greatest(on_delay, off_delay, re_alarm_after)
+			<= interval '1000 years'),
 	CONSTRAINT threshold_severity CHECK (
 		critical_severity >= warning_severity)
 );
@@ -236,6 +240,10 @@ CREATE TABLE factorymon.detector (
 	CONSTRAINT detector_learn CHECK (CASE detector
 		WHEN 'seasonal' THEN learn BETWEEN 1 AND 100
 		ELSE learn BETWEEN 32 AND 1000000 END),
+	/* as in threshold */
+	CONSTRAINT detector_countable CHECK (
+		greatest(time_constant, span, min_duration, re_alarm_after)
+			<= interval '1000 years'),
 	CONSTRAINT detector_weight_or_time CHECK (
 		num_nonnulls(weight, time_constant) <= 1),
 	CONSTRAINT detector_learning CHECK (
@@ -445,6 +453,7 @@ CREATE VIEW _factorymon.lasting_request AS
 SELECT a.stream_id, a.sensor_id, a.condition, x.action, x.until, r.comment,
 		coalesce(r.actor, 'factorymon') AS actor
 	FROM _factorymon.alarm a
+	JOIN _factorymon.stream s USING (stream_id)
 	CROSS JOIN LATERAL (VALUES
 			('suppress', a.blocks & 1 <> 0, NULL::timestamptz),
 			('take_out_of_service', a.blocks & 2 <> 0, NULL),
@@ -460,8 +469,8 @@ SELECT a.stream_id, a.sensor_id, a.condition, x.action, x.until, r.comment,
 			ORDER BY q.answered_at DESC
 			LIMIT 1) r ON true
 	WHERE (a.blocks <> 0 OR a.shelving <> 'none') AND x.applies
-		/* which is not of any stream */
-		AND a.condition <> 'silent';
+		/* that of silence is not for others to follow */
+		AND s.kafka_partition >= 0;
 
 /* The server's default compression takes five times as long as lz4, and most
  * of the time of a snapshot. */

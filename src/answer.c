@@ -317,10 +317,15 @@ write_transitions(FmWorker *worker, FmFold *fold, FmPosition *row,
 /*
  * What operators want to last follows a sensor to the streams that it comes
  * through: what blocks its alarms elsewhere is asked for here, too, once for
- * each sensor that the fold has come to know.  Alarms about which a request is
- * pending, here or there, are left alone: whoever made it made one for each
- * stream.
+ * each sensor that the fold has come to know.  Alarms about which such a request
+ * is pending, here or there, are left alone, and looked at again: whoever made
+ * it made one for each stream that was known.  So is what was refused here of
+ * late, or looking again would ask for it again and again.  A sensor that was
+ * reinstated meanwhile is not retired.
  */
+#define LASTING(request) \
+	request ".action NOT IN ('acknowledge', 'comment', 'move')"
+
 #define TO_FOLLOW \
 	" FROM _factorymon.lasting_request l" \
 	" JOIN _factorymon.stream s USING (stream_id)" \
@@ -332,7 +337,14 @@ write_transitions(FmWorker *worker, FmFold *fold, FmPosition *row,
 	" AND NOT EXISTS (SELECT FROM _factorymon.request r" \
 	" WHERE r.stream_id IN ($1, l.stream_id)" \
 	" AND r.sensor_id = l.sensor_id AND r.condition = l.condition" \
-	" AND r.answered_at IS NULL)"
+	" AND r.answered_at IS NULL AND " LASTING("r") ")" \
+	" AND NOT EXISTS (SELECT FROM _factorymon.request r" \
+	" WHERE r.stream_id = $1 AND r.sensor_id = l.sensor_id" \
+	" AND r.condition = l.condition AND r.action = l.action" \
+	" AND r.outcome = 'refused'" \
+	" AND r.answered_at > now() - interval '1 hour')" \
+	" AND (l.action <> 'retire' OR EXISTS (SELECT FROM _factorymon.sensor n" \
+	" WHERE n.sensor_id = l.sensor_id AND n.retired_at IS NOT NULL))"
 
 /* Ask the same for one sensor here. */
 static void
@@ -349,20 +361,56 @@ follow_sensor(FmArgs *args)
 					   SPI_OK_INSERT);
 }
 
+/*
+ * Sensors that the fold has come to know and of which something lasting is
+ * pending in any stream: what becomes of it is not known yet.
+ */
+static bool
+must_follow_again(const FmAssigned *assigned, FmArgs *args)
+{
+	int			n = (int)
+		fm_args_run(args, "SELECT DISTINCT r.sensor_id"
+					" FROM _factorymon.request r"
+					" JOIN _factorymon.stream s USING (stream_id)"
+					" WHERE s.pipeline_id = $2"
+					" AND s.kafka_partition >= 0 AND s.retired_at IS NULL"
+					" AND r.answered_at IS NULL AND " LASTING("r"),
+					SPI_OK_SELECT);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (fm_fold_is_later(assigned->fold, fm_spi_int4(i, 1),
+							 assigned->followed))
+			return true;
+	}
+	return false;
+}
+
+/* Are there sensors that were not looked at, or have to be once more? */
+static bool
+is_to_follow(const FmAssigned *assigned)
+{
+	return fm_fold_sensor_count(assigned->fold) != assigned->followed;
+}
+
 static void
 follow_operators(FmWorker *worker, FmAssigned *assigned)
 {
 	int64		known = fm_fold_sensor_count(assigned->fold);
+	TimestampTz now = GetCurrentTimestamp();
 	FmOwnerScope scope;
 	FmArgs		args = {0};
 	int32	   *sensors;
+	bool		again;
 	int			n;
 
-	if (known == assigned->followed)
+	if (!is_to_follow(assigned) || assigned->follow_at > now)
 		return;
 	fm_worker_begin(&scope);
 	fm_args_int4(&args, assigned->row.stream_id);
 	fm_args_int2(&args, worker->pipeline->id);
+	/* first: what is answered in between is found by the next query */
+	again = must_follow_again(assigned, &args);
 	n = (int) fm_args_run(&args, "SELECT DISTINCT l.sensor_id" TO_FOLLOW,
 						  SPI_OK_SELECT);
 	sensors = palloc(Max(n, 1) * sizeof(int32));
@@ -378,7 +426,10 @@ follow_operators(FmWorker *worker, FmAssigned *assigned)
 		assigned->has_requests = true;
 	}
 	fm_worker_commit(&scope);
-	assigned->followed = known;
+	if (again)
+		assigned->follow_at = now + RETRY_DELAY;
+	else
+		assigned->followed = known;
 }
 
 /* Does anything wait for its owner, as far as is known? */
@@ -545,7 +596,7 @@ fm_answer_requests(FmWorker *worker)
 
 		if (assigned->fold == NULL || assigned->phase < FM_PHASE_CHECK ||
 			(!is_due(assigned, now) &&
-			 fm_fold_sensor_count(assigned->fold) == assigned->followed) ||
+			 (!is_to_follow(assigned) || assigned->follow_at > now)) ||
 			assigned->answer_at > now)
 			continue;
 		CHECK_FOR_INTERRUPTS();
@@ -568,8 +619,9 @@ fm_answer_next(const FmWorker *worker)
 
 		if (assigned->fold == NULL || assigned->phase < FM_PHASE_CHECK)
 			continue;
-		if (assigned->has_requests ||
-			fm_fold_sensor_count(assigned->fold) != assigned->followed)
+		if (is_to_follow(assigned))
+			next = Min(next, Max(assigned->follow_at, assigned->answer_at));
+		if (assigned->has_requests)
 			next = Min(next, assigned->answer_at);
 		else
 			next = Min(next, Max(assigned->next_unshelving,

@@ -288,6 +288,7 @@ open_fold(FmWorker *worker, FmAssigned *assigned, const FmPosition *row)
 	assigned->has_requests = true;
 	assigned->answer_at = 0;
 	assigned->followed = 0;
+	assigned->follow_at = 0;
 	assigned->next_unshelving = fm_fold_next_unshelving(assigned->fold);
 }
 

@@ -36,7 +36,8 @@ static struct
 	uint64		invalidations;	/* seen so far */
 	uint64		loaded;			/* invalidations when the load began */
 	uint32		generation;		/* number of loads; 0: none yet */
-	FmDetectorParams *types;	/* in TopMemoryContext; may be NULL */
+	MemoryContext context;		/* of types; replaced as that of limits is */
+	FmDetectorParams *types;
 	int			ntypes;
 }			cache;
 
@@ -230,31 +231,35 @@ static void
 detectors_load(void)
 {
 	uint64		loading = cache.invalidations;
+	MemoryContext context;
 	FmDetectorParams *types;
 	int			ntypes;
 
+	context = AllocSetContextCreate(CurTransactionContext,
+									"factorymon detectors",
+									ALLOCSET_SMALL_SIZES);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (SPI_execute(detectors_query, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read factorymon.detector");
 	ntypes = SPI_processed / FM_DETECTORS;
-	types = palloc0((ntypes + 1) * sizeof(FmDetectorParams));
+	types = MemoryContextAllocZero(context, (ntypes + 1) *
+								   sizeof(FmDetectorParams));
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		if (row % FM_DETECTORS == 0)
 			load_type(row, &types[row / FM_DETECTORS]);
 		load_row(row, &types[row / FM_DETECTORS]);
 	}
-	types = memcpy(MemoryContextAlloc(TopMemoryContext,
-									  (ntypes + 1) * sizeof(FmDetectorParams)),
-				   types, ntypes * sizeof(FmDetectorParams));
 	PopActiveSnapshot();
 	SPI_finish();
 
 	/* nothing below can fail */
-	if (cache.types != NULL)
-		pfree(cache.types);
+	MemoryContextSetParent(context, TopMemoryContext);
+	if (cache.context != NULL)
+		MemoryContextSetParent(cache.context, TopTransactionContext);
+	cache.context = context;
 	cache.types = types;
 	cache.ntypes = ntypes;
 	cache.loaded = loading;

@@ -131,6 +131,8 @@ fm_fold_number(FmFold *fold, int32 sensor_id, bool create)
 	if (!create)
 		return -1;
 
+	/* or a failure would leave an entry without an element */
+	fm_store_reserve(&fold->stores[FM_FOLD_SENSORS]);
 	entry = foldhash_insert(fold->numbers, sensor_id, &found);
 	entry->number = fm_store_add(&fold->stores[FM_FOLD_SENSORS]);
 	fm_fold_sensor_init(fm_fold_state(fold, entry->number), sensor_id);

@@ -75,6 +75,8 @@ fm_fold_alarm_number(FmFold *fold, int32 sensor_id, uint8 condition,
 		return entry->number;
 	if (!create)
 		return -1;
+	/* or a failure would leave an entry without an element */
+	fm_store_reserve(&fold->stores[FM_FOLD_ALARMS]);
 	entry = alarmhash_insert(fold->alarm_numbers, key, &found);
 	entry->number = fm_store_add(&fold->stores[FM_FOLD_ALARMS]);
 	fm_alarm_init(fm_fold_alarm(fold, entry->number), sensor_id, condition);
@@ -386,6 +388,23 @@ fm_fold_judge_late(FmFold *fold, FmFoldSensor *state, FmRow *row,
 }
 
 /*
+ * By which a signal is judged.  Where detectors were switched off, what ends
+ * now keeps the severity of those that were.
+ */
+static void
+signal_limits(FmFold *fold, const FmSensor *sensor, FmDetectorKind kind,
+			  FmLimits *limits)
+{
+	if (likely(sensor->detectors != NULL))
+	{
+		fm_detector_limits(sensor->detectors, kind, limits);
+		return;
+	}
+	fm_fold_detector_limits(fold, sensor->sensor_id, kind, limits);
+	limits->warning_low = limits->warning_high = NAN;
+}
+
+/*
  * Nothing is to be done where the signal is off, or raises no alarm, and the
  * alarm is not waiting for anything.
  */
@@ -401,7 +420,7 @@ fm_fold_judge_signal(FmFold *fold, FmFoldSensor *state, const FmRow *row,
 	FmTarget	target;
 	FmAlarm    *alarm;
 
-	fm_detector_limits(sensor->detectors, kind, &limits);
+	signal_limits(fold, sensor, kind, &limits);
 	if (state->retired || ((state->hot & FM_HOT_DETECTOR(kind)) == 0 &&
 						   (signal == 0 || isnan(limits.warning_high))))
 		return;
@@ -696,7 +715,8 @@ fm_fold_signal(FmFold *fold, const FmSignal *signal, int condition,
 		.state = state,
 		.sensor_id = signal->sensor_id,
 		.sensor_version_id = signal->sensor_version_id,
-		.limits = limits
+		.limits = limits,
+		.score = NAN
 	};
 	FmLimits	on = *limits;
 	FmTarget	target = {FM_LEVEL_WARNING, FM_SIDE_HIGH, false};

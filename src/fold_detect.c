@@ -78,6 +78,8 @@ fm_fold_detector_number(FmFold *fold, int32 sensor_id, bool create)
 		return entry->number;
 	if (!create)
 		return -1;
+	/* or a failure would leave an entry without an element */
+	fm_store_reserve(&fold->stores[FM_FOLD_DETECTORS]);
 	entry = detectorhash_insert(fold->detector_numbers, sensor_id, &found);
 	entry->number = fm_store_add(&fold->stores[FM_FOLD_DETECTORS]);
 	fm_detector_init(fm_fold_detector(fold, entry->number), sensor_id);

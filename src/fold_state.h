@@ -181,11 +181,14 @@ fm_fold_is_after_gap(const FmFoldSensor *state, TimestampTz ts)
 /*
  * Then delays that are running begin anew; but not twice in a row, or a sensor
  * that reports at long intervals between bursts would never raise an alarm.
+ * They do, too, when the sensor's clock was set back: they would begin in the
+ * future.
  */
 static inline bool
 fm_fold_starts_anew(const FmFoldSensor *state, TimestampTz ts)
 {
-	return fm_fold_is_after_gap(state, ts) && !state->after_gap;
+	return ts < state->last_ts ||
+		(fm_fold_is_after_gap(state, ts) && !state->after_gap);
 }
 
 /* ---- fold.c ---- */

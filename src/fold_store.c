@@ -34,8 +34,8 @@ fm_store_init(FmFoldStore *store, MemoryContext context, FmFoldPart part,
 }
 
 /* Make sure that the page of element n exists. */
-static void
-reserve_page(FmFoldStore *store)
+void
+fm_store_reserve(FmFoldStore *store)
 {
 	if (store->n < store->npages * FM_FOLD_CHUNK)
 		return;
@@ -60,7 +60,7 @@ fm_store_add(FmFoldStore *store)
 {
 	int			number;
 
-	reserve_page(store);
+	fm_store_reserve(store);
 	number = store->n++;
 	memset(fm_store_element(store, number, store->size), 0, store->size);
 	return number;

@@ -82,7 +82,11 @@ fm_store_mark_dirty(FmFoldStore *store, int number)
 extern void fm_store_init(FmFoldStore *store, MemoryContext context,
 						  FmFoldPart part, int size);
 
-/* A new element, zeroed; returns its number. */
+/* Make room for one more element; may fail. */
+extern void fm_store_reserve(FmFoldStore *store);
+
+/* A new element, zeroed; returns its number.  Does not fail after
+ * fm_store_reserve(). */
 extern int	fm_store_add(FmFoldStore *store);
 
 /* Make room for one more entry of the undo list; may fail. */

@@ -28,7 +28,8 @@
  *
  * The delays are of event time: a sensor that goes silent raises nothing here.
  * After a gap in the readings runs begin anew, because nobody knows what
- * happened in between.
+ * happened in between; and when the clock was set back, because they would
+ * begin in the future.
  *
  * Blocked alarms (shelved, suppressed, out of service, in a maintenance window)
  * go through all of it, but nobody hears of it, except of the block and its end.
@@ -200,7 +201,9 @@ raise_alarm(FmAlarm *alarm, FmLevel level, FmSide side, int64_t ts,
 	set_level(alarm, level, side);
 	finish_call(alarm, event, ts);
 
+	/* the clock may have been set back since */
 	if (!alarm->chattering && alarm->last_raise[1] != FM_NEVER &&
+		ts >= alarm->last_raise[1] &&
 		ts - alarm->last_raise[1] <= CHATTER_SPAN)
 	{
 		event = begin_event(alarm, FM_TRANSITION_CHATTERING, events);
@@ -506,7 +509,8 @@ void
 fm_alarm_judge(FmAlarm *alarm, const FmLimits *limits, double value,
 			   int64_t ts, bool gap, FmTarget *target, FmAlarmEvents *events)
 {
-	if (alarm->chattering && ts - alarm->last_raise[0] > CHATTER_SPAN)
+	if (alarm->chattering && (ts < alarm->last_raise[0] ||
+							  ts - alarm->last_raise[0] > CHATTER_SPAN))
 	{
 		FmAlarmEvent *event = begin_event(alarm, FM_TRANSITION_SETTLED,
 										  events);

@@ -22,7 +22,9 @@
  *	 read transaction: what is cached must not be older than what is counted.
  *
  * A table of limits lives in a memory context of its own, which hangs below
- * the transaction until it is complete.
+ * the transaction until it is complete, and again once another one has taken
+ * its place: who has found limits in it can use them until the transaction
+ * ends, whatever a trigger calls meanwhile.
  *
  * Keys are bytes: the scope ('s'ensor, 'm'achine, 'z'one, 't'ype, 'd'efault),
  * then pipeline (or '*' for any), sensor type and the name in that scope.
@@ -310,7 +312,7 @@ limits_load(void)
 	/* nothing below can fail */
 	MemoryContextSetParent(context, TopMemoryContext);
 	if (cache.context != NULL)
-		MemoryContextDelete(cache.context);
+		MemoryContextSetParent(cache.context, TopTransactionContext);
 	cache.context = context;
 	cache.table = table;
 	cache.loaded = loading;

@@ -6,8 +6,8 @@
  * When the log under a topic's name turns out to be another one, what was
  * stored above the last proven message stays in the old stream, in ledger
  * rows of kind suspect.  Once a person has looked at it, this removes the
- * readings and rejects of those offsets, and the ledger rows become gaps, so
- * that every offset stays accounted for.  Only streams that have been
+ * readings, scores and rejects of those offsets, and the ledger rows become
+ * gaps, so that every offset stays accounted for.  Only streams that have been
  * retired are touched: nobody writes to them any more.
  *
  * The position rows are locked first, as everybody does who changes the
@@ -165,6 +165,7 @@ factorymon_purge_suspect(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		gone += delete_rows(pipeline, "reading", &ranges[i]);
 		gone += delete_rows(pipeline, "reject", &ranges[i]);
+		(void) delete_rows(pipeline, "score", &ranges[i]);
 		make_gap(pipeline, &ranges[i],
 				 psprintf("purged by %s", GetUserNameFromId(user, false)));
 	}

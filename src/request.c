@@ -220,10 +220,11 @@ find_sensor(const FmPipeline *pipeline, const char *sensor)
 /*
  * Alarms of a sensor, of one condition (whether there is an alarm or not) or,
  * if that is NULL, of limits and of all others that it has one of.  In all
- * streams that the sensor comes through: those in which it has an alarm, and
- * those of its last hundred readings.  (These are found by the index on
- * (sensor_id, ts) of the pipeline's own table.)  Silence is not of a partition:
- * its stream is the deadman's, see silence.c.
+ * streams that the sensor comes through: those in which it has an alarm, those
+ * of its last hundred readings, and those of which something was asked that has
+ * no answer yet: what takes it back must come after it.  (Readings are found by
+ * the index on (sensor_id, ts) of the pipeline's own table.)  Silence is not of
+ * a partition: its stream is the deadman's, see silence.c.
  */
 static uint64
 find_targets(const FmPipeline *pipeline, int32 sensor_id,
@@ -245,7 +246,13 @@ find_targets(const FmPipeline *pipeline, int32 sensor_id,
 									" FROM _factorymon.alarm a"
 									" WHERE $2 IS NULL"
 									" AND a.stream_id = s.stream_id"
-									" AND a.sensor_id = $1) c"
+									" AND a.sensor_id = $1"
+									" UNION SELECT q.condition"
+									" FROM _factorymon.request q"
+									" WHERE $2 IS NULL"
+									" AND q.stream_id = s.stream_id"
+									" AND q.sensor_id = $1"
+									" AND q.answered_at IS NULL) c"
 									" WHERE s.retired_at IS NULL"
 									" AND (c.condition = 'silent') ="
 									" (s.kafka_partition < 0)"
@@ -253,6 +260,10 @@ find_targets(const FmPipeline *pipeline, int32 sensor_id,
 									" AND s.pipeline_id = $3 OR s.stream_id IN ("
 									"SELECT stream_id FROM _factorymon.alarm"
 									" WHERE sensor_id = $1"
+									" UNION ALL SELECT stream_id"
+									" FROM _factorymon.request"
+									" WHERE sensor_id = $1"
+									" AND answered_at IS NULL"
 									" UNION ALL (SELECT stream_id FROM"
 									" (SELECT stream_id FROM"
 									" _factorymon.reading_%d"
@@ -456,24 +467,40 @@ mark_retired(const char *sensor, int32 sensor_id, const Request *request,
 				 errmsg("sensor \"%s\" is not retired", sensor)));
 }
 
-/* Where a sensor of which no reading is left may come through. */
-static uint64
-all_streams(const FmPipeline *pipeline, Target **targets)
+/* Is there one that readings of the sensor will meet? */
+static bool
+has_limit(const Target *targets, uint64 n)
 {
-	FmArgs		args = {0};
-	uint64		n;
-
-	fm_args_int2(&args, pipeline->id);
-	n = fm_args_run(&args, "SELECT stream_id FROM _factorymon.stream"
-					" WHERE pipeline_id = $1 AND retired_at IS NULL",
-					SPI_OK_SELECT);
-	*targets = palloc(Max(n, 1) * sizeof(Target));
 	for (uint64 i = 0; i < n; i++)
 	{
-		(*targets)[i].stream_id = fm_spi_int4(i, 1);
-		(*targets)[i].condition = pstrdup("limit");
+		if (strcmp(targets[i].condition, "limit") == 0)
+			return true;
 	}
-	return n;
+	return false;
+}
+
+/*
+ * Add where a sensor of which no reading is left may come through: every
+ * partition.  Returns how many targets there are.
+ */
+static uint64
+add_all_streams(const FmPipeline *pipeline, Target **targets, uint64 n)
+{
+	FmArgs		args = {0};
+	uint64		added;
+
+	fm_args_int2(&args, pipeline->id);
+	added = fm_args_run(&args, "SELECT stream_id FROM _factorymon.stream"
+						" WHERE pipeline_id = $1 AND retired_at IS NULL"
+						" AND kafka_partition >= 0",
+						SPI_OK_SELECT);
+	*targets = repalloc(*targets, Max(n + added, 1) * sizeof(Target));
+	for (uint64 i = 0; i < added; i++)
+	{
+		(*targets)[n + i].stream_id = fm_spi_int4(i, 1);
+		(*targets)[n + i].condition = pstrdup("limit");
+	}
+	return n + added;
 }
 
 /* sensor_id, reason, pipeline; returns how many requests it took. */
@@ -497,8 +524,8 @@ change_retirement(FunctionCallInfo fcinfo, Request *request, bool retire)
 	sensor_id = find_sensor(pipeline, sensor);
 	mark_retired(sensor, sensor_id, request, retire);
 	n = find_targets(pipeline, sensor_id, NULL, &targets);
-	if (n == 0)
-		n = all_streams(pipeline, &targets);
+	if (!has_limit(targets, n))
+		n = add_all_streams(pipeline, &targets, n);
 	for (uint64 i = 0; i < n; i++)
 		(void) insert_request(targets[i].stream_id, sensor_id,
 							  targets[i].condition, request);

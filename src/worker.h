@@ -67,6 +67,7 @@ typedef struct FmAssigned
 	TimestampTz answer_at;		/* not before this; 0: now */
 	TimestampTz next_unshelving;	/* DT_NOEND: none */
 	int64		followed;		/* sensors of the fold that are looked after */
+	TimestampTz follow_at;		/* not before this; 0: now */
 	/* frontier, see last_seen.c: the log's end as it was a while ago */
 	TimestampTz end_at;			/* 0: not known */
 	int64		end_offset;

@@ -44,7 +44,11 @@ FROM (VALUES
 	('sequence', 'report = 0'), ('sequence', 'weight = 0.1'),
 	('sequence', 'resolution = 1'), ('time', 'report = -1'),
 	('time', 'learn = 100'), ('seasonal', 'learn = 0'),
-	('seasonal', 'learn = 200'), ('seasonal', 'utc_offset = ''25 h'''))
+	('seasonal', 'learn = 200'), ('seasonal', 'utc_offset = ''25 h'''),
+	('anomaly', 'time_constant = ''300000 years'''),
+	('rate', 'span = ''300000 years'''),
+	('flat', 'min_duration = ''300000 years'''),
+	('time', 're_alarm_after = ''300000 years'''))
 	AS v(detector, assignment);
 
 /* every change has a version, and is kept with what was and what is */

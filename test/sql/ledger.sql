@@ -32,7 +32,8 @@ DECLARE
 	by_time text;
 BEGIN
 	FOR kind, by_time IN VALUES ('reading', 'ts'), ('reject', 'rejected_at'),
-		('transition', 'recorded_at'), ('ledger', NULL)
+		('transition', 'recorded_at'), ('score', 'recorded_at'),
+		('ledger', NULL)
 	LOOP
 		EXECUTE format('CREATE TABLE _factorymon.%s_901'
 			' (LIKE _factorymon.%1$s INCLUDING ALL)%s', kind,
@@ -498,7 +499,16 @@ SELECT problem, "from" FROM pg_temp.problems;
 SELECT factorymon.purge_suspect('ledger-test', 1);
 UPDATE _factorymon.stream SET retired_at = now() WHERE stream_id = 9011;
 SELECT factorymon.purge_suspect('ledger-test', 0);
+CREATE TABLE _factorymon.score_901_all
+	PARTITION OF _factorymon.score_901 DEFAULT;
+INSERT INTO _factorymon.score
+SELECT ts, ts, kafka_offset, 9, value, sensor_id, stream_id, sensor_version_id,
+	1, pipeline_id, reading_index, 0
+FROM _factorymon.reading WHERE stream_id = 9011;
 SELECT factorymon.purge_suspect('ledger-test', 1);
+\echo # nor are there scores of what was purged
+SELECT min(kafka_offset), max(kafka_offset) FROM _factorymon.score
+	WHERE stream_id = 9011;
 SELECT kind, from_offset AS "from", to_offset AS "to", messages, rejected,
 	readings, regexp_replace(reason, 'by .*', 'by somebody') AS reason
 FROM factorymon.ledger

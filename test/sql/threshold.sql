@@ -289,6 +289,12 @@ INSERT INTO factorymon.threshold (sensor_type, warning_high,
 	warning_severity) VALUES ('t', 1, 901);
 INSERT INTO factorymon.threshold (sensor_type, warning_high,
 	warning_severity) VALUES ('t', 1, 0);
+INSERT INTO factorymon.threshold (sensor_type, warning_high, on_delay)
+	VALUES ('t', 1, '300000 years');
+INSERT INTO factorymon.threshold (sensor_type, warning_high, off_delay)
+	VALUES ('t', 1, '300000 years');
+INSERT INTO factorymon.threshold (sensor_type, warning_high, re_alarm_after)
+	VALUES ('t', 1, '300000 years');
 \set VERBOSITY default
 
 /* ----------------------------------------------------------------------

@@ -29,10 +29,10 @@ QUERY
 # (One in fifty is of bad quality: not with this seed.)
 sub reading
 {
-	my ($at, $value) = @_;
+	my ($at, $value, $sensor) = @_;
 
 	is(run_producer(kafka => $broker, count => 1, heartbeat => 0,
-			sensor_id => 'hot', sensor_type => 'temperature', seed => 7,
+			sensor_id => $sensor // 'hot', sensor_type => 'temperature', seed => 7,
 			machine_id => 'press', zone => 'north', anomalies => 'none',
 			base_value => $value, start => '@' . ($start + 60 * $at))->{rc},
 		0, "a reading of about $value at $at min");
@@ -91,7 +91,8 @@ SELECT factorymon.grant_access('operator', 'operator');
 CREATE ROLE reader;
 SELECT factorymon.grant_access('reader', 'reader');
 INSERT INTO factorymon.threshold (sensor_type, sensor_id, critical_high)
-VALUES ('temperature', 'hot', 100), ('temperature', 'stray', 100);
+VALUES ('temperature', 'hot', 100), ('temperature', 'stray', 100),
+	('temperature', 'gone', 100), ('temperature', 'late', 100);
 QUERY
 
 # --- maintenance windows ------------------------------------------------------
@@ -256,22 +257,94 @@ QUERY
 is(sql($node, $alarm), 'active_unacknowledged active_unacknowledged critical',
 	'and the alarm is what they made of it');
 
+# --- sensors of which no reading is left --------------------------------------
+my $gone = <<'QUERY';
+SELECT count(*) FILTER (WHERE transition = 'raised') || ' raised, ' ||
+	(SELECT count(*) FROM factorymon.latest_readings
+		WHERE sensor_id = 'gone' AND level = 'critical') || ' critical'
+FROM factorymon.alerts WHERE sensor_id = 'gone'
+QUERY
+my $answered = <<'QUERY';
+SELECT count(*) FROM _factorymon.request
+WHERE answered_at IS NULL AND stream_id <> 1000000
+QUERY
+reading(90, 20, 'gone');
+ok(poll_until($node, <<'QUERY', 1), 'a reading of another sensor');
+SELECT count(*) FROM factorymon.sensor_readings WHERE sensor_id = 'gone'
+QUERY
+sql($node, <<'QUERY');
+DELETE FROM _factorymon.reading USING _factorymon.sensor s
+WHERE reading.sensor_id = s.sensor_id AND s.name = 'gone';
+/* as if it had been missed (the deadman is off) */
+INSERT INTO _factorymon.stream (stream_id, pipeline_id, topic, kafka_partition,
+	incarnation)
+SELECT 1000000, pipeline_id, '', -1, 1 FROM _factorymon.pipeline;
+INSERT INTO _factorymon.alarm
+SELECT (jsonb_populate_record(a, jsonb_build_object('stream_id', 1000000,
+	'condition', 'silent', 'sensor_id', g.sensor_id))).*
+FROM _factorymon.alarm a JOIN _factorymon.sensor s USING (sensor_id)
+	JOIN _factorymon.sensor g ON g.name = 'gone'
+WHERE s.name = 'hot' AND a.condition = 'limit'
+QUERY
+is(as_role('operator', <<'QUERY'), '4 4',
+SELECT concat_ws(' ', factorymon.retire_sensor('gone', 'x'),
+	factorymon.reinstate_sensor('gone', 'a mistake'))
+QUERY
+	'it is retired in all partitions, and reinstated before they know');
+comes_to($answered, 0, 'done');
+is(as_role('operator', "SELECT factorymon.retire_sensor('gone', 'sold')"), 4,
+	'and retired again');
+comes_to($answered, 0, 'done');
+reading(91, 150, 'gone');
+comes_to($gone, '0 raised, 1 critical', 'then it raises nothing');
+is(as_role('operator', "SELECT factorymon.reinstate_sensor('gone')"), 4,
+	'until it is reinstated');
+comes_to($answered, 0, 'done');
+reading(92, 150, 'gone');
+comes_to($gone, '1 raised, 1 critical', 'then it does');
+is(sql($node, <<'QUERY'), 0, 'and nowhere is it retired still');
+SELECT count(*) FROM factorymon.alarms
+WHERE sensor_id = 'gone' AND shown_state = 'retired'
+QUERY
+sql($node, <<'QUERY');
+DELETE FROM _factorymon.request WHERE stream_id = 1000000;
+DELETE FROM _factorymon.alarm WHERE stream_id = 1000000;
+DELETE FROM _factorymon.stream WHERE stream_id = 1000000;
+QUERY
+
 # --- sensors that come through other partitions -------------------------------
-# Readings of it without a key, until it came through all of them.
+# Readings of one without a key, until it came through all of them.
 sub scattered
 {
+	my ($sensor) = @_;
+
 	for (1 .. 20)
 	{
 		run_producer(kafka => $broker, count => 5, heartbeat => 0, rate => 20,
-			sensor_id => 'stray', sensor_type => 'temperature', seed => 7,
+			sensor_id => $sensor, sensor_type => 'temperature', seed => 7,
 			machine_id => 'press', zone => 'north', anomalies => 'none',
 			base_value => 150, unkeyed => 1, linger => 0);
-		return 1 if sql($node, <<'QUERY') == 3;
+		return 1 if sql($node, <<"QUERY") == 3;
 SELECT count(DISTINCT kafka_partition) FROM factorymon.sensor_readings
-WHERE sensor_id = 'stray'
+WHERE sensor_id = '$sensor'
 QUERY
 	}
 	return 0;
+}
+
+# A request that waits, as nobody is told of it.
+sub wait_for_answer
+{
+	my ($sensor, $action) = @_;
+
+	sql($node, <<"QUERY");
+INSERT INTO _factorymon.request (stream_id, sensor_id, condition, action,
+	one_shot, comment, actor)
+SELECT min(r.stream_id), s.sensor_id, 'limit', '$action', false, 'b', 'operator'
+FROM _factorymon.reading r JOIN _factorymon.sensor s USING (sensor_id)
+WHERE s.name = '$sensor' GROUP BY s.sensor_id
+QUERY
+	return;
 }
 
 my $stray = <<'QUERY';
@@ -286,16 +359,36 @@ comes_to($stray, 'active_unacknowledged', 'a sensor of one partition');
 is(as_role('operator', "SELECT factorymon.suppress('stray', 'a test')"), 1,
 	'is suppressed');
 comes_to($stray, 'active_unacknowledged suppressed', 'there');
-ok(scattered(), 'it comes through all of them');
+wait_for_answer('stray', 'comment');
+ok(scattered('stray'), 'it comes through all of them');
 comes_to($stray, join(', ', ('active_unacknowledged suppressed') x 3),
 	'and is suppressed in each');
 is(sql($node, <<'QUERY'), 'a test operator 3', 'in the words of who did it');
 SELECT concat_ws(' ', comment, actor, count(*)) FROM factorymon.alarm_requests
-WHERE sensor_id = 'stray' AND outcome = 'done' GROUP BY comment, actor
+WHERE sensor_id = 'stray' AND action = 'suppress' AND outcome = 'done'
+GROUP BY comment, actor
 QUERY
 is(as_role('operator', "SELECT factorymon.unsuppress('stray')"), 3,
 	'which ends everywhere');
 comes_to($stray, join(', ', ('active_unacknowledged') x 3), 'at once');
+
+# what is asked while it comes through others first
+reading(95, 20, 'late');
+ok(poll_until($node, <<'QUERY', 1), 'a reading of another sensor');
+SELECT count(*) FROM factorymon.sensor_readings WHERE sensor_id = 'late'
+QUERY
+wait_for_answer('late', 'suppress');
+ok(scattered('late'), 'it comes through all of them');
+is(sql($node, $pending), 1, 'before the request is answered');
+is(as_role('operator', "SELECT factorymon.suppress('hot', 'b')"), 1,
+	'which is looked at now');
+comes_to(<<'QUERY', 3, 'then others follow');
+SELECT count(*) FROM factorymon.alarms
+WHERE sensor_id = 'late' AND shown_state = 'suppressed'
+QUERY
+as_role('operator', "SELECT factorymon.unsuppress('hot')");
+as_role('operator', "SELECT factorymon.unsuppress('late')");
+comes_to($pending, 0, 'and all is over');
 
 # keyed again, by a partition that was added later
 sql($node, <<'QUERY');
@@ -346,7 +439,7 @@ $broker = $other;
 my $requests = sql($node, 'SELECT count(*) FROM factorymon.alarm_requests');
 sql($node, <<'QUERY');
 UPDATE _factorymon.request SET answered_at = answered_at - interval '366 days'
-WHERE action = 'retire';
+WHERE action = 'retire' AND comment = 'replaced';
 INSERT INTO _factorymon.request (stream_id, sensor_id, condition, action,
 	one_shot, actor, requested_at)
 VALUES (2147483647, 1, 'limit', 'suppress', false, 'operator',

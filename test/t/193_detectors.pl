@@ -210,6 +210,11 @@ is(sql($node, <<'QUERY'), $SENSORS, 'as disabled');
 SELECT count(*) FROM factorymon.alerts
 WHERE condition = 'anomaly' AND transition = 'disabled'
 QUERY
+is(sql($node, <<'QUERY'), 't', 'with the severity they had');
+SELECT bool_and(d.severity = r.severity AND d.limit_version > 0)
+FROM factorymon.alerts d JOIN factorymon.alerts r USING (alarm_id)
+WHERE d.transition = 'disabled' AND r.transition = 'raised'
+QUERY
 is(sql($node, <<'QUERY'), 't', 'histories are without holes');
 SELECT bool_and(seq = rank AND previous_state = coalesce(before, previous_state))
 FROM (SELECT seq, previous_state, row_number() OVER w AS rank,

@@ -214,7 +214,8 @@ raised(Model *m, int level, int side, int64_t ts)
 	say(m, FM_TRANSITION_RAISED, begins, true, false, ts);
 	m->raises[m->nraises++] = ts;
 	if (!m->chattering && m->nraises >= 3 &&
-		ts - m->raises[m->nraises - 3] <= 60 * SECONDS)
+		ts >= m->raises[m->nraises - 3] &&
+		ts <= m->raises[m->nraises - 3] + 60 * SECONDS)
 	{
 		m->chattering = true;
 		say(m, FM_TRANSITION_CHATTERING, false, false, false, ts);
@@ -296,7 +297,8 @@ model_reading(Model *m, const FmLimits *l, double value, bool gap, int64_t ts)
 {
 	Seen	   *seen = &m->seen[m->nseen];
 
-	if (m->chattering && ts > m->raises[m->nraises - 1] + 60 * SECONDS)
+	if (m->chattering && (ts > m->raises[m->nraises - 1] + 60 * SECONDS ||
+						  ts < m->raises[m->nraises - 1]))
 	{
 		m->chattering = false;
 		say(m, FM_TRANSITION_SETTLED, false, false, false, ts);
@@ -591,7 +593,7 @@ one_sequence(int number)
 	FmAlarm		alarm;
 	Model	   *model = calloc(1, sizeof(Model));
 	FmLevel		level = FM_LEVEL_NORMAL;
-	int64_t		now = 0;
+	int64_t		now = 86400 * SECONDS;
 	double		value = 20;
 	bool		same = true;
 
@@ -614,6 +616,9 @@ one_sequence(int number)
 		if (action == READING && i / 20 % 3 == 1)
 			action = WITHIN;
 		now += (1 + below(12)) * SECONDS;
+		/* runs begin anew also where the clock is set back */
+		if (action == GAP && below(3) == 0)
+			now -= below(300) * SECONDS;
 		at = action == LATE ? now - below(100) * SECONDS : now;
 		value = random_value(value);
 		model->out = &expected;

@@ -331,6 +331,14 @@ test_delays(void)
 			 {109, READING, 20, ""},
 			 {200, GAP, 20, ""},
 			 {230, READING, 20, "returnedNR#2"});
+	SCENARIO("so does a clock that is set back", &limits,
+			 {1000, READING, 36, ""},
+			 {100, GAP, 36, ""},
+			 {103, READING, 36, ""},
+			 {106, READING, 36, "raised!*W+U#1"},
+			 {109, READING, 20, ""},
+			 {50, GAP, 20, ""},
+			 {80, READING, 20, "returnedNR#2"});
 	alone.warning_high = alone.warning_low = NAN;
 	SCENARIO("critical limits only", &alone,
 			 {0, READING, 39, ""},
@@ -387,6 +395,19 @@ test_chatter(void)
 			 {20, READING, 36, "raised!W+U#3"},
 			 {30, READING, 20, "returnedNR#4"},
 			 {61, READING, 36, "raised!W+U#5"});
+	SCENARIO("a clock that is set back makes none", &limits,
+			 {1000, READING, 36, "raised!*W+U#1"},
+			 {1010, READING, 20, "returnedNR#2"},
+			 {1020, READING, 36, "raised!W+U#3"},
+			 {1030, READING, 20, "returnedNR#4"},
+			 {100, GAP, 36, "raised!W+U#5"});
+	SCENARIO("and ends it", &limits,
+			 {1000, READING, 36, "raised!*W+U#1"},
+			 {1010, READING, 20, "returnedNR#2"},
+			 {1020, READING, 36, "raised!W+U#3"},
+			 {1030, READING, 20, "returnedNR#4"},
+			 {1040, READING, 36, "raised!W+U#5 chatteringW+U#6"},
+			 {100, GAP, 36, "settledW+U#7"});
 }
 
 static void

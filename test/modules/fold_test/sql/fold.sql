@@ -95,6 +95,11 @@ SELECT count(test.apply(n, n * 3, 25, limits => '{5,10,35,40,0,6,30,0}'))
 SELECT s, v, test.apply(n, s, v, limits => '{5,10,35,40,0,6,30,0}')
 FROM (VALUES (31, 93, 36), (32, 103, 36), (33, 106, 36), (34, 109, 36),
 	(35, 119, 20), (36, 129, 20), (37, 139, 20), (38, 149, 20)) AS s(n, s, v);
+-- and when the clock is set back, or they would begin in the future
+SELECT test.fresh();
+SELECT s, v, test.apply(n, s, v, limits => '{5,10,35,40,0,6,30,0}')
+FROM (SELECT 0, 3600, 36 UNION ALL
+	SELECT n, n * 3, 36 FROM generate_series(1, 23) AS n) AS s(n, s, v);
 
 -- future: more than a minute ahead of the message
 SELECT test.fresh();
