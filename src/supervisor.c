@@ -210,35 +210,49 @@ start_publisher(const FmPipeline *pipeline, FmStaff *member, Oid owner)
 		release_slot(member);
 }
 
+/* Start one worker, or the publisher, if it does not run and may. */
+static void
+staff_place(const FmPipeline *pipeline, int number)
+{
+	FmStaff    *member = find_staff(pipeline->id, number);
+	bool		was_running = member->child.handle != NULL;
+	Oid			owner;
+
+	member->wanted = true;
+	if (fm_child_is_running(&member->child))
+		return;
+	worker_ended |= was_running;
+	release_slot(member);
+	if (!fm_child_may_start(&member->child))
+		return;
+	owner = usable_owner(pipeline, member);
+	if (!OidIsValid(owner))
+		return;
+	if (number == PUBLISHER)
+		start_publisher(pipeline, member, owner);
+	else
+		start_worker(pipeline, member, owner);
+}
+
 /*
- * Bring the workers of one pipeline to the wanted number; then its publisher,
- * which is what can be missed first where the server is short of processes.
+ * Bring the workers of every pipeline to the wanted number; then the
+ * publishers, which are what can be missed first where the server is short of
+ * processes.
  */
 static void
-staff_pipeline(const FmPipeline *pipeline)
+staff_pipelines(List *pipelines)
 {
-	for (int turn = 1; turn <= pipeline->workers + 1; turn++)
-	{
-		int			i = turn > pipeline->workers ? PUBLISHER : turn;
-		FmStaff    *member = find_staff(pipeline->id, i);
-		bool		was_running = member->child.handle != NULL;
-		Oid			owner;
+	ListCell   *cell;
 
-		member->wanted = true;
-		if (fm_child_is_running(&member->child))
-			continue;
-		worker_ended |= was_running;
-		release_slot(member);
-		if (!fm_child_may_start(&member->child))
-			continue;
-		owner = usable_owner(pipeline, member);
-		if (!OidIsValid(owner))
-			continue;
-		if (i == PUBLISHER)
-			start_publisher(pipeline, member, owner);
-		else
-			start_worker(pipeline, member, owner);
+	foreach(cell, pipelines)
+	{
+		FmPipeline *pipeline = lfirst(cell);
+
+		for (int i = 1; i <= pipeline->workers; i++)
+			staff_place(pipeline, i);
 	}
+	foreach(cell, pipelines)
+		staff_place(lfirst(cell), PUBLISHER);
 }
 
 /* Those not wanted any more are told to end, and forgotten once they did. */
@@ -554,7 +568,6 @@ run(void)
 
 	for (;;)
 	{
-		ListCell   *cell;
 		bool		due = GetCurrentTimestamp() >= housekeeping_at;
 
 		service_signals();
@@ -564,8 +577,7 @@ run(void)
 
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		foreach(cell, pipelines)
-			staff_pipeline(lfirst(cell));
+		staff_pipelines(pipelines);
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(turn);
 		dismiss();
