@@ -85,7 +85,7 @@ typedef struct Frontier
 	FmUnknownReason reason;		/* what keeps it from being known further */
 } Frontier;
 
-/* A partition whose leader was asked in vain. */
+/* A running partition whose leader was asked in vain. */
 typedef struct Doubt
 {
 	int32		partition;
@@ -307,6 +307,26 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
  * What the tables say about sensors
  * ------------------------------------------------------------------- */
 
+/* Of partitions that are gone. */
+static void
+forget_old_doubts(Watch *watch)
+{
+	ListCell   *cell;
+
+	foreach(cell, watch->doubts)
+	{
+		Doubt	   *doubt = lfirst(cell);
+		bool		found = false;
+
+		for (int i = 0; i < watch->npartitions; i++)
+			found |= watch->partitions[i] == doubt->partition;
+		if (found)
+			continue;
+		watch->doubts = foreach_delete_current(watch->doubts, cell);
+		pfree(doubt);
+	}
+}
+
 static void
 read_partitions(Watch *watch, const FmPipeline *pipeline)
 {
@@ -324,6 +344,7 @@ read_partitions(Watch *watch, const FmPipeline *pipeline)
 										   Max(watch->npartitions, 1));
 	for (int i = 0; i < watch->npartitions; i++)
 		watch->partitions[i] = fm_spi_int4(i, 1);
+	forget_old_doubts(watch);
 }
 
 /* Leave alone those of the result; retired ones (second column) are closed. */
@@ -468,9 +489,21 @@ find_doubt(const Watch *watch, int32 partition)
 	return NULL;
 }
 
+static void
+forget_doubt(Watch *watch, int32 partition)
+{
+	Doubt	   *doubt = find_doubt(watch, partition);
+
+	if (doubt == NULL)
+		return;
+	watch->doubts = list_delete_ptr(watch->doubts, doubt);
+	pfree(doubt);
+}
+
 /*
- * Is it doubted how far the partition is known?  sure: up to when it is, as its
- * leader confirmed.
+ * Is it doubted how far a running partition is known?  sure: up to when it is,
+ * as its leader confirmed.  That it was not asked yet, because others were, is
+ * no reason to.
  */
 static bool
 is_doubted(Watch *watch, int32 partition, TimestampTz sure, TimestampTz now)
@@ -480,13 +513,13 @@ is_doubted(Watch *watch, int32 partition, TimestampTz sure, TimestampTz now)
 
 	if (doubt != NULL && sure >= doubt->since)
 	{
-		watch->doubts = list_delete_ptr(watch->doubts, doubt);
-		pfree(doubt);
+		forget_doubt(watch, partition);
 		return false;
 	}
 	if (doubt == NULL && watch->suspects_since != 0 &&
 		now - watch->suspects_since > DOUBT_AFTER &&
-		sure < watch->suspects_since)
+		sure < watch->suspects_since &&
+		fm_watermark_tried(watch->pipeline_id) >= watch->suspects_since)
 	{
 		old = MemoryContextSwitchTo(watch->context);
 		doubt = palloc(sizeof(Doubt));
@@ -513,7 +546,10 @@ add_partition(Watch *watch, const FmPipeline *pipeline,
 	if (fm_watermark_known(pipeline->id, info->partition, &asked_at, &end) &&
 		info->position >= end)
 		sure = asked_at;
-	if (is_doubted(watch, info->partition, sure, look->now))
+	/* what is paused or taken says so itself, and would be asked for ever */
+	if (info->state != FM_PARTITION_RUNNING)
+		forget_doubt(watch, info->partition);
+	else if (is_doubted(watch, info->partition, sure, look->now))
 		at = Min(at, sure);
 	lower_frontier(&look->frontiers[info->partition % CLASSES], at, sure,
 				   reason);
@@ -533,9 +569,12 @@ find_frontiers(Watch *watch, const FmPipeline *pipeline, Look *look)
 								   &info))
 			add_partition(watch, pipeline, &info, look);
 		else
+		{
+			forget_doubt(watch, partition);
 			lower_frontier(&look->frontiers[partition % CLASSES],
 						   FM_DEADMAN_NEVER, FM_DEADMAN_NEVER,
 						   FM_UNKNOWN_NO_WORKER);
+		}
 	}
 	/* go on asking until they answer */
 	look->suspects = watch->doubts != NIL;
