@@ -283,6 +283,7 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
 	FmPosition	row;
 
 	fm_worker_begin(&scope);
+	fm_lock_timeout_limit(Min(fm_lock_timeout, MAX_LOCK_WAIT_MS));
 	if (create)
 		fm_position_create_streams(pipeline->id, FM_SILENCE_TOPIC, &start, 1);
 	if (!fm_position_take(pipeline->id, FM_SILENCE_TOPIC,
