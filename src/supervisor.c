@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -49,6 +50,7 @@
 #include "pipeline.h"
 #include "publisher.h"
 #include "shmem.h"
+#include "shmem_sensor.h"
 #include "silence.h"
 #include "supervisor.h"
 #include "watermark.h"
@@ -227,7 +229,12 @@ staff_place(const FmPipeline *pipeline, int number)
 		return;
 	owner = usable_owner(pipeline, member);
 	if (!OidIsValid(owner))
+	{
+		/* a change of the configuration ends that, see refresh() */
+		member->child.retry_at = GetCurrentTimestamp() +
+			(int64) fm_restart_delay_max * 1000;
 		return;
+	}
 	if (number == PUBLISHER)
 		start_publisher(pipeline, member, owner);
 	else
@@ -297,6 +304,8 @@ read_pipelines(bool *extension)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	version = fm_extension_version();
 	*extension = version != NULL;
+	fm_shmem_database_extension(MyDatabaseId,
+								get_extension_oid(FM_EXTENSION_NAME, true));
 	wrong_version = version && strcmp(version, FM_EXTENSION_VERSION) != 0;
 	if (version && !wrong_version)
 	{
@@ -529,6 +538,20 @@ say_wrong_version(void)
 	said = wrong_version;
 }
 
+/* What is known of sensors of pipelines that do not run here any more. */
+static void
+forget_others(List *pipelines)
+{
+	int16	   *ids = palloc(sizeof(int16) * (list_length(pipelines) + 1));
+	int			n = 0;
+	ListCell   *cell;
+
+	foreach(cell, pipelines)
+		ids[n++] = ((FmPipeline *) lfirst(cell))->id;
+	fm_shmem_sensors_forget_others(MyDatabaseId, ids, n);
+	pfree(ids);
+}
+
 /* Read the configuration again if it changed or may have. */
 static List *
 refresh(List *pipelines, MemoryContext context, bool force)
@@ -546,10 +569,18 @@ refresh(List *pipelines, MemoryContext context, bool force)
 	MemoryContextSwitchTo(context);
 	pipelines = read_pipelines(&extension);
 	say_wrong_version();
+	if (!wrong_version)
+		forget_others(pipelines);
 	if (pipelines == NIL && !wrong_version)
 		leave(true);
 	foreach(cell, staff)
-		((FmStaff *) lfirst(cell))->wanted = false;
+	{
+		FmStaff    *member = lfirst(cell);
+
+		member->wanted = false;
+		if (member->owner_logged)
+			member->child.retry_at = 0;
+	}
 	return pipelines;
 }
 
@@ -568,8 +599,12 @@ run(void)
 
 	for (;;)
 	{
-		bool		due = GetCurrentTimestamp() >= housekeeping_at;
+		TimestampTz now = GetCurrentTimestamp();
+		bool		due;
 
+		/* the clock may have been set back */
+		housekeeping_at = Min(housekeeping_at, now + HOUSEKEEPING_INTERVAL);
+		due = now >= housekeeping_at;
 		service_signals();
 		pipelines = refresh(pipelines, configuration, due);
 		MemoryContextSwitchTo(turn);
@@ -595,6 +630,19 @@ run(void)
 	}
 }
 
+/* One that never starts gives no slot up itself. */
+static void
+end_member(FmStaff *member)
+{
+	pid_t		pid;
+
+	fm_child_terminate(&member->child);
+	if (member->child.handle != NULL &&
+		GetBackgroundWorkerPid(member->child.handle, &pid) ==
+		BGWH_NOT_YET_STARTED)
+		release_slot(member);
+}
+
 /*
  * However it ends, its workers end with it: the next one starts its own.
  * Where there is no work any more they see that themselves, and go quietly.
@@ -606,7 +654,7 @@ supervisor_gone(int code, Datum arg)
 
 	if (!leaving_without_work)
 		foreach(cell, staff)
-			fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
+			end_member(lfirst(cell));
 	fm_ownerless_stop();
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
