@@ -244,9 +244,17 @@ forget_judgements(const Watch *watch)
 	}
 }
 
-static FmFold *
-open_fold(const Watch *watch, const FmPipeline *pipeline,
-		  const FmPosition *row)
+static void
+release(Watch *watch)
+{
+	if (watch->fold)
+		fm_fold_close(watch->fold);
+	watch->fold = NULL;
+}
+
+/* The watch has it at once, so that an error releases it. */
+static void
+open_fold(Watch *watch, const FmPipeline *pipeline, const FmPosition *row)
 {
 	FmFoldStream stream = {
 		.stream_id = row->stream_id,
@@ -256,18 +264,10 @@ open_fold(const Watch *watch, const FmPipeline *pipeline,
 		.kafka_partition = FM_SILENCE_PARTITION,
 		.incarnation = row->incarnation
 	};
-	FmFold	   *fold = fm_fold_open(watch->context, &stream, 0, 0, 0, -1);
 
-	describe_alarms(fold, row->stream_id);
-	return fold;
-}
-
-static void
-release(Watch *watch)
-{
-	if (watch->fold)
-		fm_fold_close(watch->fold);
-	watch->fold = NULL;
+	release(watch);
+	watch->fold = fm_fold_open(watch->context, &stream, 0, 0, 0, -1);
+	describe_alarms(watch->fold, row->stream_id);
 }
 
 /*
@@ -279,7 +279,6 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
 {
 	FmPartitionOffset start = {FM_SILENCE_PARTITION, 0};
 	FmOwnerScope scope;
-	FmFold	   *fold;
 	FmPosition	row;
 
 	fm_worker_begin(&scope);
@@ -290,15 +289,13 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
 						  FM_SILENCE_PARTITION, "supervisor",
 						  Min(fm_lock_timeout, MAX_LOCK_WAIT_MS), &row))
 		memset(&row, 0, sizeof(row));
-	fold = open_fold(watch, pipeline, &row);
+	open_fold(watch, pipeline, &row);
 	if (!create && fm_deadman)
 		read_snapshots(watch);
 	fm_worker_commit(&scope);
-	release(watch);
 	watch->row = row;
-	watch->fold = fold;
 	watch->has_requests = true;
-	watch->next_unshelving = fm_fold_next_unshelving(fold);
+	watch->next_unshelving = fm_fold_next_unshelving(watch->fold);
 	watch->reread_at = 0;
 	if (!create)
 		forget_judgements(watch);
@@ -545,7 +542,7 @@ add_partition(Watch *watch, const FmPipeline *pipeline,
 	int64		end;
 
 	if (fm_watermark_known(pipeline->id, info->partition, &asked_at, &end) &&
-		info->position >= end)
+		info->position >= end && asked_at <= look->now)
 		sure = asked_at;
 	/* what is paused or taken says so itself, and would be asked for ever */
 	if (info->state != FM_PARTITION_RUNNING)
@@ -675,10 +672,15 @@ judge(Watch *watch, Look *look, FmWatched *watched)
 {
 	Frontier	frontier = frontier_of(look, watched);
 	int64		known_since = watched->known_since == 0 ? FM_DEADMAN_NEVER :
-		watched->known_since;
+		Min(watched->known_since, look->now);
 	FmDeadmanSensor sensor;
 	bool		certain;
 
+	if (watched->last_seen > look->now)
+	{
+		fm_shmem_sensor_set_back(watched, look->now);
+		watched->last_seen = look->now;
+	}
 	/* new here, or the supervisor is: it may have an alarm */
 	if (watched->state == FM_DEADMAN_EXPECTED &&
 		!fm_fold_alarm_is_active(watch->fold, watched->sensor_id,
@@ -1002,6 +1004,32 @@ forget_watches(void)
 	}
 }
 
+/* The clock may have been set back: nothing waits longer than its delay. */
+static void
+limit_delays(Watch *watch, TimestampTz now)
+{
+	ListCell   *cell;
+
+	watch->retry_at = Min(watch->retry_at, now + MAX_RETRY_DELAY);
+	watch->reread_at = Min(watch->reread_at, now + REREAD_INTERVAL);
+	watch->suspects_since = Min(watch->suspects_since, now);
+	foreach(cell, watch->doubts)
+	{
+		Doubt	   *doubt = lfirst(cell);
+
+		doubt->since = Min(doubt->since, now);
+	}
+}
+
+/* When there is something to do though nobody is to be missed. */
+static TimestampTz
+answering_at(const Watch *watch)
+{
+	if (watch->fold == NULL)
+		return watch->retry_at;
+	return watch->has_requests ? 0 : watch->next_unshelving;
+}
+
 void
 fm_silence_step(List *pipelines, bool changed, bool answered)
 {
@@ -1010,9 +1038,8 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 	bool		switched = fm_deadman != was_on;
 	ListCell   *cell;
 
-	/* switched off, requests are answered all the same */
-	if (!changed && !answered && !switched &&
-		(now < next_look_at || !fm_deadman))
+	next_look_at = Min(next_look_at, now + EVALUATION_INTERVAL);
+	if (!changed && !answered && !switched && now < fm_silence_next())
 		return;
 	was_on = fm_deadman;
 	foreach(cell, pipelines)
@@ -1021,6 +1048,7 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 		Watch	   *watch = watch_of(pipeline->id);
 
 		watch->wanted = true;
+		limit_delays(watch, now);
 		if (switched)
 			release(watch);
 		if (changed)
@@ -1036,8 +1064,16 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 	next_look_at = GetCurrentTimestamp() + EVALUATION_INTERVAL;
 }
 
+/* Switched off, requests are answered all the same. */
 TimestampTz
 fm_silence_next(void)
 {
-	return fm_deadman ? next_look_at : DT_NOEND;
+	TimestampTz result = DT_NOEND;
+	ListCell   *cell;
+
+	if (fm_deadman)
+		return next_look_at;
+	foreach(cell, watches)
+		result = Min(result, answering_at(lfirst(cell)));
+	return Max(result, next_look_at);
 }
