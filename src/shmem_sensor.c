@@ -280,6 +280,13 @@ fm_shmem_sensor_find(Oid database, int32 sensor_id)
 	return find(database, sensor_id);
 }
 
+bool
+fm_shmem_sensors_are_full(void)
+{
+	/* without the lock: it is asked again */
+	return shared->nused >= fm_max_watched_sensors;
+}
+
 static void
 copy_out(int number, FmWatched *watched)
 {

@@ -91,6 +91,9 @@ extern bool fm_shmem_sensor_seen(Oid database, const FmSeen *seen);
 /* Slot of a sensor; -1 if it is not watched. */
 extern int	fm_shmem_sensor_find(Oid database, int32 sensor_id);
 
+/* Is there no room for another one? */
+extern bool fm_shmem_sensors_are_full(void);
+
 /* The next sensor of a pipeline (0: of any) from *slot (0 at first) on. */
 extern bool fm_shmem_sensor_next(Oid database, int16 pipeline_id, int *slot,
 								 FmWatched *watched);

@@ -27,7 +27,7 @@
  * ends are raised then.
  *
  * Sensors that are retired or out of service are left alone; the alarm of a
- * retired one is closed.
+ * retired one is closed, and that of one that got no slot.
  *
  * When a sensor was last seen is lost with shared memory.  It is read from the
  * snapshots of the folds first, and brought up to date by whoever takes their
@@ -112,6 +112,7 @@ typedef struct Watch
 	int			npartitions;
 	int64		registered;		/* sensors in the table */
 	List	   *closing;		/* ids of retired ones with an alarm */
+	List	   *unwatched;		/* of others with one, that have no slot */
 	FmDeadmanInfo info;
 } Watch;
 
@@ -383,6 +384,32 @@ leave_alone(Watch *watch, uint64 n)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * After a restart others may have taken the slots of sensors that have an alarm
+ * here: of those nobody would ever say that they are back.
+ */
+static void
+find_unwatched(Watch *watch)
+{
+	MemoryContext old = MemoryContextSwitchTo(watch->context);
+	int32		sensor_id;
+	int			condition;
+	int			next = 0;
+	TimestampTz raised_at;
+
+	list_free(watch->unwatched);
+	watch->unwatched = NIL;
+	while (fm_deadman && fm_shmem_sensors_are_full() &&
+		   fm_fold_next_alarm(watch->fold, &next, &sensor_id, &condition))
+		if (sensor_id != 0 && condition == FM_CONDITION_SILENT &&
+			fm_shmem_sensor_find(MyDatabaseId, sensor_id) < 0 &&
+			!list_member_int(watch->closing, sensor_id) &&
+			fm_fold_alarm_is_active(watch->fold, sensor_id, condition,
+									&raised_at))
+			watch->unwatched = lappend_int(watch->unwatched, sensor_id);
+	MemoryContextSwitchTo(old);
+}
+
 /* Which sensors to leave alone, which partitions there are. */
 static void
 reread(Watch *watch, const FmPipeline *pipeline, TimestampTz now)
@@ -428,6 +455,7 @@ reread(Watch *watch, const FmPipeline *pipeline, TimestampTz now)
 							"  OR w.machine_id = v.machine_id)",
 							SPI_OK_SELECT));
 	fm_worker_commit(&scope);
+	find_unwatched(watch);
 	watch->reread_at = now +
 		(watch->reread_twice ? REREAD_SOON : REREAD_INTERVAL);
 	watch->reread_twice = false;
@@ -776,6 +804,8 @@ signal_sensor(Watch *watch, const FmWatched *watched, FmSignalKind kind,
 		signal.comment = psprintf("not seen since %s, for more than %.0f s",
 								  timestamptz_to_str(watched->last_seen),
 								  watched->limit / 1e6);
+	else if (list_member_int(watch->unwatched, watched->sensor_id))
+		signal.comment = "nobody watches it any more, see factorymon.max_watched_sensors";
 	fm_fold_signal(watch->fold, &signal, FM_CONDITION_SILENT,
 				   fm_silence_limits(), transitions);
 }
@@ -798,12 +828,14 @@ signal_mass(Watch *watch, const Look *look, FmTransitionList *transitions)
 				   fm_silence_limits(), transitions);
 }
 
+/* Alarms of retired sensors, or of those that nobody watches. */
 static void
-close_retired(Watch *watch, TimestampTz now, FmTransitionList *transitions)
+close_alarms(Watch *watch, const List *sensor_ids, TimestampTz now,
+			 FmTransitionList *transitions)
 {
 	ListCell   *cell;
 
-	foreach(cell, watch->closing)
+	foreach(cell, sensor_ids)
 	{
 		FmWatched	watched = {.sensor_id = lfirst_int(cell)};
 
@@ -840,7 +872,8 @@ change_alarms(Watch *watch, Look *look, FmTransitionList *transitions)
 	for (int i = 0; i < look->nsilent; i++)
 		signal_sensor(watch, &look->silent[i], FM_SIGNAL_ON, look->now,
 					  transitions);
-	close_retired(watch, look->now, transitions);
+	close_alarms(watch, watch->closing, look->now, transitions);
+	close_alarms(watch, watch->unwatched, look->now, transitions);
 }
 
 /* Everything that changes, in one transaction behind the fence. */
@@ -880,7 +913,8 @@ write_changes(Watch *watch, const FmPipeline *pipeline, Look *look)
 	}
 	adopt(look);
 	list_free(watch->closing);
-	watch->closing = NIL;
+	list_free(watch->unwatched);
+	watch->closing = watch->unwatched = NIL;
 	watch->has_requests = more;
 	watch->next_unshelving = fm_fold_next_unshelving(watch->fold);
 }
@@ -889,7 +923,8 @@ static bool
 has_changes(const Watch *watch, const Look *look)
 {
 	return look->mass != look->was_mass || look->nback > 0 ||
-		look->nsilent > 0 || watch->closing != NIL || watch->has_requests ||
+		look->nsilent > 0 || watch->closing != NIL ||
+		watch->unwatched != NIL || watch->has_requests ||
 		watch->next_unshelving <= look->now;
 }
 
