@@ -4170,9 +4170,9 @@ COMMENT ON COLUMN factorymon.sensor_health.zone IS
 COMMENT ON COLUMN factorymon.sensor_health.unit IS
 	'unit, as last described';
 COMMENT ON COLUMN factorymon.sensor_health.state IS
-	'retired; active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
+	'retired; expected: too few readings so far to miss it; active; late; silent: no reading for five intervals (30 s at least) that would have been seen; unknown: nobody can tell, see reason';
 COMMENT ON COLUMN factorymon.sensor_health.reason IS
-	'of a retired one: that it still sends readings, if it does; else why the state is unknown: paused, stopped, lagging, disconnected, worker down, no reading stored, ...';
+	'of a retired one: that it still sends readings, if it does; else why the state is unknown: paused, stopped, lagging, disconnected, worker down, no reading stored, just resumed (it has one limit''s time to report), ...';
 COMMENT ON COLUMN factorymon.sensor_health.last_ts IS
 	'time of its newest reading, by its own clock';
 COMMENT ON COLUMN factorymon.sensor_health.last_seen_at IS

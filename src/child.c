@@ -48,7 +48,13 @@ fm_child_is_running(FmChild *child)
 bool
 fm_child_may_start(const FmChild *child)
 {
-	return child->handle == NULL && GetCurrentTimestamp() >= child->retry_at;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz latest = now +
+		(int64) Max(fm_restart_delay_min, fm_restart_delay_max) * 1000;
+
+	/* later than any delay from now: the clock was set back */
+	return child->handle == NULL &&
+		(now >= child->retry_at || child->retry_at > latest);
 }
 
 bool

@@ -45,6 +45,7 @@ has_younger_streams(const FmPipeline *pipeline)
 	fm_args_int2(&args, pipeline->id);
 	return fm_args_run(&args, "SELECT 1 FROM _factorymon.stream"
 					   " WHERE pipeline_id = $1 AND retired_at IS NULL"
+					   " AND kafka_partition >= 0"
 					   " HAVING min(created_at) < max(created_at)",
 					   SPI_OK_SELECT) > 0;
 }

@@ -168,6 +168,13 @@ extern void fm_shmem_supervisor_detach(Oid database, bool no_work,
 									   uint64 served);
 
 /*
+ * The supervisor found this extension there (InvalidOid: none).  If it is not
+ * the one that was there, nothing known of its pipelines is true any more: ids
+ * begin anew.
+ */
+extern void fm_shmem_database_extension(Oid database, Oid extension);
+
+/*
  * Keep all of our processes out of a database until released (or until this
  * backend exits); returns the pids there now.
  */
@@ -217,6 +224,7 @@ extern void fm_shmem_partitions_disown(Oid database, int16 pipeline_id,
 extern bool fm_shmem_partition_get(Oid database, int16 pipeline_id,
 								   int32 partition, FmPartitionInfo *info);
 extern List *fm_shmem_partitions(Oid database); /* of FmPartitionInfo * */
+/* Forget those of a pipeline (0: all of the database). */
 extern void fm_shmem_partitions_forget(Oid database, int16 pipeline_id);
 
 /* Bytes of rejects per pipeline and hour: adds, returns the hour's sum. */

@@ -230,6 +230,26 @@ fm_shmem_supervisor_detach(Oid database, bool no_work, uint64 served)
 	fm_shmem_wake(launcher);
 }
 
+void
+fm_shmem_database_extension(Oid database, Oid extension)
+{
+	FmSharedDatabase *entry;
+	bool		other = false;
+
+	LWLockAcquire(fm_shared->lock, LW_EXCLUSIVE);
+	entry = find_database(database);
+	if (entry)
+	{
+		other = entry->extension != extension;
+		entry->extension = extension;
+	}
+	LWLockRelease(fm_shared->lock);
+	if (!other)
+		return;
+	fm_shmem_sensors_forget(database, 0);
+	fm_shmem_partitions_forget(database, 0);
+}
+
 /* Caller holds the lock. */
 static int
 collect_pids(Oid database, int *pids)

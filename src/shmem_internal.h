@@ -26,6 +26,7 @@
 typedef struct FmSharedDatabase
 {
 	Oid			database;		/* InvalidOid: free entry */
+	Oid			extension;		/* as its supervisor last saw it */
 	int			supervisor_pid;
 	int			supervisor_proc;	/* process number, for its latch */
 	uint64		wanted;			/* grows with every request */

@@ -150,7 +150,7 @@ fm_shmem_partitions_forget(Oid database, int16 pipeline_id)
 	hash_seq_init(&scan, fm_shared_partitions);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->info.database == database &&
-			entry->info.pipeline_id == pipeline_id)
+			(pipeline_id == 0 || entry->info.pipeline_id == pipeline_id))
 			(void) hash_search(fm_shared_partitions, &entry->key,
 							   HASH_REMOVE, NULL);
 	LWLockRelease(fm_shared->lock);

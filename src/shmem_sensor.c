@@ -233,27 +233,40 @@ advance(pg_atomic_uint64 *time, TimestampTz to)
 		;
 }
 
-bool
-fm_shmem_sensor_seen(Oid database, const FmSeen *seen)
+/* False if the slot is, or was meanwhile made, another sensor's. */
+static bool
+tell(int number, uint64 key, const FmSeen *seen)
 {
 	uint64		bit = UINT64CONST(1) << (seen->partition % 64);
 	/* rounded up: 0 is not known */
 	uint32		interval = (uint32) Min((seen->interval + 999) / 1000,
 										PG_UINT32_MAX);
-	int			number = find(database, seen->sensor_id);
-	FmSharedSensor *slot;
+	FmSharedSensor *slot = &shared->slots[number];
 
-	if (number < 0)
-		number = add(database, seen);
-	if (number < 0)
-		return false;
-	slot = &shared->slots[number];
 	if ((pg_atomic_read_u64(&slot->partitions) & bit) == 0)
 		pg_atomic_fetch_or_u64(&slot->partitions, bit);
 	if (interval != 0)
 		pg_atomic_write_u32(&slot->interval, interval);
 	pg_atomic_write_u32(&slot->sensor_version_id, seen->sensor_version_id);
 	advance(&slot->last_seen, seen->at);
+	pg_memory_barrier();
+	return pg_atomic_read_u64(&slot->key) == key;
+}
+
+bool
+fm_shmem_sensor_seen(Oid database, const FmSeen *seen)
+{
+	uint64		key = key_of(database, seen->sensor_id);
+	int			number;
+
+	do
+	{
+		number = find(database, seen->sensor_id);
+		if (number < 0)
+			number = add(database, seen);
+		if (number < 0)
+			return false;
+	} while (!tell(number, key, seen));
 	return true;
 }
 
@@ -267,12 +280,20 @@ fm_shmem_sensor_find(Oid database, int32 sensor_id)
 	return find(database, sensor_id);
 }
 
+bool
+fm_shmem_sensors_are_full(void)
+{
+	/* without the lock: it is asked again */
+	return shared->nused >= fm_max_watched_sensors;
+}
+
 static void
 copy_out(int number, FmWatched *watched)
 {
 	FmSharedSensor *slot = &shared->slots[number];
 
 	watched->slot = number;
+	watched->database = (Oid) (pg_atomic_read_u64(&slot->key) >> 32);
 	watched->sensor_id =
 		(int32) (uint32) pg_atomic_read_u64(&slot->key);
 	watched->sensor_version_id =
@@ -320,6 +341,9 @@ fm_shmem_sensor_keep(const FmWatched *watched)
 	FmSharedSensor *slot = &shared->slots[watched->slot];
 	uint32		limit = (uint32) Min(watched->limit / 1000, PG_UINT32_MAX);
 
+	if (pg_atomic_read_u64(&slot->key) !=
+		key_of(watched->database, watched->sensor_id))
+		return;
 	/* the line belongs to the workers: leave it alone if nothing changed */
 	if (slot->known_since == watched->known_since &&
 		slot->raised_at == watched->raised_at && slot->limit == limit &&
@@ -334,8 +358,31 @@ fm_shmem_sensor_keep(const FmWatched *watched)
 	slot->left_alone = watched->left_alone;
 }
 
+void
+fm_shmem_sensor_set_back(const FmWatched *watched, TimestampTz now)
+{
+	FmSharedSensor *slot = &shared->slots[watched->slot];
+	uint64		was = (uint64) watched->last_seen;
+
+	if (watched->last_seen > now &&
+		pg_atomic_read_u64(&slot->key) == key_of(watched->database,
+												 watched->sensor_id))
+		(void) pg_atomic_compare_exchange_u64(&slot->last_seen, &was,
+											  (uint64) now);
+}
+
+static bool
+is_one_of(int16 pipeline_id, const int16 *pipeline_ids, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (pipeline_ids[i] == pipeline_id)
+			return true;
+	return false;
+}
+
+/* Of these pipelines, or of all others. */
 static void
-forget_deadmen(Oid database, int16 pipeline_id)
+forget_deadmen(Oid database, const int16 *pipeline_ids, int n, bool others)
 {
 	LWLockAcquire(fm_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < fm_max_workers; i++)
@@ -343,35 +390,57 @@ forget_deadmen(Oid database, int16 pipeline_id)
 		FmDeadmanInfo *info = &shared->deadmen[i];
 
 		if (info->database == database &&
-			(pipeline_id == 0 || info->pipeline_id == pipeline_id))
+			is_one_of(info->pipeline_id, pipeline_ids, n) != others)
 			memset(info, 0, sizeof(*info));
 	}
 	LWLockRelease(fm_shared->lock);
 }
 
+/* Likewise.  Caller holds the lock. */
+static void
+forget_slots(Oid database, const int16 *pipeline_ids, int n, bool others)
+{
+	for (int i = 0; i < slot_count(); i++)
+	{
+		FmSharedSensor *slot = &shared->slots[i];
+
+		if ((Oid) (pg_atomic_read_u64(&slot->key) >> 32) != database ||
+			is_one_of(slot->pipeline_id, pipeline_ids, n) == others)
+			continue;
+		pg_atomic_write_u64(&slot->key, KEY_REMOVED);
+		shared->nused--;
+	}
+	if (shared->nused > 0)
+		return;
+	/* all slots are as good as new */
+	for (int i = 0; i < slot_count(); i++)
+		pg_atomic_write_u64(&shared->slots[i].key, KEY_FREE);
+	shared->nfree = slot_count();
+}
+
+static void
+forget(Oid database, const int16 *pipeline_ids, int n, bool others)
+{
+	if (!shared)
+		return;
+	forget_deadmen(database, pipeline_ids, n, others);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	forget_slots(database, pipeline_ids, n, others);
+	LWLockRelease(shared->lock);
+}
+
 void
 fm_shmem_sensors_forget(Oid database, int16 pipeline_id)
 {
-	int			slot = 0;
-	FmWatched	watched;
+	/* all of the database are the others of none */
+	forget(database, &pipeline_id, pipeline_id == 0 ? 0 : 1,
+		   pipeline_id == 0);
+}
 
-	if (!shared)
-		return;
-	forget_deadmen(database, pipeline_id);
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	while (fm_shmem_sensor_next(database, pipeline_id, &slot, &watched))
-	{
-		pg_atomic_write_u64(&shared->slots[watched.slot].key, KEY_REMOVED);
-		shared->nused--;
-	}
-	if (shared->nused == 0)
-	{
-		/* all slots are as good as new */
-		for (int i = 0; i < slot_count(); i++)
-			pg_atomic_write_u64(&shared->slots[i].key, KEY_FREE);
-		shared->nfree = slot_count();
-	}
-	LWLockRelease(shared->lock);
+void
+fm_shmem_sensors_forget_others(Oid database, const int16 *pipeline_ids, int n)
+{
+	forget(database, pipeline_ids, n, true);
 }
 
 void

@@ -48,6 +48,7 @@ typedef struct FmSeen
 typedef struct FmWatched
 {
 	int			slot;
+	Oid			database;
 	int32		sensor_id;
 	int32		sensor_version_id;
 	TimestampTz last_seen;
@@ -90,15 +91,29 @@ extern bool fm_shmem_sensor_seen(Oid database, const FmSeen *seen);
 /* Slot of a sensor; -1 if it is not watched. */
 extern int	fm_shmem_sensor_find(Oid database, int32 sensor_id);
 
+/* Is there no room for another one? */
+extern bool fm_shmem_sensors_are_full(void);
+
 /* The next sensor of a pipeline (0: of any) from *slot (0 at first) on. */
 extern bool fm_shmem_sensor_next(Oid database, int16 pipeline_id, int *slot,
 								 FmWatched *watched);
 
-/* Keep the supervisor's own part. */
+/* Keep the supervisor's own part; of a sensor removed meanwhile, nothing. */
 extern void fm_shmem_sensor_keep(const FmWatched *watched);
 
 /* Forget those of a pipeline (0: all of the database). */
 extern void fm_shmem_sensors_forget(Oid database, int16 pipeline_id);
+
+/*
+ * Forget those of all other pipelines than these.  (A worker that commits just
+ * before its pipeline is dropped tells of its sensors after that.)
+ */
+extern void fm_shmem_sensors_forget_others(Oid database,
+										   const int16 *pipeline_ids, int n);
+
+/* Whoever was seen ahead of the time (the clock was set back) was seen then. */
+extern void fm_shmem_sensor_set_back(const FmWatched *watched,
+									 TimestampTz now);
 
 extern void fm_shmem_deadman_publish(const FmDeadmanInfo *info);
 extern List *fm_shmem_deadmen(Oid database);	/* of FmDeadmanInfo * */

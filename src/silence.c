@@ -27,7 +27,7 @@
  * ends are raised then.
  *
  * Sensors that are retired or out of service are left alone; the alarm of a
- * retired one is closed.
+ * retired one is closed, and that of one that got no slot.
  *
  * When a sensor was last seen is lost with shared memory.  It is read from the
  * snapshots of the folds first, and brought up to date by whoever takes their
@@ -85,7 +85,7 @@ typedef struct Frontier
 	FmUnknownReason reason;		/* what keeps it from being known further */
 } Frontier;
 
-/* A partition whose leader was asked in vain. */
+/* A running partition whose leader was asked in vain. */
 typedef struct Doubt
 {
 	int32		partition;
@@ -112,6 +112,7 @@ typedef struct Watch
 	int			npartitions;
 	int64		registered;		/* sensors in the table */
 	List	   *closing;		/* ids of retired ones with an alarm */
+	List	   *unwatched;		/* of others with one, that have no slot */
 	FmDeadmanInfo info;
 } Watch;
 
@@ -244,9 +245,17 @@ forget_judgements(const Watch *watch)
 	}
 }
 
-static FmFold *
-open_fold(const Watch *watch, const FmPipeline *pipeline,
-		  const FmPosition *row)
+static void
+release(Watch *watch)
+{
+	if (watch->fold)
+		fm_fold_close(watch->fold);
+	watch->fold = NULL;
+}
+
+/* The watch has it at once, so that an error releases it. */
+static void
+open_fold(Watch *watch, const FmPipeline *pipeline, const FmPosition *row)
 {
 	FmFoldStream stream = {
 		.stream_id = row->stream_id,
@@ -256,18 +265,10 @@ open_fold(const Watch *watch, const FmPipeline *pipeline,
 		.kafka_partition = FM_SILENCE_PARTITION,
 		.incarnation = row->incarnation
 	};
-	FmFold	   *fold = fm_fold_open(watch->context, &stream, 0, 0, 0, -1);
 
-	describe_alarms(fold, row->stream_id);
-	return fold;
-}
-
-static void
-release(Watch *watch)
-{
-	if (watch->fold)
-		fm_fold_close(watch->fold);
-	watch->fold = NULL;
+	release(watch);
+	watch->fold = fm_fold_open(watch->context, &stream, 0, 0, 0, -1);
+	describe_alarms(watch->fold, row->stream_id);
 }
 
 /*
@@ -279,25 +280,23 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
 {
 	FmPartitionOffset start = {FM_SILENCE_PARTITION, 0};
 	FmOwnerScope scope;
-	FmFold	   *fold;
 	FmPosition	row;
 
 	fm_worker_begin(&scope);
+	fm_lock_timeout_limit(Min(fm_lock_timeout, MAX_LOCK_WAIT_MS));
 	if (create)
 		fm_position_create_streams(pipeline->id, FM_SILENCE_TOPIC, &start, 1);
 	if (!fm_position_take(pipeline->id, FM_SILENCE_TOPIC,
 						  FM_SILENCE_PARTITION, "supervisor",
 						  Min(fm_lock_timeout, MAX_LOCK_WAIT_MS), &row))
 		memset(&row, 0, sizeof(row));
-	fold = open_fold(watch, pipeline, &row);
+	open_fold(watch, pipeline, &row);
 	if (!create && fm_deadman)
 		read_snapshots(watch);
 	fm_worker_commit(&scope);
-	release(watch);
 	watch->row = row;
-	watch->fold = fold;
 	watch->has_requests = true;
-	watch->next_unshelving = fm_fold_next_unshelving(fold);
+	watch->next_unshelving = fm_fold_next_unshelving(watch->fold);
 	watch->reread_at = 0;
 	if (!create)
 		forget_judgements(watch);
@@ -306,6 +305,26 @@ take(Watch *watch, const FmPipeline *pipeline, bool create)
 /* ----------------------------------------------------------------------
  * What the tables say about sensors
  * ------------------------------------------------------------------- */
+
+/* Of partitions that are gone. */
+static void
+forget_old_doubts(Watch *watch)
+{
+	ListCell   *cell;
+
+	foreach(cell, watch->doubts)
+	{
+		Doubt	   *doubt = lfirst(cell);
+		bool		found = false;
+
+		for (int i = 0; i < watch->npartitions; i++)
+			found |= watch->partitions[i] == doubt->partition;
+		if (found)
+			continue;
+		watch->doubts = foreach_delete_current(watch->doubts, cell);
+		pfree(doubt);
+	}
+}
 
 static void
 read_partitions(Watch *watch, const FmPipeline *pipeline)
@@ -324,6 +343,7 @@ read_partitions(Watch *watch, const FmPipeline *pipeline)
 										   Max(watch->npartitions, 1));
 	for (int i = 0; i < watch->npartitions; i++)
 		watch->partitions[i] = fm_spi_int4(i, 1);
+	forget_old_doubts(watch);
 }
 
 /* Leave alone those of the result; retired ones (second column) are closed. */
@@ -361,6 +381,32 @@ leave_alone(Watch *watch, uint64 n)
 									FM_CONDITION_SILENT, &raised_at))
 			watch->closing = lappend_int(watch->closing, sensor_id);
 	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * After a restart others may have taken the slots of sensors that have an alarm
+ * here: of those nobody would ever say that they are back.
+ */
+static void
+find_unwatched(Watch *watch)
+{
+	MemoryContext old = MemoryContextSwitchTo(watch->context);
+	int32		sensor_id;
+	int			condition;
+	int			next = 0;
+	TimestampTz raised_at;
+
+	list_free(watch->unwatched);
+	watch->unwatched = NIL;
+	while (fm_deadman && fm_shmem_sensors_are_full() &&
+		   fm_fold_next_alarm(watch->fold, &next, &sensor_id, &condition))
+		if (sensor_id != 0 && condition == FM_CONDITION_SILENT &&
+			fm_shmem_sensor_find(MyDatabaseId, sensor_id) < 0 &&
+			!list_member_int(watch->closing, sensor_id) &&
+			fm_fold_alarm_is_active(watch->fold, sensor_id, condition,
+									&raised_at))
+			watch->unwatched = lappend_int(watch->unwatched, sensor_id);
 	MemoryContextSwitchTo(old);
 }
 
@@ -409,6 +455,7 @@ reread(Watch *watch, const FmPipeline *pipeline, TimestampTz now)
 							"  OR w.machine_id = v.machine_id)",
 							SPI_OK_SELECT));
 	fm_worker_commit(&scope);
+	find_unwatched(watch);
 	watch->reread_at = now +
 		(watch->reread_twice ? REREAD_SOON : REREAD_INTERVAL);
 	watch->reread_twice = false;
@@ -468,9 +515,21 @@ find_doubt(const Watch *watch, int32 partition)
 	return NULL;
 }
 
+static void
+forget_doubt(Watch *watch, int32 partition)
+{
+	Doubt	   *doubt = find_doubt(watch, partition);
+
+	if (doubt == NULL)
+		return;
+	watch->doubts = list_delete_ptr(watch->doubts, doubt);
+	pfree(doubt);
+}
+
 /*
- * Is it doubted how far the partition is known?  sure: up to when it is, as its
- * leader confirmed.
+ * Is it doubted how far a running partition is known?  sure: up to when it is,
+ * as its leader confirmed.  That it was not asked yet, because others were, is
+ * no reason to.
  */
 static bool
 is_doubted(Watch *watch, int32 partition, TimestampTz sure, TimestampTz now)
@@ -480,13 +539,13 @@ is_doubted(Watch *watch, int32 partition, TimestampTz sure, TimestampTz now)
 
 	if (doubt != NULL && sure >= doubt->since)
 	{
-		watch->doubts = list_delete_ptr(watch->doubts, doubt);
-		pfree(doubt);
+		forget_doubt(watch, partition);
 		return false;
 	}
 	if (doubt == NULL && watch->suspects_since != 0 &&
 		now - watch->suspects_since > DOUBT_AFTER &&
-		sure < watch->suspects_since)
+		sure < watch->suspects_since &&
+		fm_watermark_tried(watch->pipeline_id) >= watch->suspects_since)
 	{
 		old = MemoryContextSwitchTo(watch->context);
 		doubt = palloc(sizeof(Doubt));
@@ -511,9 +570,12 @@ add_partition(Watch *watch, const FmPipeline *pipeline,
 	int64		end;
 
 	if (fm_watermark_known(pipeline->id, info->partition, &asked_at, &end) &&
-		info->position >= end)
+		info->position >= end && asked_at <= look->now)
 		sure = asked_at;
-	if (is_doubted(watch, info->partition, sure, look->now))
+	/* what is paused or taken says so itself, and would be asked for ever */
+	if (info->state != FM_PARTITION_RUNNING)
+		forget_doubt(watch, info->partition);
+	else if (is_doubted(watch, info->partition, sure, look->now))
 		at = Min(at, sure);
 	lower_frontier(&look->frontiers[info->partition % CLASSES], at, sure,
 				   reason);
@@ -533,9 +595,12 @@ find_frontiers(Watch *watch, const FmPipeline *pipeline, Look *look)
 								   &info))
 			add_partition(watch, pipeline, &info, look);
 		else
+		{
+			forget_doubt(watch, partition);
 			lower_frontier(&look->frontiers[partition % CLASSES],
 						   FM_DEADMAN_NEVER, FM_DEADMAN_NEVER,
 						   FM_UNKNOWN_NO_WORKER);
+		}
 	}
 	/* go on asking until they answer */
 	look->suspects = watch->doubts != NIL;
@@ -635,10 +700,15 @@ judge(Watch *watch, Look *look, FmWatched *watched)
 {
 	Frontier	frontier = frontier_of(look, watched);
 	int64		known_since = watched->known_since == 0 ? FM_DEADMAN_NEVER :
-		watched->known_since;
+		Min(watched->known_since, look->now);
 	FmDeadmanSensor sensor;
 	bool		certain;
 
+	if (watched->last_seen > look->now)
+	{
+		fm_shmem_sensor_set_back(watched, look->now);
+		watched->last_seen = look->now;
+	}
 	/* new here, or the supervisor is: it may have an alarm */
 	if (watched->state == FM_DEADMAN_EXPECTED &&
 		!fm_fold_alarm_is_active(watch->fold, watched->sensor_id,
@@ -734,6 +804,8 @@ signal_sensor(Watch *watch, const FmWatched *watched, FmSignalKind kind,
 		signal.comment = psprintf("not seen since %s, for more than %.0f s",
 								  timestamptz_to_str(watched->last_seen),
 								  watched->limit / 1e6);
+	else if (list_member_int(watch->unwatched, watched->sensor_id))
+		signal.comment = "nobody watches it any more, see factorymon.max_watched_sensors";
 	fm_fold_signal(watch->fold, &signal, FM_CONDITION_SILENT,
 				   fm_silence_limits(), transitions);
 }
@@ -756,12 +828,14 @@ signal_mass(Watch *watch, const Look *look, FmTransitionList *transitions)
 				   fm_silence_limits(), transitions);
 }
 
+/* Alarms of retired sensors, or of those that nobody watches. */
 static void
-close_retired(Watch *watch, TimestampTz now, FmTransitionList *transitions)
+close_alarms(Watch *watch, const List *sensor_ids, TimestampTz now,
+			 FmTransitionList *transitions)
 {
 	ListCell   *cell;
 
-	foreach(cell, watch->closing)
+	foreach(cell, sensor_ids)
 	{
 		FmWatched	watched = {.sensor_id = lfirst_int(cell)};
 
@@ -798,7 +872,8 @@ change_alarms(Watch *watch, Look *look, FmTransitionList *transitions)
 	for (int i = 0; i < look->nsilent; i++)
 		signal_sensor(watch, &look->silent[i], FM_SIGNAL_ON, look->now,
 					  transitions);
-	close_retired(watch, look->now, transitions);
+	close_alarms(watch, watch->closing, look->now, transitions);
+	close_alarms(watch, watch->unwatched, look->now, transitions);
 }
 
 /* Everything that changes, in one transaction behind the fence. */
@@ -838,7 +913,8 @@ write_changes(Watch *watch, const FmPipeline *pipeline, Look *look)
 	}
 	adopt(look);
 	list_free(watch->closing);
-	watch->closing = NIL;
+	list_free(watch->unwatched);
+	watch->closing = watch->unwatched = NIL;
 	watch->has_requests = more;
 	watch->next_unshelving = fm_fold_next_unshelving(watch->fold);
 }
@@ -847,7 +923,8 @@ static bool
 has_changes(const Watch *watch, const Look *look)
 {
 	return look->mass != look->was_mass || look->nback > 0 ||
-		look->nsilent > 0 || watch->closing != NIL || watch->has_requests ||
+		look->nsilent > 0 || watch->closing != NIL ||
+		watch->unwatched != NIL || watch->has_requests ||
 		watch->next_unshelving <= look->now;
 }
 
@@ -962,6 +1039,32 @@ forget_watches(void)
 	}
 }
 
+/* The clock may have been set back: nothing waits longer than its delay. */
+static void
+limit_delays(Watch *watch, TimestampTz now)
+{
+	ListCell   *cell;
+
+	watch->retry_at = Min(watch->retry_at, now + MAX_RETRY_DELAY);
+	watch->reread_at = Min(watch->reread_at, now + REREAD_INTERVAL);
+	watch->suspects_since = Min(watch->suspects_since, now);
+	foreach(cell, watch->doubts)
+	{
+		Doubt	   *doubt = lfirst(cell);
+
+		doubt->since = Min(doubt->since, now);
+	}
+}
+
+/* When there is something to do though nobody is to be missed. */
+static TimestampTz
+answering_at(const Watch *watch)
+{
+	if (watch->fold == NULL)
+		return watch->retry_at;
+	return watch->has_requests ? 0 : watch->next_unshelving;
+}
+
 void
 fm_silence_step(List *pipelines, bool changed, bool answered)
 {
@@ -970,9 +1073,8 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 	bool		switched = fm_deadman != was_on;
 	ListCell   *cell;
 
-	/* switched off, requests are answered all the same */
-	if (!changed && !answered && !switched &&
-		(now < next_look_at || !fm_deadman))
+	next_look_at = Min(next_look_at, now + EVALUATION_INTERVAL);
+	if (!changed && !answered && !switched && now < fm_silence_next())
 		return;
 	was_on = fm_deadman;
 	foreach(cell, pipelines)
@@ -981,6 +1083,7 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 		Watch	   *watch = watch_of(pipeline->id);
 
 		watch->wanted = true;
+		limit_delays(watch, now);
 		if (switched)
 			release(watch);
 		if (changed)
@@ -996,8 +1099,16 @@ fm_silence_step(List *pipelines, bool changed, bool answered)
 	next_look_at = GetCurrentTimestamp() + EVALUATION_INTERVAL;
 }
 
+/* Switched off, requests are answered all the same. */
 TimestampTz
 fm_silence_next(void)
 {
-	return fm_deadman ? next_look_at : DT_NOEND;
+	TimestampTz result = DT_NOEND;
+	ListCell   *cell;
+
+	if (fm_deadman)
+		return next_look_at;
+	foreach(cell, watches)
+		result = Min(result, answering_at(lfirst(cell)));
+	return Max(result, next_look_at);
 }

@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -49,6 +50,7 @@
 #include "pipeline.h"
 #include "publisher.h"
 #include "shmem.h"
+#include "shmem_sensor.h"
 #include "silence.h"
 #include "supervisor.h"
 #include "watermark.h"
@@ -210,35 +212,54 @@ start_publisher(const FmPipeline *pipeline, FmStaff *member, Oid owner)
 		release_slot(member);
 }
 
+/* Start one worker, or the publisher, if it does not run and may. */
+static void
+staff_place(const FmPipeline *pipeline, int number)
+{
+	FmStaff    *member = find_staff(pipeline->id, number);
+	bool		was_running = member->child.handle != NULL;
+	Oid			owner;
+
+	member->wanted = true;
+	if (fm_child_is_running(&member->child))
+		return;
+	worker_ended |= was_running;
+	release_slot(member);
+	if (!fm_child_may_start(&member->child))
+		return;
+	owner = usable_owner(pipeline, member);
+	if (!OidIsValid(owner))
+	{
+		/* a change of the configuration ends that, see refresh() */
+		member->child.retry_at = GetCurrentTimestamp() +
+			(int64) fm_restart_delay_max * 1000;
+		return;
+	}
+	if (number == PUBLISHER)
+		start_publisher(pipeline, member, owner);
+	else
+		start_worker(pipeline, member, owner);
+}
+
 /*
- * Bring the workers of one pipeline to the wanted number; then its publisher,
- * which is what can be missed first where the server is short of processes.
+ * Bring the workers of every pipeline to the wanted number; then the
+ * publishers, which are what can be missed first where the server is short of
+ * processes.
  */
 static void
-staff_pipeline(const FmPipeline *pipeline)
+staff_pipelines(List *pipelines)
 {
-	for (int turn = 1; turn <= pipeline->workers + 1; turn++)
-	{
-		int			i = turn > pipeline->workers ? PUBLISHER : turn;
-		FmStaff    *member = find_staff(pipeline->id, i);
-		bool		was_running = member->child.handle != NULL;
-		Oid			owner;
+	ListCell   *cell;
 
-		member->wanted = true;
-		if (fm_child_is_running(&member->child))
-			continue;
-		worker_ended |= was_running;
-		release_slot(member);
-		if (!fm_child_may_start(&member->child))
-			continue;
-		owner = usable_owner(pipeline, member);
-		if (!OidIsValid(owner))
-			continue;
-		if (i == PUBLISHER)
-			start_publisher(pipeline, member, owner);
-		else
-			start_worker(pipeline, member, owner);
+	foreach(cell, pipelines)
+	{
+		FmPipeline *pipeline = lfirst(cell);
+
+		for (int i = 1; i <= pipeline->workers; i++)
+			staff_place(pipeline, i);
 	}
+	foreach(cell, pipelines)
+		staff_place(lfirst(cell), PUBLISHER);
 }
 
 /* Those not wanted any more are told to end, and forgotten once they did. */
@@ -283,6 +304,8 @@ read_pipelines(bool *extension)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	version = fm_extension_version();
 	*extension = version != NULL;
+	fm_shmem_database_extension(MyDatabaseId,
+								get_extension_oid(FM_EXTENSION_NAME, true));
 	wrong_version = version && strcmp(version, FM_EXTENSION_VERSION) != 0;
 	if (version && !wrong_version)
 	{
@@ -515,6 +538,20 @@ say_wrong_version(void)
 	said = wrong_version;
 }
 
+/* What is known of sensors of pipelines that do not run here any more. */
+static void
+forget_others(List *pipelines)
+{
+	int16	   *ids = palloc(sizeof(int16) * (list_length(pipelines) + 1));
+	int			n = 0;
+	ListCell   *cell;
+
+	foreach(cell, pipelines)
+		ids[n++] = ((FmPipeline *) lfirst(cell))->id;
+	fm_shmem_sensors_forget_others(MyDatabaseId, ids, n);
+	pfree(ids);
+}
+
 /* Read the configuration again if it changed or may have. */
 static List *
 refresh(List *pipelines, MemoryContext context, bool force)
@@ -532,10 +569,18 @@ refresh(List *pipelines, MemoryContext context, bool force)
 	MemoryContextSwitchTo(context);
 	pipelines = read_pipelines(&extension);
 	say_wrong_version();
+	if (!wrong_version)
+		forget_others(pipelines);
 	if (pipelines == NIL && !wrong_version)
 		leave(true);
 	foreach(cell, staff)
-		((FmStaff *) lfirst(cell))->wanted = false;
+	{
+		FmStaff    *member = lfirst(cell);
+
+		member->wanted = false;
+		if (member->owner_logged)
+			member->child.retry_at = 0;
+	}
 	return pipelines;
 }
 
@@ -554,9 +599,12 @@ run(void)
 
 	for (;;)
 	{
-		ListCell   *cell;
-		bool		due = GetCurrentTimestamp() >= housekeeping_at;
+		TimestampTz now = GetCurrentTimestamp();
+		bool		due;
 
+		/* the clock may have been set back */
+		housekeeping_at = Min(housekeeping_at, now + HOUSEKEEPING_INTERVAL);
+		due = now >= housekeeping_at;
 		service_signals();
 		pipelines = refresh(pipelines, configuration, due);
 		MemoryContextSwitchTo(turn);
@@ -564,8 +612,7 @@ run(void)
 
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		foreach(cell, pipelines)
-			staff_pipeline(lfirst(cell));
+		staff_pipelines(pipelines);
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(turn);
 		dismiss();
@@ -583,6 +630,19 @@ run(void)
 	}
 }
 
+/* One that never starts gives no slot up itself. */
+static void
+end_member(FmStaff *member)
+{
+	pid_t		pid;
+
+	fm_child_terminate(&member->child);
+	if (member->child.handle != NULL &&
+		GetBackgroundWorkerPid(member->child.handle, &pid) ==
+		BGWH_NOT_YET_STARTED)
+		release_slot(member);
+}
+
 /*
  * However it ends, its workers end with it: the next one starts its own.
  * Where there is no work any more they see that themselves, and go quietly.
@@ -594,7 +654,7 @@ supervisor_gone(int code, Datum arg)
 
 	if (!leaving_without_work)
 		foreach(cell, staff)
-			fm_child_terminate(&((FmStaff *) lfirst(cell))->child);
+			end_member(lfirst(cell));
 	fm_ownerless_stop();
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
@@ -620,6 +680,8 @@ factorymon_supervisor_main(Datum arg)
 	SetConfigOption("default_transaction_isolation", "read committed",
 					PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	/* nobody's open transaction keeps it from its workers for long */
+	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	run();
 }

@@ -43,11 +43,23 @@ static bool in_flight = false;
 static int16 last_pipeline = 0; /* round robin */
 static TimestampTz round_at = 0;	/* when the next round begins */
 
-/* What somebody wants to know for certain. */
-static int16 wanted_pipeline = 0;	/* 0: nothing */
+/*
+ * A pipeline of which somebody wants to know something for certain, or once
+ * did.  A pipeline whose brokers do not answer must not keep others waiting, so
+ * each waits in line, and after a failure on its own.
+ */
+typedef struct Wish
+{
+	int16		pipeline_id;
+	bool		pending;
+	TimestampTz again_at;		/* not before this, after a failure */
+	TimestampTz asking_since;	/* the last question; 0: none */
+	TimestampTz tried_at;		/* likewise, of one that has come to an end */
+} Wish;
+
+static List *wishes = NIL;		/* of Wish *, longest waiting first */
 static bool asked_wanted = false;	/* what is in flight is for that */
 static TimestampTz asked_at = 0;	/* when the watermarks were asked for */
-static TimestampTz want_again_at = 0;	/* not before this, after a failure */
 
 typedef struct EndKey
 {
@@ -176,11 +188,62 @@ fm_watermark_known(int16 pipeline_id, int32 partition, TimestampTz *at,
 	return true;
 }
 
+static Wish *
+find_wish(int16 pipeline_id)
+{
+	ListCell   *cell;
+
+	foreach(cell, wishes)
+	{
+		Wish	   *wish = lfirst(cell);
+
+		if (wish->pipeline_id == pipeline_id)
+			return wish;
+	}
+	return NULL;
+}
+
 void
 fm_watermark_want(int16 pipeline_id)
 {
-	if (wanted_pipeline == 0 && GetCurrentTimestamp() >= want_again_at)
-		wanted_pipeline = pipeline_id;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	TimestampTz now = GetCurrentTimestamp();
+	Wish	   *wish = find_wish(pipeline_id);
+
+	if (wish == NULL)
+	{
+		wish = palloc0(sizeof(Wish));
+		wish->pipeline_id = pipeline_id;
+	}
+	/* if the clock was set back the delay is no longer for that */
+	wish->again_at = Min(wish->again_at, now + FAILURE_DELAY);
+	if (!wish->pending && now >= wish->again_at)
+	{
+		wish->pending = true;
+		wishes = lappend(list_delete_ptr(wishes, wish), wish);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+TimestampTz
+fm_watermark_tried(int16 pipeline_id)
+{
+	Wish	   *wish = find_wish(pipeline_id);
+
+	return wish == NULL ? 0 : wish->tried_at;
+}
+
+/* The question that was in flight has come to an end. */
+static void
+end_wish(bool ok)
+{
+	Wish	   *wish = find_wish(asked_pipeline);
+
+	if (wish == NULL)
+		return;
+	wish->tried_at = wish->asking_since;
+	if (!ok)
+		wish->again_at = GetCurrentTimestamp() + FAILURE_DELAY;
 }
 
 static void
@@ -230,10 +293,10 @@ take_answer(void)
 		ask_watermarks(answer->npartitions);
 	else if (ok)
 		take_watermarks(answer);
-	else if (asked_wanted)
-		want_again_at = GetCurrentTimestamp() + FAILURE_DELAY;
 	if (in_flight)
 		return false;
+	if (asked_wanted)
+		end_wish(ok);
 	fm_watermark_close();
 	return asked_wanted && ok;
 }
@@ -248,23 +311,53 @@ ask(FmPipeline *pipeline)
 								 ANSWER_TIMEOUT_MS);
 }
 
-/* What somebody wants to know goes before the round. */
-static bool
-ask_wanted(List *pipelines)
+static FmPipeline *
+find_pipeline(List *pipelines, int16 pipeline_id)
 {
-	int16		pipeline_id = wanted_pipeline;
 	ListCell   *cell;
 
-	wanted_pipeline = 0;
 	foreach(cell, pipelines)
 	{
 		FmPipeline *pipeline = lfirst(cell);
 
-		if (pipeline_id != 0 && pipeline->id == pipeline_id)
-			ask(pipeline);
+		if (pipeline->id == pipeline_id)
+			return pipeline;
 	}
-	asked_wanted = in_flight;
-	return in_flight;
+	return NULL;
+}
+
+/*
+ * What somebody wants to know goes before the round.  Nobody does any more
+ * where the pipeline does not run here.
+ */
+static bool
+ask_wanted(List *pipelines)
+{
+	ListCell   *cell;
+
+	asked_wanted = false;
+	foreach(cell, wishes)
+	{
+		Wish	   *wish = lfirst(cell);
+		FmPipeline *pipeline = find_pipeline(pipelines, wish->pipeline_id);
+
+		if (pipeline == NULL)
+		{
+			wishes = foreach_delete_current(wishes, cell);
+			pfree(wish);
+			continue;
+		}
+		if (!wish->pending)
+			continue;
+		wish->pending = false;
+		wish->asking_since = GetCurrentTimestamp();
+		ask(pipeline);
+		asked_wanted = in_flight;
+		if (in_flight)
+			break;
+		end_wish(false);
+	}
+	return asked_wanted;
 }
 
 bool

@@ -24,6 +24,12 @@ extern bool fm_watermark_step(List *pipelines);
 /* Ask where the partitions of a pipeline end, as soon as may be. */
 extern void fm_watermark_want(int16 pipeline_id);
 
+/*
+ * When the last question that was wanted of a pipeline was asked, of those that
+ * have been answered or given up; 0: none.
+ */
+extern TimestampTz fm_watermark_tried(int16 pipeline_id);
+
 /* Where a partition ended, as its leader was asked at that time; or false. */
 extern bool fm_watermark_known(int16 pipeline_id, int32 partition,
 							   TimestampTz *at, int64 *high);

@@ -404,7 +404,7 @@ sub new_node
 		? "shared_preload_libraries = 'factorymon'"
 		: "shared_preload_libraries = ''",
 		"restart_after_crash = on",
-		"max_worker_processes = 32",
+		"max_worker_processes = 64",
 		# producers of tests come and go: only what is about it misses them
 		"factorymon.deadman = off",
 		"max_connections = 50",
