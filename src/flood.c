@@ -71,7 +71,8 @@ fm_flood_advance(FmFlood *flood, const FmFloodLimits *limits, int64_t now,
 {
 	bool		ended = false;
 
-	if (now < flood->clock - 2 * FM_FLOOD_WINDOW)
+	if (flood->clock > INT64_MIN + 2 * FM_FLOOD_WINDOW &&
+		now < flood->clock - 2 * FM_FLOOD_WINDOW)
 	{
 		/* the clock was set back: nothing that it said before is of use */
 		ended = flood->active;

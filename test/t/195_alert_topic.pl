@@ -18,7 +18,10 @@ use Test::More;
 plan skip_all => 'kcat is not installed' if system('kcat -V >/dev/null 2>&1') != 0;
 
 my $broker = start_broker(topics => [ 'sensor-data:3', 'alerts:2' ]);
-my $node = new_node();
+my $node = new_node(conf => <<'CONF');
+factorymon.restart_delay_min = 100ms
+factorymon.restart_delay_max = 1s
+CONF
 my $pending = 'SELECT pending FROM factorymon.publisher_health';
 
 sub act

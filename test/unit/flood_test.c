@@ -122,6 +122,26 @@ test_limits_change(void)
 	   "with fewer than a new limit wants it is over at once");
 }
 
+/* A clock that was an hour ahead: what it said is of no use. */
+static void
+test_clock_set_back(void)
+{
+	FmFlood		flood;
+	int64_t		ended_at;
+	int64_t		ahead = 20 * FM_FLOOD_WINDOW;
+	int64_t		right = ahead - 6 * FM_FLOOD_WINDOW;
+
+	flood_init(&flood);
+	for (int i = 0; i < 10; i++)
+		(void) announce(&flood, &usual, ahead + i, &ended_at);
+	ok(fm_flood_advance(&flood, &usual, right, &ended_at) &&
+	   ended_at == right, "a flood ends when the clock is set back");
+	for (int i = 0; i < 9; i++)
+		(void) announce(&flood, &usual, right + i, &ended_at);
+	ok(strcmp(announce(&flood, &usual, right + 9, &ended_at), "+") == 0,
+	   "and another one can begin then");
+}
+
 /* ------------------------------------------------------------------------
  * A model
  * ------------------------------------------------------------------------
@@ -234,6 +254,7 @@ main(void)
 	test_late();
 	test_memory();
 	test_limits_change();
+	test_clock_set_back();
 	for (unsigned seed = 1; seed <= 2000; seed++)
 		same += random_run(seed);
 	ok(same == 2000, "%d of 2000 random runs are as the model has them", same);
