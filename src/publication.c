@@ -324,32 +324,18 @@ fm_publication_delivered(const FmPipeline *pipeline, const int64 *numbers,
 }
 
 void
-fm_publication_refused(const FmPipeline *pipeline, const int64 *numbers,
-					   int n, const char *error)
+fm_publication_failed(const FmPipeline *pipeline, const int64 *numbers,
+					  int n, bool refused, const char *error)
 {
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline->id);
 	args_numbers(&args, numbers, n);
 	fm_args_text(&args, error);
+	fm_args_int4(&args, refused ? 1 : 0);
 	(void) fm_args_run(&args, "UPDATE _factorymon.publication SET"
 					   " attempted_at = clock_timestamp(),"
-					   " attempts = attempts + 1, last_error = $3"
-					   " WHERE pipeline_id = $1 AND pub_seq = ANY ($2)",
-					   SPI_OK_UPDATE);
-}
-
-void
-fm_publication_waiting(const FmPipeline *pipeline, const int64 *numbers,
-					   int n, const char *error)
-{
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	args_numbers(&args, numbers, n);
-	fm_args_text(&args, error);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publication SET"
-					   " attempted_at = clock_timestamp(), last_error = $3"
+					   " attempts = attempts + $4, last_error = $3"
 					   " WHERE pipeline_id = $1 AND pub_seq = ANY ($2)",
 					   SPI_OK_UPDATE);
 }

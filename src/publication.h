@@ -65,16 +65,16 @@ extern void fm_publication_free(FmPublication *publication);
 /* Nobody will send what Kafka does not have: there is no topic any more. */
 extern void fm_publication_forget(const FmPipeline *pipeline);
 
-/* Kafka has them; or it did not take them, and why. */
+/* Kafka has them. */
 extern void fm_publication_delivered(const FmPipeline *pipeline,
 									 const int64 *numbers, int n);
-extern void fm_publication_refused(const FmPipeline *pipeline,
-								   const int64 *numbers, int n,
-								   const char *error);
 
-/* They were sent and nothing was heard: an error meanwhile, not counted. */
-extern void fm_publication_waiting(const FmPipeline *pipeline,
-								   const int64 *numbers, int n,
-								   const char *error);
+/*
+ * Kafka did not take them, which counts as an attempt, or (not refused) they
+ * were sent, and an error came meanwhile instead of an answer.
+ */
+extern void fm_publication_failed(const FmPipeline *pipeline,
+								  const int64 *numbers, int n, bool refused,
+								  const char *error);
 
 #endif							/* FM_PUBLICATION_H */

@@ -276,11 +276,11 @@ fm_publisher_mark(FmPublisher *publisher)
 		if (n > 0)
 			fm_publication_delivered(publisher->pipeline, numbers, n);
 		if (nrefused > 0)
-			fm_publication_refused(publisher->pipeline, refused, nrefused,
-								   publisher->refusal);
+			fm_publication_failed(publisher->pipeline, refused, nrefused,
+								  true, publisher->refusal);
 		if (nwaiting > 0)
-			fm_publication_waiting(publisher->pipeline, waiting, nwaiting,
-								   publisher->error);
+			fm_publication_failed(publisher->pipeline, waiting, nwaiting,
+								  false, publisher->error);
 		fm_worker_commit(&scope);
 		settle(publisher);
 	}
