@@ -2713,10 +2713,26 @@ SELECT p.name AS pipeline, p.alert_topic, s.pid,
 		ON s.pipeline_id = p.pipeline_id
 	LEFT JOIN _factorymon.publisher n ON n.pipeline_id = p.pipeline_id
 	CROSS JOIN LATERAL (
-		SELECT count(*) AS pending, min(x.recorded_at) AS oldest_pending_at
-		FROM _factorymon.publication x
-		WHERE x.pipeline_id = p.pipeline_id AND x.delivered_at IS NULL
-			AND x.to_kafka) o;
+		SELECT coalesce(sum(w.n), 0)::bigint AS pending,
+			min(w.oldest) AS oldest_pending_at
+		FROM (
+			SELECT count(*) AS n, min(x.recorded_at) AS oldest
+			FROM _factorymon.publication x
+			WHERE x.pipeline_id = p.pipeline_id AND x.delivered_at IS NULL
+				AND x.to_kafka
+			UNION ALL
+			/* those that have no number yet */
+			SELECT d.out_seq - coalesce(c.out_seq, 0), t.recorded_at
+			FROM _factorymon.stream m
+			JOIN _factorymon.partition_offset d USING (stream_id)
+			LEFT JOIN _factorymon.publisher_stream c USING (stream_id)
+			LEFT JOIN _factorymon.transition t
+				ON t.pipeline_id = p.pipeline_id
+				AND t.stream_id = m.stream_id
+				AND t.out_seq = coalesce(c.out_seq, 0) + 1
+			WHERE m.pipeline_id = p.pipeline_id
+				AND p.alert_topic IS NOT NULL
+				AND d.out_seq > coalesce(c.out_seq, 0)) w) o;
 
 CREATE VIEW factorymon.ledger AS
 SELECT p.name AS pipeline, s.topic, s.kafka_partition, s.incarnation,
@@ -3935,7 +3951,7 @@ COMMENT ON COLUMN factorymon.publisher_health.heartbeat_at IS
 COMMENT ON COLUMN factorymon.publisher_health.last_pub_seq IS
 	'number of the newest event; null: there was none';
 COMMENT ON COLUMN factorymon.publisher_health.pending IS
-	'events that Kafka does not have yet';
+	'events that Kafka does not have yet, with a number or still without';
 COMMENT ON COLUMN factorymon.publisher_health.oldest_pending_at IS
 	'when the oldest of them was recorded; null: there is none';
 COMMENT ON COLUMN factorymon.publisher_health.oldest_pending_age_seconds IS

@@ -76,7 +76,8 @@ static const char payload[] =
 /*
  * Within a stream in its order; between streams by the time of recording.  A
  * clock that was set back must not turn a stream's own order around, hence
- * the running maximum.
+ * the running maximum.  Whether Kafka gets it is what the pipeline's row says:
+ * it is seen with whatever was committed after it was changed.
  */
 static char *
 number_query(int16 pipeline_id)
@@ -113,8 +114,9 @@ number_query(int16 pipeline_id)
 					" coalesce(s.name, $4), %s, n.alarm_id, n.transition, n.severity,"
 					" n.announced, nullif(st.topic, ''),"
 					" nullif(st.kafka_partition, -1),"
-					" CASE n.cause WHEN 'data' THEN n.kafka_offset END, $5"
-					" FROM found n"
+					" CASE n.cause WHEN 'data' THEN n.kafka_offset END,"
+					" p.alert_topic IS NOT NULL FROM found n"
+					" JOIN _factorymon.pipeline p ON p.pipeline_id = $1"
 					" JOIN _factorymon.stream st USING (stream_id)"
 					" LEFT JOIN _factorymon.sensor s USING (sensor_id)"
 					" LEFT JOIN _factorymon.sensor_version v"
@@ -162,8 +164,6 @@ fm_publication_number(const FmPipeline *pipeline, int64 *last,
 	fm_args_int8(&args, before);
 	fm_args_int4(&args, MAX_NUMBERED);
 	fm_args_text(&args, pipeline->name);
-	fm_args_add(&args, BOOLOID, BoolGetDatum(pipeline->alert_topic != NULL),
-				false);
 	n = (int64) fm_spi_run_kept(&plan, plan == NULL ?
 								number_query(pipeline->id) : "numbering",
 								args.n, args.types, args.values, args.nulls,
@@ -179,6 +179,19 @@ fm_publication_number(const FmPipeline *pipeline, int64 *last,
 		advance_publisher(pipeline->id, *last);
 	*clock_at = fm_kpi_next_deadline(pipeline->id);
 	return *last - before;
+}
+
+bool
+fm_publication_goes_there(const FmPipeline *pipeline)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	fm_args_text(&args, pipeline->alert_topic);
+	return fm_args_run(&args, "SELECT 1 FROM _factorymon.pipeline"
+					   " WHERE pipeline_id = $1"
+					   " AND alert_topic IS NOT DISTINCT FROM $2",
+					   SPI_OK_SELECT) > 0;
 }
 
 /* ----------------------------------------------------------------------

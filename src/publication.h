@@ -62,6 +62,13 @@ extern int	fm_publication_load(const FmPipeline *pipeline, int64 after,
 								FmPublication *publications);
 extern void fm_publication_free(FmPublication *publication);
 
+/*
+ * Is the pipeline's topic for alarms still the one that we know?  Asked in the
+ * transaction that numbers, after it did: false if it may have numbered what
+ * was committed after a change, and belongs elsewhere.
+ */
+extern bool fm_publication_goes_there(const FmPipeline *pipeline);
+
 /* Nobody will send what Kafka does not have: there is no topic any more. */
 extern void fm_publication_forget(const FmPipeline *pipeline);
 

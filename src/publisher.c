@@ -129,6 +129,14 @@ publish_status(FmPublisher *publisher)
 	fm_shmem_publisher_publish(publisher->slot, &publisher->info);
 }
 
+/* Another one starts with what is configured now. */
+static void
+leave(FmPublisher *publisher)
+{
+	set_state(publisher, FM_PUBLISHER_STOPPING);
+	proc_exit(0);
+}
+
 /* ----------------------------------------------------------------------
  * Numbers and listeners
  * ------------------------------------------------------------------- */
@@ -196,17 +204,21 @@ number(FmPublisher *publisher)
 		FmOwnerScope scope;
 		int64		last;
 		int64		n;
+		bool		ours;
 
 		CHECK_FOR_INTERRUPTS();
 		fm_worker_begin(&scope);
 		n = fm_publication_number(publisher->pipeline, &last,
 								  &publisher->clock_at);
+		ours = n == 0 || fm_publication_goes_there(publisher->pipeline);
 		fm_worker_commit(&scope);
 		if (n == 0)
 			return;
 		publisher->info.numbered += n;
 		publisher->more = true;
 		notify(publisher, last - n + 1, last);
+		if (!ours)
+			leave(publisher);
 		fm_publisher_load(publisher);
 		fm_publisher_send(publisher);
 	}
@@ -290,14 +302,7 @@ read_options(FmPublisher *publisher, MemoryContext context)
 	return options;
 }
 
-static void
-leave(FmPublisher *publisher)
-{
-	set_state(publisher, FM_PUBLISHER_STOPPING);
-	proc_exit(0);
-}
-
-/* Leave if what was changed from SQL concerns us; another one starts then. */
+/* Leave if what was changed from SQL concerns us. */
 static void
 apply_configuration(FmPublisher *publisher)
 {

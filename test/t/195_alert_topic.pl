@@ -24,11 +24,24 @@ factorymon.restart_delay_max = 1s
 CONF
 my $pending = 'SELECT pending FROM factorymon.publisher_health';
 
+# What an operator does, and the answer to it.
 sub act
 {
 	my ($query) = @_;
 
-	return sql($node, "SELECT factorymon.$query");
+	sql($node, "SELECT factorymon.$query");
+	poll_until($node, 'SELECT count(*) FROM factorymon.alarm_requests
+		WHERE answered_at IS NULL', 0) or die "no answer to $query";
+	return;
+}
+
+# Wait until Kafka has the event of this number.
+sub delivered
+{
+	my ($number) = @_;
+
+	return poll_until($node, "SELECT state FROM factorymon.alert_outbox
+		WHERE pub_seq = $number", 'delivered');
 }
 
 sub publisher
@@ -161,8 +174,8 @@ ok(poll_until($node, $pending, 0), 'until it can go out');
 
 # without a server listeners go on
 sql($node, 'ALTER SERVER plant RENAME TO elsewhere');
-act("comment('$alert->{event_id}', 'no server')");
 $before = sql($node, 'SELECT max(pub_seq) FROM factorymon.alert_outbox') + 1;
+act("comment('$alert->{event_id}', 'no server')");
 heard(qr/"pub_seq":$before,/, 'a pipeline without a server tells its listeners');
 ok(poll_until($node, "SELECT last_error ~ 'plant' FROM factorymon.publisher_health",
 		't'), 'and its publisher says what is missing');
@@ -236,19 +249,28 @@ ok(poll_until($node, 'SELECT count(*) FROM factorymon.sensor_readings',
 ok(poll_until($node, $pending, 0), 'and their alarms delivered');
 $idle->kill_kill;
 
-# no topic, another topic
-sql($node, "SELECT factorymon.alter_pipeline('sensor-data', alert_topic => '')");
-ok(poll_until($node, "SELECT alert_topic IS NULL, state
-	FROM factorymon.publisher_health", 't|running'), 'without a topic it runs on');
+# No topic, another topic: each holds for what is committed after the change,
+# whoever numbers it.
 $before = sql($node, 'SELECT max(pub_seq) FROM factorymon.alert_outbox');
-act("unsuppress('hot')");
+$node->safe_psql('factory', qq{
+	SELECT factorymon.alter_pipeline('sensor-data', alert_topic => '');
+	SELECT factorymon.unsuppress('hot');});
 ok(poll_until($node, "SELECT state FROM factorymon.alert_outbox
-	WHERE pub_seq = $before + 1", 'not_for_kafka'), 'and numbers what there is');
-sql($node, "SELECT factorymon.alter_pipeline('sensor-data', alert_topic => 'other')");
+	WHERE pub_seq = $before + 1", 'not_for_kafka'),
+	'without a topic, what there is is numbered');
+ok(poll_until($node, "SELECT alert_topic IS NULL, state
+	FROM factorymon.publisher_health", 't|running'), 'and it runs on');
+$node->safe_psql('factory', qq{
+	SELECT factorymon.alter_pipeline('sensor-data', alert_topic => 'other');
+	SELECT factorymon.suppress('hot', 'elsewhere');});
+ok(delivered($before + 2), 'another topic gets what comes from then on');
 ok(poll_until($node, "SELECT alert_topic, state FROM factorymon.publisher_health",
-		'other|running'), 'another topic');
-act("suppress('hot', 'elsewhere')");
-ok(poll_until($node, $pending, 0), 'gets what comes from then on');
+	'other|running'), 'and the publisher says so');
+$node->safe_psql('factory', qq{
+	SELECT factorymon.alter_pipeline('sensor-data', alert_topic => 'third');
+	SELECT factorymon.unsuppress('hot');});
+ok(delivered($before + 3), 'and so does a third one');
+is(scalar(alert_messages($broker, 'third')), 1, 'alone what came after it');
 is(scalar(alert_messages($broker, 'other')), 1, 'and nothing of before');
 
 # what is wrong is said at once
