@@ -197,12 +197,15 @@ state_to_change(FmFold *fold, FmSensor *sensor)
 }
 
 FmFoldMark
-fm_fold_mark(const FmFold *fold)
+fm_fold_mark(FmFold *fold)
 {
 	FmFoldMark	mark;
 
 	for (int i = 0; i < FM_FOLD_PARTS; i++)
+	{
 		mark.undo_length[i] = fold->stores[i].undo_length;
+		fm_store_begin_period(&fold->stores[i]);
+	}
 	mark.position = fold->position;
 	mark.nscores = fold->nscores;
 	return mark;

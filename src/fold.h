@@ -84,7 +84,7 @@ typedef struct FmFoldMark
 	int			nscores;
 } FmFoldMark;
 
-extern FmFoldMark fm_fold_mark(const FmFold *fold);
+extern FmFoldMark fm_fold_mark(FmFold *fold);
 extern void fm_fold_rollback(FmFold *fold, FmFoldMark mark);
 extern void fm_fold_commit(FmFold *fold);
 

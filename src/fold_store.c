@@ -4,10 +4,11 @@
  *	  One kind of state of a fold: elements of one size, numbered from 0, that
  *	  can be undone and are written as chunks.
  *
- * Before an element changes, the whole of it is copied to the end of a list.
- * Played back from the end, the list restores any earlier moment; elements
- * created since then are the last ones, so numbers stay dense.  What is not
- * undone does no harm: a page marked dirty.
+ * Before an element changes for the first time in a period, the whole of it is
+ * copied to the end of a list.  A period begins at each moment that somebody may
+ * want to come back to.  Played back from the end, the list restores that
+ * moment; elements created since then are the last ones, so numbers stay dense.
+ * What is not undone does no harm: a page marked dirty.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -31,6 +32,7 @@ fm_store_init(FmFoldStore *store, MemoryContext context, FmFoldPart part,
 	store->context = context;
 	store->part = part;
 	store->size = size;
+	store->period = 1;
 }
 
 /* Make sure that the page of element n exists. */
@@ -88,6 +90,18 @@ fm_store_lengthen_undo(FmFoldStore *store)
 	store->undo_allocated = wanted;
 }
 
+void
+fm_store_begin_period(FmFoldStore *store)
+{
+	if (likely(++store->period != 0))
+		return;
+	/* after four billion of them: an old one must not look like this one */
+	for (int i = 0; i < store->npages; i++)
+		memset(store->pages[i]->remembered, 0,
+			   sizeof(store->pages[i]->remembered));
+	store->period = 1;
+}
+
 bool
 fm_store_undo(FmFoldStore *store, int length, FmFoldUndo *undo,
 			  const void **before)
@@ -96,7 +110,10 @@ fm_store_undo(FmFoldStore *store, int length, FmFoldUndo *undo,
 
 	Assert(length <= store->undo_length);
 	if (store->undo_length == length)
+	{
+		fm_store_begin_period(store);
 		return false;
+	}
 	entry = store->undo + --store->undo_length * entry_size(store);
 	memcpy(undo, entry, sizeof(*undo));
 	*before = entry + sizeof(*undo);
@@ -115,6 +132,7 @@ void
 fm_store_commit(FmFoldStore *store)
 {
 	store->undo_length = 0;
+	fm_store_begin_period(store);
 	if (store->undo_allocated > UNDO_KEPT)
 	{
 		pfree(store->undo);

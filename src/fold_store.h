@@ -35,6 +35,8 @@ typedef struct FmFoldPage
 {
 	bool		dirty;			/* differs from its row in fold_chunk */
 	bool		written;		/* ... but not after the running snapshot */
+	/* by element: the store's period in which it was remembered last */
+	uint32		remembered[FM_FOLD_CHUNK];
 	char		elements[FLEXIBLE_ARRAY_MEMBER] pg_attribute_aligned(8);
 } FmFoldPage;
 
@@ -46,6 +48,7 @@ typedef struct FmFoldStore
 	FmFoldPage **pages;
 	int			npages;
 	int			n;				/* elements */
+	uint32		period;			/* of undoing; not 0 */
 	char	   *undo;			/* entries: FmFoldUndo, then the element */
 	int			undo_length;
 	int			undo_allocated;
@@ -100,27 +103,42 @@ fm_store_reserve_undo(FmFoldStore *store)
 }
 
 /*
- * Element number is about to change: remember it as it is.  Does not fail
- * after fm_store_reserve_undo().
+ * From here on every element is remembered anew before it changes: this is a
+ * moment to come back to, or elements were restored.
+ */
+extern void fm_store_begin_period(FmFoldStore *store);
+
+/*
+ * Element number is about to change: remember it as it is, unless that was
+ * done in this period.  Does not fail after fm_store_reserve_undo().
  */
 static inline void *
 fm_store_change(FmFoldStore *store, int number, bool created, Size size)
 {
+	FmFoldPage *page = store->pages[number / FM_FOLD_CHUNK];
+	uint32	   *remembered = &page->remembered[number % FM_FOLD_CHUNK];
 	void	   *element = fm_store_element(store, number, size);
-	char	   *entry = store->undo +
-		store->undo_length * (sizeof(FmFoldUndo) + size);
-	FmFoldUndo	undo = {number, created};
 
-	Assert(store->undo_length < store->undo_allocated);
-	store->undo_length++;
-	memcpy(entry, &undo, sizeof(undo));
-	memcpy(entry + sizeof(undo), element, size);
+	if (*remembered != store->period)
+	{
+		char	   *entry = store->undo +
+			store->undo_length * (sizeof(FmFoldUndo) + size);
+		FmFoldUndo	undo = {number, created};
+
+		Assert(store->undo_length < store->undo_allocated);
+		store->undo_length++;
+		memcpy(entry, &undo, sizeof(undo));
+		memcpy(entry + sizeof(undo), element, size);
+		*remembered = store->period;
+	}
 	fm_store_mark_dirty(store, number);
 	return element;
 }
 
-/* The newest entry of the undo list, taken off it; false if there are no more
- * than length.  before is what the element was. */
+/*
+ * The newest entry of the undo list, taken off it; false if there are no more
+ * than length, and a new period begins.  before is what the element was.
+ */
 extern bool fm_store_undo(FmFoldStore *store, int length, FmFoldUndo *undo,
 						  const void **before);
 
