@@ -683,17 +683,22 @@ CREATE TABLE _factorymon.publication (
 	source_topic text,
 	source_partition integer,
 	source_offset bigint,
-	/* delivery to Kafka, if there was a topic to send it to */
+	/* there was a topic to send it to; see delivery */
 	to_kafka boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (pipeline_id, pub_seq)
+);
+
+/* What became of them on their way to Kafka; no row: nothing was tried yet.  On
+ * its own, so that publications, which are large, are written once. */
+CREATE TABLE _factorymon.delivery (
+	pipeline_id smallint NOT NULL,
+	pub_seq bigint NOT NULL,
 	delivered_at timestamptz,
-	attempts integer NOT NULL DEFAULT 0,
-	attempted_at timestamptz,
+	attempts integer NOT NULL,
+	attempted_at timestamptz NOT NULL,
 	last_error text,
 	PRIMARY KEY (pipeline_id, pub_seq)
-) WITH (fillfactor = 80);
-CREATE INDEX publication_age ON _factorymon.publication (numbered_at);
-CREATE INDEX publication_pending ON _factorymon.publication (pipeline_id, pub_seq)
-	WHERE delivered_at IS NULL AND to_kafka;
+);
 
 /* Up to where each stream's transitions are numbered there. */
 CREATE TABLE _factorymon.publisher_stream (
@@ -702,11 +707,13 @@ CREATE TABLE _factorymon.publisher_stream (
 	out_seq bigint NOT NULL
 );
 
-/* One row a pipeline: the last number given. */
+/* One row a pipeline: the last number given, and the one up to which Kafka has
+ * all that is for it. */
 CREATE TABLE _factorymon.publisher (
 	pipeline_id smallint PRIMARY KEY
 		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
-	pub_seq bigint NOT NULL DEFAULT 0
+	pub_seq bigint NOT NULL DEFAULT 0,
+	delivered_seq bigint NOT NULL DEFAULT 0
 );
 
 /*
@@ -834,6 +841,7 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.producer', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.event', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publication', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher_stream', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.kpi_progress', '');
@@ -2685,13 +2693,15 @@ CREATE VIEW factorymon.alert_outbox AS
 SELECT p.name AS pipeline, o.pub_seq, o.event_id, o.alarm_id, o.transition,
 		o.severity, o.announced, o.message_key, o.recorded_at, o.numbered_at,
 		CASE
-			WHEN o.delivered_at IS NOT NULL THEN 'delivered'
+			WHEN d.delivered_at IS NOT NULL THEN 'delivered'
 			WHEN o.to_kafka THEN 'pending'
 			ELSE 'not_for_kafka'
 		END AS state,
-		o.delivered_at, o.attempts, o.attempted_at, o.last_error,
-		o.payload::json AS payload
+		d.delivered_at, coalesce(d.attempts, 0) AS attempts, d.attempted_at,
+		d.last_error, o.payload::json AS payload
 	FROM _factorymon.publication o
+	LEFT JOIN _factorymon.delivery d
+		ON d.pipeline_id = o.pipeline_id AND d.pub_seq = o.pub_seq
 	JOIN _factorymon.pipeline p ON p.pipeline_id = o.pipeline_id;
 
 CREATE VIEW factorymon.publisher_health AS
@@ -2718,8 +2728,11 @@ SELECT p.name AS pipeline, p.alert_topic, s.pid,
 		FROM (
 			SELECT count(*) AS n, min(x.recorded_at) AS oldest
 			FROM _factorymon.publication x
-			WHERE x.pipeline_id = p.pipeline_id AND x.delivered_at IS NULL
-				AND x.to_kafka
+			WHERE x.pipeline_id = p.pipeline_id
+				AND x.pub_seq > n.delivered_seq AND x.to_kafka
+				AND (SELECT d.delivered_at FROM _factorymon.delivery d
+					WHERE d.pipeline_id = x.pipeline_id
+						AND d.pub_seq = x.pub_seq) IS NULL
 			UNION ALL
 			/* those that have no number yet */
 			SELECT d.out_seq - coalesce(c.out_seq, 0), t.recorded_at

@@ -165,9 +165,13 @@ static const FmProperty probe_defaults[] = {
 	{"topic.metadata.refresh.interval.ms", "300000"},
 };
 
-/* Alerts are few, and somebody waits for them. */
+/*
+ * Somebody waits for alerts, but not for milliseconds: without any delay each
+ * becomes a request of its own wherever there are many, and the library polls
+ * without pause while one cannot be sent yet.
+ */
 static const FmProperty producer_defaults[] = {
-	{"linger.ms", "0"},
+	{"linger.ms", "5"},
 };
 
 /* Third layer: correctness. */

@@ -733,6 +733,8 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);
 	fm_args_run(&args, "DELETE FROM _factorymon.publication"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);
+	fm_args_run(&args, "DELETE FROM _factorymon.delivery"
+				" WHERE pipeline_id = $1", SPI_OK_DELETE);
 	/* after the pipeline: now nobody registers any more */
 	fm_sensor_delete_all(pipeline->id);
 	SPI_finish();

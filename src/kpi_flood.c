@@ -18,12 +18,14 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "utils/array.h"
-#include "utils/json.h"
 #include "utils/uuid.h"
 
 #include "alarm.h"
+#include "alert_message.h"
 #include "guc.h"
 #include "kpi_internal.h"
 #include "pipeline_internal.h"
@@ -366,80 +368,44 @@ typedef struct FloodEvent
 	bool		over;
 } FloodEvent;
 
-static void
-append_uuid(StringInfo buf, const char *name, const pg_uuid_t *id)
-{
-	char	   *text = DatumGetCString(DirectFunctionCall1(uuid_out,
-														   UUIDPGetDatum(id)));
-
-	appendStringInfo(buf, "\"%s\":\"%s\",", name, text);
-}
-
-static void
-append_text(StringInfo buf, const char *name, const char *value)
-{
-	appendStringInfo(buf, "\"%s\":", name);
-	escape_json(buf, value);
-	appendStringInfoChar(buf, ',');
-}
-
-static void
-append_time(StringInfo buf, const char *name, TimestampTz time)
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("timestamp out of range")));
-	appendStringInfo(buf, "\"%s\":\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\",",
-					 name, tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
-					 tm.tm_min, tm.tm_sec, (int) fsec);
-}
-
-/* The message, with the members of every alert in their usual order. */
+/* The message, with the members of every alert. */
 static char *
 payload_of(const FloodEvent *event)
 {
 	bool		over = event->over;
 	StringInfoData buf;
+	FmAlertMessage message = {
+		.event_id = &event->event_id,
+		.alarm_id = &event->flood_id,
+		.seq = over ? 2 : 1,
+		.condition = "flood",
+		.transition = over ? "returned" : "raised",
+		.state = over ? "normal" : "active_acknowledged",
+		.announced = !over,
+		.level = over ? FM_LEVEL_NORMAL : FM_LEVEL_WARNING,
+		.severity = FLOOD_SEVERITY,
+		.previous_state = over ? "active_acknowledged" : "normal",
+		.previous_level = over ? FM_LEVEL_WARNING : FM_LEVEL_NORMAL,
+		.value = event->announcements,
+		.limit = over ? NAN : fm_flood_start,
+		.deadband = NAN,
+		.quality = NAN,
+		.score = NAN,
+		.event_time = over ? event->ended_at : event->started_at,
+		.since = event->since,
+		.raised_at = event->started_at,
+		.recorded_at = GetCurrentTransactionStartTimestamp(),
+		.cause = over ? "clock" : "data",
+		.pipeline = event->pipeline,
+		.partition = -1,
+		.offset = -1,
+		.reading_index = -1,
+		.position = event->position,
+		.peak = event->peak
+	};
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "{\"schema\":\"factorymon.alert/1\",");
-	append_uuid(&buf, "event_id", &event->event_id);
-	append_uuid(&buf, "alarm_id", &event->flood_id);
-	appendStringInfo(&buf, "\"seq\":%d,\"condition\":\"flood\","
-					 "\"transition\":\"%s\",\"state\":\"%s\","
-					 "\"announced\":%s,\"blocked_by\":null,\"level\":\"%s\","
-					 "\"side\":null,\"severity\":%d,"
-					 "\"previous\":{\"state\":\"%s\",\"level\":\"%s\"},",
-					 over ? 2 : 1, over ? "returned" : "raised",
-					 over ? "normal" : "active_acknowledged",
-					 over ? "false" : "true", over ? "normal" : "warning",
-					 FLOOD_SEVERITY, over ? "active_acknowledged" : "normal",
-					 over ? "warning" : "normal");
-	appendStringInfo(&buf, "\"sensor_id\":null,\"sensor_type\":null,"
-					 "\"location\":{\"factory_section\":null,"
-					 "\"machine_id\":null,\"zone\":null},\"value\":%d,"
-					 "\"unit\":null,\"limit\":%s,\"deadband\":null,"
-					 "\"quality\":null,\"score\":null,",
-					 event->announcements,
-					 over ? "null" : psprintf("%d", fm_flood_start));
-	append_time(&buf, "event_time", over ? event->ended_at :
-				event->started_at);
-	append_time(&buf, "since", event->since);
-	append_time(&buf, "raised_at", event->started_at);
-	append_time(&buf, "recorded_at", GetCurrentTransactionStartTimestamp());
-	appendStringInfo(&buf, "\"cause\":\"%s\",\"by\":null,\"comment\":null,",
-					 over ? "clock" : "data");
-	append_text(&buf, "pipeline", event->pipeline);
-	appendStringInfoString(&buf, "\"source\":{\"topic\":null,"
-						   "\"partition\":null,\"offset\":null,"
-						   "\"reading_index\":null},"
-						   "\"limit_version\":null,");
-	append_text(&buf, "position", event->position);
-	appendStringInfo(&buf, "\"peak\":%d}", event->peak);
+	fm_alert_message_compose(&buf, &message);
 	return buf.data;
 }
 

@@ -77,6 +77,14 @@ fm_args_run(FmArgs *args, const char *sql, int expected)
 					  expected);
 }
 
+/* The same with a plan kept in *plan for the life of the process. */
+static inline uint64
+fm_args_run_kept(FmArgs *args, void **plan, const char *sql, int expected)
+{
+	return fm_spi_run_kept(plan, sql, args->n, args->types, args->values,
+						   args->nulls, expected);
+}
+
 /* Columns of a result row; rows from 0, columns from 1. */
 static inline int64
 fm_spi_int8(uint64 row, int column)

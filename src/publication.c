@@ -20,13 +20,19 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "alert_message.h"
 #include "kpi.h"
+#include "own_table.h"
 #include "pipeline_internal.h"
 #include "publication.h"
 
@@ -42,36 +48,61 @@ const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS] = {
  * Numbering
  * ------------------------------------------------------------------- */
 
-/*
- * The message, from n (a transition), s (its sensor), v (what the sensor said
- * of itself then), st (its stream); docs/alert.schema.json has its meaning.
- */
-#define LEVEL_NAME(level) \
-	"CASE " level " & 3 WHEN 0 THEN 'normal' WHEN 1 THEN 'warning'" \
-	" WHEN 2 THEN 'critical' END"
-#define SIDE_NAME(level) \
-	"CASE " level " >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END"
+/* Columns of what number_query() returns, from 0. */
+enum
+{
+	DUE_EVENT_ID,
+	DUE_ALARM_ID,
+	DUE_STREAM_ID,
+	DUE_OUT_SEQ,
+	DUE_RECORDED_AT,
+	DUE_SEQ,
+	DUE_CONDITION,
+	DUE_TRANSITION,
+	DUE_STATE,
+	DUE_ANNOUNCED,
+	DUE_BLOCKED_BY,
+	DUE_LEVEL,
+	DUE_SEVERITY,
+	DUE_PREVIOUS_STATE,
+	DUE_PREVIOUS_LEVEL,
+	DUE_VALUE,
+	DUE_LIMIT_VALUE,
+	DUE_DEADBAND,
+	DUE_QUALITY,
+	DUE_SCORE,
+	DUE_EVENT_TIME,
+	DUE_SINCE,
+	DUE_RAISED_AT,
+	DUE_CAUSE,
+	DUE_ACTOR,
+	DUE_COMMENT,
+	DUE_KAFKA_OFFSET,
+	DUE_READING_INDEX,
+	DUE_LIMIT_VERSION,
+	DUE_SENSOR,
+	DUE_SENSOR_TYPE,
+	DUE_FACTORY_SECTION,
+	DUE_MACHINE_ID,
+	DUE_ZONE,
+	DUE_UNIT,
+	DUE_TOPIC,
+	DUE_PARTITION,
+	DUE_TO_KAFKA,
+	DUE_MOST,					/* transitions of a stream that were asked for */
+	DUE_COLUMNS
+};
 
-static const char payload[] =
-"(SELECT row_to_json(m)::text FROM (SELECT"
-" 'factorymon.alert/1' AS schema, n.event_id, n.alarm_id, n.seq,"
-" n.condition, n.transition, n.state, n.announced, n.blocked_by,"
-" " LEVEL_NAME("n.level") " AS level, " SIDE_NAME("n.level") " AS side,"
-" n.severity, (SELECT row_to_json(p) FROM (SELECT n.previous_state AS state,"
-"  " LEVEL_NAME("n.previous_level") " AS level) p) AS previous,"
-" s.name AS sensor_id, v.sensor_type, (SELECT row_to_json(l) FROM (SELECT"
-"  v.factory_section, v.machine_id, v.zone) l) AS location,"
-" n.value, v.unit, n.limit_value AS \"limit\", n.deadband, n.quality,"
-" n.score, _factorymon.json_time(n.event_time) AS event_time,"
-" _factorymon.json_time(n.since) AS since,"
-" _factorymon.json_time(n.raised_at) AS raised_at,"
-" _factorymon.json_time(n.recorded_at) AS recorded_at, n.cause,"
-" n.actor AS \"by\", left(n.comment, 4000) AS comment,"
-" $4 AS pipeline, (SELECT row_to_json(o) FROM (SELECT nullif(st.topic, '') AS topic,"
-"  nullif(st.kafka_partition, -1) AS partition,"
-"  CASE n.cause WHEN 'data' THEN n.kafka_offset END AS offset,"
-"  CASE n.cause WHEN 'data' THEN n.reading_index END AS reading_index) o)"
-" AS source, n.limit_version) m)";
+#define DUE_LIST \
+	"n.event_id, n.alarm_id, n.stream_id, n.out_seq, n.recorded_at, n.seq," \
+	" n.condition, n.transition, n.state, n.announced, n.blocked_by," \
+	" n.level, n.severity, n.previous_state, n.previous_level, n.value," \
+	" n.limit_value, n.deadband, n.quality, n.score, n.event_time, n.since," \
+	" n.raised_at, n.cause, n.actor, n.comment, n.kafka_offset," \
+	" n.reading_index, n.limit_version, s.name, v.sensor_type," \
+	" v.factory_section, v.machine_id, v.zone, v.unit," \
+	" nullif(st.topic, ''), nullif(st.kafka_partition, -1)," \
+	" p.alert_topic IS NOT NULL, (SELECT greatest(1, $2 / count(*)) FROM due)"
 
 /*
  * Within a stream in its order; between streams by the time of recording.  A
@@ -97,42 +128,244 @@ number_query(int16 pipeline_id)
 					"  WHERE x.stream_id = due.stream_id"
 					"  AND x.out_seq > due.after"
 					"  ORDER BY x.out_seq LIMIT (SELECT"
-					"   greatest(1, $3 / count(*)) FROM due)) t),"
+					"   greatest(1, $2 / count(*)) FROM due)) t),"
 					" moved AS (INSERT INTO _factorymon.publisher_stream"
 					" AS c (stream_id, out_seq)"
 					" SELECT stream_id, max(out_seq) FROM found GROUP BY 1"
 					" ON CONFLICT (stream_id) DO UPDATE"
 					" SET out_seq = excluded.out_seq)"
-					" INSERT INTO _factorymon.publication (pipeline_id,"
-					" pub_seq, event_id, stream_id, out_seq, recorded_at,"
-					" message_key, payload, alarm_id, transition, severity,"
-					" announced, source_topic, source_partition,"
-					" source_offset, to_kafka)"
-					" SELECT $1, $2 + row_number() OVER"
-					"  (ORDER BY n.turn, n.stream_id, n.out_seq),"
-					" n.event_id, n.stream_id, n.out_seq, n.recorded_at,"
-					" coalesce(s.name, $4), %s, n.alarm_id, n.transition, n.severity,"
-					" n.announced, nullif(st.topic, ''),"
-					" nullif(st.kafka_partition, -1),"
-					" CASE n.cause WHEN 'data' THEN n.kafka_offset END,"
-					" p.alert_topic IS NOT NULL FROM found n"
+					" SELECT " DUE_LIST
+					" FROM found n"
 					" JOIN _factorymon.pipeline p ON p.pipeline_id = $1"
 					" JOIN _factorymon.stream st USING (stream_id)"
 					" LEFT JOIN _factorymon.sensor s USING (sensor_id)"
 					" LEFT JOIN _factorymon.sensor_version v"
-					" USING (sensor_version_id)",
-					pipeline_id, payload);
+					" USING (sensor_version_id)"
+					" ORDER BY n.turn, n.stream_id, n.out_seq",
+					pipeline_id);
+}
+
+/* One of its rows. */
+typedef struct Due
+{
+	Datum		values[DUE_COLUMNS];
+	bool		nulls[DUE_COLUMNS];
+} Due;
+
+static char *
+due_text(const Due *due, int column)
+{
+	return due->nulls[column] ? NULL :
+		TextDatumGetCString(due->values[column]);
+}
+
+static double
+due_double(const Due *due, int column)
+{
+	return due->nulls[column] ? NAN : DatumGetFloat8(due->values[column]);
+}
+
+static TimestampTz
+due_time(const Due *due, int column)
+{
+	return due->nulls[column] ? DT_NOBEGIN :
+		DatumGetTimestampTz(due->values[column]);
+}
+
+/* The numbers of the reading that caused it, or others if none did. */
+static void
+describe_source(const Due *due, FmAlertMessage *message)
+{
+	bool		by_reading = strcmp(message->cause, "data") == 0;
+
+	message->topic = due_text(due, DUE_TOPIC);
+	message->partition = due->nulls[DUE_PARTITION] ? -1 :
+		DatumGetInt32(due->values[DUE_PARTITION]);
+	message->offset = !by_reading || due->nulls[DUE_KAFKA_OFFSET] ? -1 :
+		DatumGetInt64(due->values[DUE_KAFKA_OFFSET]);
+	message->reading_index = !by_reading || due->nulls[DUE_READING_INDEX] ?
+		-1 : DatumGetInt16(due->values[DUE_READING_INDEX]);
+}
+
+static void
+describe_sensor(const Due *due, FmAlertMessage *message)
+{
+	message->sensor_id = due_text(due, DUE_SENSOR);
+	message->sensor_type = due_text(due, DUE_SENSOR_TYPE);
+	message->factory_section = due_text(due, DUE_FACTORY_SECTION);
+	message->machine_id = due_text(due, DUE_MACHINE_ID);
+	message->zone = due_text(due, DUE_ZONE);
+	message->unit = due_text(due, DUE_UNIT);
+}
+
+static void
+describe(const FmPipeline *pipeline, const Due *due, FmAlertMessage *message)
+{
+	memset(message, 0, sizeof(*message));
+	message->event_id = DatumGetUUIDP(due->values[DUE_EVENT_ID]);
+	message->alarm_id = DatumGetUUIDP(due->values[DUE_ALARM_ID]);
+	message->seq = DatumGetInt32(due->values[DUE_SEQ]);
+	message->condition = due_text(due, DUE_CONDITION);
+	message->transition = due_text(due, DUE_TRANSITION);
+	message->state = due_text(due, DUE_STATE);
+	message->announced = DatumGetBool(due->values[DUE_ANNOUNCED]);
+	message->blocked_by = due_text(due, DUE_BLOCKED_BY);
+	message->level = DatumGetInt16(due->values[DUE_LEVEL]);
+	message->severity = due->nulls[DUE_SEVERITY] ? 0 :
+		DatumGetInt16(due->values[DUE_SEVERITY]);
+	message->previous_state = due_text(due, DUE_PREVIOUS_STATE);
+	message->previous_level = due->nulls[DUE_PREVIOUS_LEVEL] ? -1 :
+		DatumGetInt16(due->values[DUE_PREVIOUS_LEVEL]);
+	describe_sensor(due, message);
+	message->value = due_double(due, DUE_VALUE);
+	message->limit = due_double(due, DUE_LIMIT_VALUE);
+	message->deadband = due_double(due, DUE_DEADBAND);
+	message->quality = due->nulls[DUE_QUALITY] ? NAN :
+		DatumGetFloat4(due->values[DUE_QUALITY]);
+	message->score = due_double(due, DUE_SCORE);
+	message->event_time = due_time(due, DUE_EVENT_TIME);
+	message->since = due_time(due, DUE_SINCE);
+	message->raised_at = due_time(due, DUE_RAISED_AT);
+	message->recorded_at = due_time(due, DUE_RECORDED_AT);
+	message->cause = due_text(due, DUE_CAUSE);
+	message->by = due_text(due, DUE_ACTOR);
+	message->comment = due_text(due, DUE_COMMENT);
+	message->pipeline = pipeline->name;
+	describe_source(due, message);
+	message->limit_version = due->nulls[DUE_LIMIT_VERSION] ? 0 :
+		DatumGetInt32(due->values[DUE_LIMIT_VERSION]);
+}
+
+/* Columns of _factorymon.publication, from 1. */
+enum
+{
+	PUBLICATION_PIPELINE_ID = 1,
+	PUBLICATION_PUB_SEQ,
+	PUBLICATION_EVENT_ID,
+	PUBLICATION_STREAM_ID,
+	PUBLICATION_OUT_SEQ,
+	PUBLICATION_RECORDED_AT,
+	PUBLICATION_NUMBERED_AT,
+	PUBLICATION_MESSAGE_KEY,
+	PUBLICATION_PAYLOAD,
+	PUBLICATION_ALARM_ID,
+	PUBLICATION_TRANSITION,
+	PUBLICATION_SEVERITY,
+	PUBLICATION_ANNOUNCED,
+	PUBLICATION_SOURCE_TOPIC,
+	PUBLICATION_SOURCE_PARTITION,
+	PUBLICATION_SOURCE_OFFSET,
+	PUBLICATION_TO_KAFKA,
+	PUBLICATION_COLUMNS = PUBLICATION_TO_KAFKA
+};
+
+static inline void
+set_column(TupleTableSlot *row, int column, Datum value, bool isnull)
+{
+	row->tts_values[column - 1] = value;
+	row->tts_isnull[column - 1] = isnull;
+}
+
+/* Columns that a row has as they are found. */
+static void
+copy_columns(TupleTableSlot *row, const Due *due)
+{
+	static const int columns[][2] = {
+		{PUBLICATION_EVENT_ID, DUE_EVENT_ID},
+		{PUBLICATION_STREAM_ID, DUE_STREAM_ID},
+		{PUBLICATION_OUT_SEQ, DUE_OUT_SEQ},
+		{PUBLICATION_RECORDED_AT, DUE_RECORDED_AT},
+		{PUBLICATION_ALARM_ID, DUE_ALARM_ID},
+		{PUBLICATION_TRANSITION, DUE_TRANSITION},
+		{PUBLICATION_SEVERITY, DUE_SEVERITY},
+		{PUBLICATION_ANNOUNCED, DUE_ANNOUNCED},
+		{PUBLICATION_SOURCE_TOPIC, DUE_TOPIC},
+		{PUBLICATION_SOURCE_PARTITION, DUE_PARTITION},
+		{PUBLICATION_TO_KAFKA, DUE_TO_KAFKA}
+	};
+
+	for (int i = 0; i < lengthof(columns); i++)
+		set_column(row, columns[i][0], due->values[columns[i][1]],
+				   due->nulls[columns[i][1]]);
+}
+
+static void
+put_publication(FmOwnTable *table, const FmPipeline *pipeline,
+				const Due *due, int64 pub_seq)
+{
+	TupleTableSlot *row = fm_own_table_row(table);
+	FmAlertMessage message;
+	StringInfoData payload;
+
+	describe(pipeline, due, &message);
+	initStringInfo(&payload);
+	fm_alert_message_compose(&payload, &message);
+	copy_columns(row, due);
+	set_column(row, PUBLICATION_PIPELINE_ID, Int16GetDatum(pipeline->id),
+			   false);
+	set_column(row, PUBLICATION_PUB_SEQ, Int64GetDatum(pub_seq), false);
+	set_column(row, PUBLICATION_NUMBERED_AT,
+			   TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
+			   false);
+	set_column(row, PUBLICATION_MESSAGE_KEY,
+			   CStringGetTextDatum(message.sensor_id != NULL ?
+								   message.sensor_id : pipeline->name), false);
+	set_column(row, PUBLICATION_PAYLOAD,
+			   PointerGetDatum(cstring_to_text_with_len(payload.data,
+														payload.len)), false);
+	set_column(row, PUBLICATION_SOURCE_OFFSET, Int64GetDatum(message.offset),
+			   message.offset < 0);
+	fm_own_table_put(table, row);
+}
+
+/*
+ * What has no number yet, from number first on; how many, and whether that may
+ * not have been all.
+ */
+static int64
+number_due(const FmPipeline *pipeline, int64 first, bool *more)
+{
+	static void *plan = NULL;	/* a process serves one pipeline */
+	FmArgs		args = {0};
+	FmOwnTable	table;
+	int64		n;
+
+	fm_args_int2(&args, pipeline->id);
+	fm_args_int4(&args, MAX_NUMBERED);
+	n = (int64) fm_args_run_kept(&args, &plan, plan == NULL ?
+								 number_query(pipeline->id) : "numbering",
+								 SPI_OK_SELECT);
+	*more = false;
+	if (n == 0)
+		return 0;
+	fm_own_table_open(&table, "publication", PUBLICATION_COLUMNS,
+					  PUBLICATION_PIPELINE_ID);
+	for (int64 i = 0; i < n; i++)
+	{
+		Due			due;
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+						  due.values, due.nulls);
+		put_publication(&table, pipeline, &due, first + i);
+		*more = n >= DatumGetInt64(due.values[DUE_MOST]);
+	}
+	fm_own_table_close(&table);
+	CommandCounterIncrement();	/* it will be read in this transaction */
+	return n;
 }
 
 /* The last number given, its row locked; made if it is the first time. */
 static int64
 lock_publisher(int16 pipeline_id)
 {
+	static void *plan = NULL;
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline_id);
-	if (fm_args_run(&args, "SELECT pub_seq FROM _factorymon.publisher"
-					" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT) > 0)
+	if (fm_args_run_kept(&args, &plan, "SELECT pub_seq"
+						 " FROM _factorymon.publisher"
+						 " WHERE pipeline_id = $1 FOR UPDATE",
+						 SPI_OK_SELECT) > 0)
 		return fm_spi_int8(0, 1);
 	(void) fm_args_run(&args, "INSERT INTO _factorymon.publisher (pipeline_id)"
 					   " VALUES ($1)", SPI_OK_INSERT);
@@ -142,56 +375,54 @@ lock_publisher(int16 pipeline_id)
 static void
 advance_publisher(int16 pipeline_id, int64 last)
 {
+	static void *plan = NULL;
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline_id);
 	fm_args_int8(&args, last);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publisher SET pub_seq = $2"
-					   " WHERE pipeline_id = $1", SPI_OK_UPDATE);
+	(void) fm_args_run_kept(&args, &plan, "UPDATE _factorymon.publisher"
+							" SET pub_seq = $2 WHERE pipeline_id = $1",
+							SPI_OK_UPDATE);
 }
 
-int64
-fm_publication_number(const FmPipeline *pipeline, int64 *last,
-					  TimestampTz *clock_at)
+/* Is the pipeline's topic for alarms still the one that we know? */
+static bool
+goes_there(const FmPipeline *pipeline)
 {
-	static void *plan = NULL;	/* a process serves one pipeline */
-	FmArgs		args = {0};
-	int64		before = lock_publisher(pipeline->id);
-	int64		n;
-
-	ForceSyncCommit();
-	fm_args_int2(&args, pipeline->id);
-	fm_args_int8(&args, before);
-	fm_args_int4(&args, MAX_NUMBERED);
-	fm_args_text(&args, pipeline->name);
-	n = (int64) fm_spi_run_kept(&plan, plan == NULL ?
-								number_query(pipeline->id) : "numbering",
-								args.n, args.types, args.values, args.nulls,
-								SPI_OK_INSERT);
-	*last = before + n;
-	if (n > 0)
-		*last = fm_kpi_take(pipeline->id, before + 1, *last);
-	/* not before all that is committed was counted, and alone: the rows of
-	 * positions are locked in the order of their names */
-	else if (fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())
-		*last = fm_kpi_clock(pipeline->id, GetCurrentTimestamp(), *last);
-	if (*last > before)
-		advance_publisher(pipeline->id, *last);
-	*clock_at = fm_kpi_next_deadline(pipeline->id);
-	return *last - before;
-}
-
-bool
-fm_publication_goes_there(const FmPipeline *pipeline)
-{
+	static void *plan = NULL;
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_text(&args, pipeline->alert_topic);
-	return fm_args_run(&args, "SELECT 1 FROM _factorymon.pipeline"
-					   " WHERE pipeline_id = $1"
-					   " AND alert_topic IS NOT DISTINCT FROM $2",
-					   SPI_OK_SELECT) > 0;
+	return fm_args_run_kept(&args, &plan, "SELECT 1 FROM _factorymon.pipeline"
+							" WHERE pipeline_id = $1"
+							" AND alert_topic IS NOT DISTINCT FROM $2",
+							SPI_OK_SELECT) > 0;
+}
+
+void
+fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering)
+{
+	int64		before = lock_publisher(pipeline->id);
+	int64		n = number_due(pipeline, before + 1, &numbering->more);
+	int64		last = before + n;
+
+	if (n > 0)
+		last = fm_kpi_take(pipeline->id, before + 1, last);
+	/* not before all that is committed was counted, and alone: the rows of
+	 * positions are locked in the order of their names */
+	else if (fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())
+		last = fm_kpi_clock(pipeline->id, GetCurrentTimestamp(), last);
+	if (last > before)
+	{
+		advance_publisher(pipeline->id, last);
+		ForceSyncCommit();
+	}
+	numbering->n = last - before;
+	numbering->last = last;
+	/* after the numbering, which saw no more than this sees */
+	numbering->elsewhere = last > before && !goes_there(pipeline);
+	numbering->clock_at = fm_kpi_next_deadline(pipeline->id);
 }
 
 /* ----------------------------------------------------------------------
@@ -205,18 +436,21 @@ fm_publication_goes_there(const FmPipeline *pipeline)
 void
 fm_publication_notify(const FmPipeline *pipeline, int64 first, int64 last)
 {
+	static void *plan = NULL;
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_int8(&args, first);
 	fm_args_int8(&args, last);
 	fm_args_text(&args, pipeline->name);
-	(void) fm_args_run(&args, "SELECT pg_notify('factorymon_alerts',"
-					   " row_to_json(m)::text) FROM (SELECT $4 AS pipeline,"
-					   " pub_seq, event_id, alarm_id, transition, severity,"
-					   " announced FROM _factorymon.publication"
-					   " WHERE pipeline_id = $1 AND pub_seq BETWEEN $2 AND $3"
-					   " ORDER BY pub_seq) m", SPI_OK_SELECT);
+	(void) fm_args_run_kept(&args, &plan, "SELECT pg_notify("
+							"'factorymon_alerts', row_to_json(m)::text)"
+							" FROM (SELECT $4 AS pipeline, pub_seq, event_id,"
+							" alarm_id, transition, severity, announced"
+							" FROM _factorymon.publication"
+							" WHERE pipeline_id = $1"
+							" AND pub_seq BETWEEN $2 AND $3"
+							" ORDER BY pub_seq) m", SPI_OK_SELECT);
 }
 
 /* ----------------------------------------------------------------------
@@ -281,9 +515,12 @@ fm_publication_load(const FmPipeline *pipeline, int64 after,
 							  " alarm_id::text, transition, severity::text,"
 							  " source_topic, source_partition::text,"
 							  " source_offset::text"
-							  " FROM _factorymon.publication"
+							  " FROM _factorymon.publication o"
 							  " WHERE pipeline_id = $1 AND pub_seq > $2"
-							  " AND delivered_at IS NULL AND to_kafka"
+							  " AND to_kafka AND (SELECT d.delivered_at"
+							  "  FROM _factorymon.delivery d"
+							  "  WHERE d.pipeline_id = $1"
+							  "  AND d.pub_seq = o.pub_seq) IS NULL"
 							  " AND message_key <> ALL ($4)"
 							  " AND pub_seq <> ALL ($5)"
 							  " ORDER BY pub_seq LIMIT $3",
@@ -314,26 +551,60 @@ fm_publication_forget(const FmPipeline *pipeline)
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline->id);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publication"
-					   " SET to_kafka = false WHERE pipeline_id = $1"
-					   " AND delivered_at IS NULL AND to_kafka",
+	(void) fm_args_run(&args, "UPDATE _factorymon.publication o"
+					   " SET to_kafka = false FROM _factorymon.publisher p"
+					   " WHERE p.pipeline_id = $1 AND o.pipeline_id = $1"
+					   " AND o.pub_seq > p.delivered_seq AND o.to_kafka"
+					   " AND (SELECT d.delivered_at"
+					   "  FROM _factorymon.delivery d"
+					   "  WHERE d.pipeline_id = $1"
+					   "  AND d.pub_seq = o.pub_seq) IS NULL", SPI_OK_UPDATE);
+	(void) fm_args_run(&args, "UPDATE _factorymon.publisher"
+					   " SET delivered_seq = pub_seq WHERE pipeline_id = $1",
 					   SPI_OK_UPDATE);
+}
+
+int64
+fm_publication_delivered_seq(const FmPipeline *pipeline)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	return fm_args_run(&args, "SELECT delivered_seq FROM _factorymon.publisher"
+					   " WHERE pipeline_id = $1", SPI_OK_SELECT) == 0 ? 0 :
+		fm_spi_int8(0, 1);
+}
+
+void
+fm_publication_set_delivered_seq(const FmPipeline *pipeline, int64 pub_seq)
+{
+	static void *plan = NULL;
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	fm_args_int8(&args, pub_seq);
+	(void) fm_args_run_kept(&args, &plan, "UPDATE _factorymon.publisher"
+							" SET delivered_seq = $2 WHERE pipeline_id = $1",
+							SPI_OK_UPDATE);
 }
 
 void
 fm_publication_delivered(const FmPipeline *pipeline, const int64 *numbers,
 						 int n)
 {
+	static void *plan = NULL;
 	FmArgs		args = {0};
 
 	fm_args_int2(&args, pipeline->id);
 	args_numbers(&args, numbers, n);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publication SET"
-					   " delivered_at = clock_timestamp(),"
-					   " attempted_at = clock_timestamp(),"
-					   " attempts = attempts + 1"
-					   " WHERE pipeline_id = $1 AND pub_seq = ANY ($2)",
-					   SPI_OK_UPDATE);
+	(void) fm_args_run_kept(&args, &plan, "INSERT INTO _factorymon.delivery"
+							" AS d (pipeline_id, pub_seq, delivered_at,"
+							" attempts, attempted_at) SELECT $1, u, c, 1, c"
+							" FROM unnest($2) u, clock_timestamp() c"
+							" ON CONFLICT (pipeline_id, pub_seq) DO UPDATE"
+							" SET delivered_at = excluded.delivered_at,"
+							" attempted_at = excluded.attempted_at,"
+							" attempts = d.attempts + 1", SPI_OK_INSERT);
 }
 
 void
@@ -346,9 +617,13 @@ fm_publication_failed(const FmPipeline *pipeline, const int64 *numbers,
 	args_numbers(&args, numbers, n);
 	fm_args_text(&args, error);
 	fm_args_int4(&args, refused ? 1 : 0);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publication SET"
-					   " attempted_at = clock_timestamp(),"
-					   " attempts = attempts + $4, last_error = $3"
-					   " WHERE pipeline_id = $1 AND pub_seq = ANY ($2)",
-					   SPI_OK_UPDATE);
+	(void) fm_args_run(&args, "INSERT INTO _factorymon.delivery AS d"
+					   " (pipeline_id, pub_seq, attempts, attempted_at,"
+					   " last_error) SELECT $1, u, $4, clock_timestamp(), $3"
+					   " FROM unnest($2) u"
+					   " ON CONFLICT (pipeline_id, pub_seq) DO UPDATE SET"
+					   " attempted_at = excluded.attempted_at,"
+					   " attempts = d.attempts + excluded.attempts,"
+					   " last_error = excluded.last_error",
+					   SPI_OK_INSERT);
 }

@@ -31,20 +31,30 @@ typedef struct FmPublication
 
 extern const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS];
 
+/* What fm_publication_number() did. */
+typedef struct FmNumbering
+{
+	int64		n;				/* numbers given; the last ones up to last */
+	int64		last;			/* the last number ever given */
+	bool		more;			/* there may be more to be numbered */
+	bool		elsewhere;		/* the pipeline's topic for alarms is another
+								 * one by now: some of it may belong there */
+	TimestampTz clock_at;		/* call it again then, at the latest; DT_NOEND:
+								 * when there is something */
+} FmNumbering;
+
 /*
  * fm_publication_number
  *		Give numbers to committed transitions that have none, some thousands at
  *		most, and remember them as rows; count them (kpi.h), and number the
  *		floods that begin or end.
  *
- * Waits for another process that does the same.  The transaction will be
- * flushed to disk when it commits, whatever synchronous_commit says, since what
- * is sent must not be lost afterwards.  Sets *last to the last number ever given;
- * returns how many were given now, which are the last ones up to *last.  To be
- * called again at *clock_at, at the latest; DT_NOEND: when there is something.
+ * Waits for another process that does the same.  If it gives any, the
+ * transaction will be flushed to disk when it commits, whatever
+ * synchronous_commit says, since what is sent must not be lost afterwards.
  */
-extern int64 fm_publication_number(const FmPipeline *pipeline, int64 *last,
-								   TimestampTz *clock_at);
+extern void fm_publication_number(const FmPipeline *pipeline,
+								  FmNumbering *numbering);
 
 /* NOTIFY about [first, last], which takes effect at commit. */
 extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,
@@ -62,15 +72,16 @@ extern int	fm_publication_load(const FmPipeline *pipeline, int64 after,
 								FmPublication *publications);
 extern void fm_publication_free(FmPublication *publication);
 
-/*
- * Is the pipeline's topic for alarms still the one that we know?  Asked in the
- * transaction that numbers, after it did: false if it may have numbered what
- * was committed after a change, and belongs elsewhere.
- */
-extern bool fm_publication_goes_there(const FmPipeline *pipeline);
-
 /* Nobody will send what Kafka does not have: there is no topic any more. */
 extern void fm_publication_forget(const FmPipeline *pipeline);
+
+/*
+ * The number up to which Kafka has all that is for it; what is behind it may
+ * have been delivered, too.
+ */
+extern int64 fm_publication_delivered_seq(const FmPipeline *pipeline);
+extern void fm_publication_set_delivered_seq(const FmPipeline *pipeline,
+											 int64 pub_seq);
 
 /* Kafka has them. */
 extern void fm_publication_delivered(const FmPipeline *pipeline,

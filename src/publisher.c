@@ -53,6 +53,8 @@
 #define STATUS_INTERVAL (100 * INT64CONST(1000))
 #define CONFIGURE_INTERVAL (10 * USECS_PER_SEC)
 #define NUMBERING_TURNS 4
+/* What Kafka has confirmed is written down for many events at once. */
+#define MARK_DELAY (20 * INT64CONST(1000))
 /* What the clock has to do is not urgent. */
 #define CLOCK_NAP_MS 100
 
@@ -134,6 +136,7 @@ static void
 leave(FmPublisher *publisher)
 {
 	set_state(publisher, FM_PUBLISHER_STOPPING);
+	fm_publisher_mark(publisher);
 	proc_exit(0);
 }
 
@@ -192,6 +195,17 @@ notify(FmPublisher *publisher, int64 first, int64 last)
 	publisher->notify_failed = error != NULL;
 }
 
+/* Is there something to be numbered, for all we know? */
+static bool
+is_time_to_number(const FmPublisher *publisher)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return publisher->woken || now >= publisher->clock_at ||
+		now < publisher->numbered_at ||
+		now - publisher->numbered_at >= MAX_NAP_MS * INT64CONST(1000);
+}
+
 /*
  * Some turns at a time: where something is committed all the time, there is
  * more to do than this.
@@ -199,30 +213,31 @@ notify(FmPublisher *publisher, int64 first, int64 last)
 static void
 number(FmPublisher *publisher)
 {
-	for (int turn = 0; turn < NUMBERING_TURNS; turn++)
+	FmNumbering numbering = {.more = true};
+
+	if (!is_time_to_number(publisher))
+		return;
+	publisher->numbered_at = GetCurrentTimestamp();
+	for (int turn = 0; turn < NUMBERING_TURNS && numbering.more; turn++)
 	{
 		FmOwnerScope scope;
-		int64		last;
-		int64		n;
-		bool		ours;
 
 		CHECK_FOR_INTERRUPTS();
 		fm_worker_begin(&scope);
-		n = fm_publication_number(publisher->pipeline, &last,
-								  &publisher->clock_at);
-		ours = n == 0 || fm_publication_goes_there(publisher->pipeline);
+		fm_publication_number(publisher->pipeline, &numbering);
 		fm_worker_commit(&scope);
-		if (n == 0)
-			return;
-		publisher->info.numbered += n;
+		publisher->clock_at = numbering.clock_at;
+		if (numbering.n == 0)
+			continue;
+		publisher->info.numbered += numbering.n;
 		publisher->more = true;
-		notify(publisher, last - n + 1, last);
-		if (!ours)
+		notify(publisher, numbering.last - numbering.n + 1, numbering.last);
+		if (numbering.elsewhere)
 			leave(publisher);
 		fm_publisher_load(publisher);
 		fm_publisher_send(publisher);
 	}
-	SetLatch(MyLatch);			/* there may be more: come back at once */
+	publisher->woken = numbering.more;
 }
 
 /* ----------------------------------------------------------------------
@@ -354,7 +369,8 @@ wait_for_work(FmPublisher *publisher)
 	TimestampTz next = fm_publisher_next(publisher);
 	long		nap = MAX_NAP_MS;
 	WaitEventSet *set = fm_create_wait_event_set(3);
-	WaitEvent	event;
+	WaitEvent	events[3];
+	int			nevents;
 
 	if (next != DT_NOEND)
 		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
@@ -362,6 +378,11 @@ wait_for_work(FmPublisher *publisher)
 	if (publisher->reread_at != 0)
 		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 													   publisher->reread_at));
+	if (publisher->mark_at != 0)
+		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													   publisher->mark_at));
+	if (publisher->woken)
+		nap = 0;
 	if (publisher->clock_at != DT_NOEND)
 		nap = Min(nap, Max(CLOCK_NAP_MS,
 						   TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
@@ -371,9 +392,38 @@ wait_for_work(FmPublisher *publisher)
 	if (publisher->sender != NULL)
 		AddWaitEventToSet(set, WL_SOCKET_READABLE,
 						  fm_sender_fd(publisher->sender), NULL, NULL);
-	(void) WaitEventSetWait(set, nap, &event, 1, FM_WAIT_EVENT);
+	nevents = WaitEventSetWait(set, nap, events, lengthof(events),
+							   FM_WAIT_EVENT);
 	FreeWaitEventSet(set);
-	ResetLatch(MyLatch);
+	for (int i = 0; i < nevents; i++)
+	{
+		if ((events[i].events & WL_LATCH_SET) == 0)
+			continue;
+		ResetLatch(MyLatch);
+		publisher->woken = true;
+	}
+}
+
+/*
+ * Write down what became of messages: some time after the first of them, unless
+ * there are so many that the window is short of room.
+ */
+static void
+mark(FmPublisher *publisher)
+{
+	int			unmarked = fm_publisher_unmarked(publisher);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (unmarked == 0 && publisher->error[0] == '\0')
+		return;
+	if (publisher->mark_at == 0)
+		publisher->mark_at = now + MARK_DELAY;
+	/* (its delay at most, also where the clock was set back) */
+	if (unmarked < FM_PUBLISHER_WINDOW / 4 && now < publisher->mark_at &&
+		publisher->mark_at <= now + MARK_DELAY)
+		return;
+	fm_publisher_mark(publisher);
+	publisher->mark_at = 0;
 }
 
 static void
@@ -391,9 +441,9 @@ run(FmPublisher *publisher)
 		apply_configuration(publisher);
 		number(publisher);
 		fm_publisher_hear(publisher);
-		fm_publisher_mark(publisher);
 		fm_publisher_load(publisher);
 		fm_publisher_send(publisher);
+		mark(publisher);
 		publish_status(publisher);
 		wait_for_work(publisher);
 	}
@@ -428,7 +478,8 @@ create_publisher(const FmPublisherParams *params)
 	publisher->context = context;
 	publisher->slot = params->slot;
 	publisher->slot_generation = params->generation;
-	publisher->more = true;		/* what the one before us left */
+	publisher->woken = true;	/* what the one before us left */
+	publisher->more = true;
 	publisher->info.database = params->database;
 	publisher->info.pipeline_id = params->pipeline_id;
 	publisher->info.pid = MyProcPid;
@@ -453,14 +504,20 @@ configure(FmPublisher *publisher, const FmServerOptions *options)
 													 pipeline->name));
 }
 
-/* What was to be sent when there was a topic is for nobody now. */
+/*
+ * Where the one before us was.  What was to be sent when there was a topic is
+ * for nobody now.
+ */
 static void
-forget_pending(FmPublisher *publisher)
+take_over(FmPublisher *publisher)
 {
 	FmOwnerScope scope;
 
 	fm_worker_begin(&scope);
-	fm_publication_forget(publisher->pipeline);
+	if (publisher->pipeline->alert_topic == NULL)
+		fm_publication_forget(publisher->pipeline);
+	publisher->delivered = fm_publication_delivered_seq(publisher->pipeline);
+	publisher->loaded = publisher->delivered;
 	fm_worker_commit(&scope);
 }
 
@@ -487,6 +544,8 @@ factorymon_publisher_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  0);
 	fm_worker_override_settings();
+	/* what must last is flushed all the same, see fm_publication_number() */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	publisher->seen_generation = fm_shmem_database_generation(MyDatabaseId);
 	publisher->pipeline = read_pipeline(publisher->context,
 										params.pipeline_id);
@@ -497,8 +556,7 @@ factorymon_publisher_main(Datum arg)
 		configure(publisher, options);
 	else
 		publisher->configure_at = GetCurrentTimestamp() + CONFIGURE_INTERVAL;
-	if (publisher->pipeline->alert_topic == NULL)
-		forget_pending(publisher);
+	take_over(publisher);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	run(publisher);
 }

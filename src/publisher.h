@@ -58,15 +58,20 @@ typedef struct FmPublisher
 	int64		loaded;			/* pub_seq up to which rows were read, but those
 								 * of keys that are refused */
 	bool		more;			/* there may be rows behind that */
+	int64		delivered;		/* as fm_publication_delivered_seq() */
 	char		refusal[FM_KAFKA_ERROR_LEN];	/* of what is REFUSED */
 	/* errors about the connection */
 	char		error[FM_KAFKA_ERROR_LEN];	/* to be noted in rows; "": none */
 	FmKafkaCode logged_code;	/* kind of the error logged last, and when */
 	TimestampTz logged_at;
 	TimestampTz reread_at;		/* as a worker's */
+	TimestampTz mark_at;		/* write down what became of messages then; 0:
+								 * nothing did */
 	TimestampTz configure_at;	/* read the options again then; 0: no need */
 	bool		notify_failed;	/* the last NOTIFY did */
-	TimestampTz clock_at;		/* numbering has something to do then */
+	bool		woken;			/* there may be something to number */
+	TimestampTz numbered_at;	/* when that was looked for last */
+	TimestampTz clock_at;		/* there is something to do then */
 	/* status */
 	int			slot;
 	uint64		slot_generation;
@@ -93,6 +98,9 @@ extern void fm_publisher_error(FmPublisher *publisher, FmKafkaCode code,
 
 /* Take what the client has to say. */
 extern void fm_publisher_hear(FmPublisher *publisher);
+
+/* Messages of which something is known that their rows do not tell. */
+extern int	fm_publisher_unmarked(const FmPublisher *publisher);
 
 /* Write it into the rows. */
 extern void fm_publisher_mark(FmPublisher *publisher);

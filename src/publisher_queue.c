@@ -134,7 +134,7 @@ hear_confirmed(FmPublisher *publisher, FmMail *mail)
 	if (mail->delay > 0)
 	{
 		/* what waited behind it */
-		publisher->loaded = 0;
+		publisher->loaded = publisher->delivered;
 		publisher->more = true;
 	}
 	mail->state = FM_MAIL_CONFIRMED;
@@ -257,6 +257,36 @@ settle(FmPublisher *publisher)
 	publisher->nmail = kept;
 }
 
+int
+fm_publisher_unmarked(const FmPublisher *publisher)
+{
+	int			n = 0;
+
+	for (int i = 0; i < publisher->nmail; i++)
+		n += publisher->mail[i].state == FM_MAIL_CONFIRMED ||
+			publisher->mail[i].state == FM_MAIL_REFUSED;
+	return n;
+}
+
+/*
+ * Up to which number Kafka has everything.  What waits in the table behind a
+ * message that was refused is above that message, and what was not read yet
+ * above loaded, which goes back to where this was when such a message gets
+ * through.
+ */
+static int64
+delivered_seq(const FmPublisher *publisher)
+{
+	int64		result = publisher->loaded;
+
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].state != FM_MAIL_CONFIRMED)
+			return Min(result, publisher->mail[i].publication.pub_seq - 1);
+	}
+	return result;
+}
+
 void
 fm_publisher_mark(FmPublisher *publisher)
 {
@@ -272,9 +302,13 @@ fm_publisher_mark(FmPublisher *publisher)
 		nwaiting = collect(publisher, FM_MAIL_SENT, waiting);
 	if (n > 0 || nrefused > 0 || nwaiting > 0)
 	{
+		int64		delivered = delivered_seq(publisher);
+
 		fm_worker_begin(&scope);
 		if (n > 0)
 			fm_publication_delivered(publisher->pipeline, numbers, n);
+		if (delivered > publisher->delivered)
+			fm_publication_set_delivered_seq(publisher->pipeline, delivered);
 		if (nrefused > 0)
 			fm_publication_failed(publisher->pipeline, refused, nrefused,
 								  true, publisher->refusal);
@@ -282,6 +316,7 @@ fm_publisher_mark(FmPublisher *publisher)
 			fm_publication_failed(publisher->pipeline, waiting, nwaiting,
 								  false, publisher->error);
 		fm_worker_commit(&scope);
+		publisher->delivered = Max(publisher->delivered, delivered);
 		settle(publisher);
 	}
 	publisher->error[0] = '\0';
@@ -434,9 +469,6 @@ fm_publisher_next(const FmPublisher *publisher)
 
 		if (mail->state == FM_MAIL_WAITING && mail->retry_at != 0)
 			next = Min(next, mail->retry_at);
-		/* sent at once if the client took it; marked at once, too */
-		if (mail->state == FM_MAIL_REFUSED)
-			return 0;
 	}
 	return next;
 }

@@ -6,10 +6,8 @@
  * A plant that starts up may show a new sensor with every second message, and
  * then a statement costs several times what it does.  Nobody but the extension
  * writes these tables, so they are read and written here as PostgreSQL does
- * its own catalogs, and with the same functions: systable_beginscan() and
- * CatalogTuplesMultiInsertWithInfo().  Those know nothing of triggers,
- * constraints beyond unique indexes, and indexes on expressions, so tables that
- * have been given any are refused.
+ * its own catalogs, and with the same functions (see own_table.h):
+ * systable_beginscan() and CatalogTuplesMultiInsertWithInfo().
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -18,18 +16,16 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
-#include "executor/tuptable.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "own_table.h"
 #include "sensor_internal.h"
 
 /* Columns, from 1. */
@@ -56,19 +52,11 @@ enum
 	VERSION_COLUMNS = VERSION_REGISTERED_AT
 };
 
-/* Rows that are written at a time. */
-#define CHUNK 500
-
 /* One of the two tables, open. */
 typedef struct OpenTable
 {
-	Relation	rel;
-	Oid			key;			/* the unique index that rows are found by */
+	FmOwnTable	table;
 	Oid			sequence;
-	CatalogIndexState indexes;
-	TupleDesc	desc;			/* a copy: slots need not be counted */
-	TupleTableSlot *slots[CHUNK];
-	int			nslots;			/* filled and not written yet */
 } OpenTable;
 
 struct FmSensorTables
@@ -81,72 +69,15 @@ struct FmSensorTables
  * Opening
  * ------------------------------------------------------------------- */
 
-static bool
-has_insert_trigger(const TriggerDesc *triggers)
-{
-	return triggers != NULL &&
-		(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
-		 triggers->trig_insert_before_statement ||
-		 triggers->trig_insert_after_statement ||
-		 triggers->trig_insert_new_table);
-}
-
-static void
-check_table(Relation rel, int natts)
-{
-	if (RelationGetNumberOfAttributes(rel) == natts &&
-		rel->rd_rules == NULL && !has_insert_trigger(rel->trigdesc) &&
-		(rel->rd_att->constr == NULL || rel->rd_att->constr->num_check == 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"%s\" is not as the extension made it",
-					RelationGetRelationName(rel)),
-			 errdetail("Triggers, rules, check constraints and other columns are not honored there.")));
-}
-
-static void
-check_index(Relation rel, const IndexInfo *info)
-{
-	if (info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
-		info->ii_ExclusionOps == NULL)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"%s\" is not as the extension made it",
-					RelationGetRelationName(rel)),
-			 errdetail("It has an index on expressions or on part of the rows.")));
-}
-
-/* Open a table; key is the first column of the index that finds its rows. */
+/* key: the first column of the index that finds its rows. */
 static void
 open_table(OpenTable *table, const char *name, const char *sequence, int natts,
 		   AttrNumber key)
 {
-	Oid			schema = get_namespace_oid("_factorymon", false);
-
-	table->rel = table_open(get_relname_relid(name, schema),
-							RowExclusiveLock);
-	table->sequence = get_relname_relid(sequence, schema);
-	check_table(table->rel, natts);
-	table->indexes = CatalogOpenIndexes(table->rel);
-	table->key = InvalidOid;
-	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
-	{
-		const IndexInfo *info = table->indexes->ri_IndexRelationInfo[i];
-
-		check_index(table->rel, info);
-		if (info->ii_Unique && info->ii_IndexAttrNumbers[0] == key)
-			table->key = RelationGetRelid(table->indexes->ri_IndexRelationDescs[i]);
-	}
-	if (!OidIsValid(table->key))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" lacks its unique index", name)));
-	table->desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
-	table->nslots = 0;
-	for (int i = 0; i < CHUNK; i++)
-		table->slots[i] = NULL;
+	fm_own_table_open(&table->table, name, natts, key);
+	table->sequence = get_relname_relid(sequence,
+										get_namespace_oid("_factorymon",
+														  false));
 }
 
 FmSensorTables *
@@ -165,58 +96,18 @@ fm_sensor_tables_open(void)
  * Writing
  * ------------------------------------------------------------------- */
 
-static void
-flush_table(OpenTable *table)
-{
-	CatalogTuplesMultiInsertWithInfo(table->rel, table->slots, table->nslots,
-									 table->indexes);
-	for (int i = 0; i < table->nslots; i++)
-		ExecClearTuple(table->slots[i]);
-	table->nslots = 0;
-}
-
-/* An empty row; put_row() takes it. */
-static TupleTableSlot *
-next_row(OpenTable *table)
-{
-	TupleTableSlot **slot = &table->slots[table->nslots];
-
-	if (*slot == NULL)
-		*slot = MakeSingleTupleTableSlot(table->desc, &TTSOpsHeapTuple);
-	memset((*slot)->tts_isnull, false, sizeof(bool) * table->desc->natts);
-	return *slot;
-}
-
-static void
-put_row(OpenTable *table, TupleTableSlot *row)
-{
-	ExecStoreVirtualTuple(row);
-	if (++table->nslots == CHUNK)
-		flush_table(table);
-}
-
 void
 fm_sensor_tables_flush(FmSensorTables *tables)
 {
-	flush_table(&tables->sensor);
-	flush_table(&tables->version);
-}
-
-static void
-close_table(OpenTable *table)
-{
-	flush_table(table);
-	for (int i = 0; i < CHUNK && table->slots[i] != NULL; i++)
-		ExecDropSingleTupleTableSlot(table->slots[i]);
-	CatalogCloseIndexes(table->indexes);
-	table_close(table->rel, NoLock);
+	fm_own_table_flush(&tables->sensor.table);
+	fm_own_table_flush(&tables->version.table);
 }
 
 void
 fm_sensor_tables_close(FmSensorTables *tables)
 {
-	close_table(&tables->sensor);
-	close_table(&tables->version);
+	fm_own_table_close(&tables->sensor.table);
+	fm_own_table_close(&tables->version.table);
 	pfree(tables);
 }
 
@@ -230,7 +121,7 @@ int32
 fm_sensor_table_add(FmSensorTables *tables, int16 pipeline_id, FmSlice name)
 {
 	OpenTable  *table = &tables->sensor;
-	TupleTableSlot *row = next_row(table);
+	TupleTableSlot *row = fm_own_table_row(&table->table);
 	int32		sensor_id = nextval_internal(table->sequence, false);
 
 	row->tts_values[SENSOR_ID - 1] = Int32GetDatum(sensor_id);
@@ -240,7 +131,7 @@ fm_sensor_table_add(FmSensorTables *tables, int16 pipeline_id, FmSlice name)
 		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	for (int i = SENSOR_RETIRED_AT; i <= SENSOR_COLUMNS; i++)
 		row->tts_isnull[i - 1] = true;
-	put_row(table, row);
+	fm_own_table_put(&table->table, row);
 	return sensor_id;
 }
 
@@ -249,7 +140,7 @@ fm_sensor_table_add_version(FmSensorTables *tables, int32 sensor_id,
 							const SensorEntry *entry)
 {
 	OpenTable  *table = &tables->version;
-	TupleTableSlot *row = next_row(table);
+	TupleTableSlot *row = fm_own_table_row(&table->table);
 	const DescriptionHeader *header = &entry->header;
 	int32		version_id = nextval_internal(table->sequence, false);
 
@@ -268,7 +159,7 @@ fm_sensor_table_add_version(FmSensorTables *tables, int32 sensor_id,
 		!header->has_critical_threshold;
 	row->tts_values[VERSION_REGISTERED_AT - 1] =
 		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	put_row(table, row);
+	fm_own_table_put(&table->table, row);
 	return version_id;
 }
 
@@ -290,7 +181,7 @@ int32
 fm_sensor_table_find(FmSensorTables *tables, Snapshot snapshot,
 					 int16 pipeline_id, FmSlice name)
 {
-	OpenTable  *table = &tables->sensor;
+	FmOwnTable *table = &tables->sensor.table;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -358,7 +249,7 @@ fm_sensor_table_find_version(FmSensorTables *tables, Snapshot snapshot,
 							 int32 sensor_id, const SensorEntry *entry,
 							 int64 *nversions)
 {
-	OpenTable  *table = &tables->version;
+	FmOwnTable *table = &tables->version.table;
 	TupleDesc	desc = RelationGetDescr(table->rel);
 	ScanKeyData key;
 	SysScanDesc scan;

@@ -56,9 +56,14 @@ class Alarming(Detecting):
             f"SELECT (SELECT count(*) FROM {self.table}), count(*), "
             "count(DISTINCT (stream_id, kafka_offset, reading_index)) "
             "FROM _factorymon.transition")[0]
+        went_out, delivered = run.database.rows(
+            "SELECT count(*), count(*) FILTER (WHERE state = 'delivered') "
+            "FROM factorymon.alert_outbox")[0]
         return {**super().details(run), "alarms":
                 f"{transitions:,} transitions, caused by "
-                f"{100 * causes / readings:.2f} % of the readings"}
+                f"{100 * causes / readings:.2f} % of the readings; Kafka had "
+                f"{delivered:,} of {went_out:,} events soon after the last "
+                "reading was stored"}
 
 
 class Held(Factorymon):

@@ -9,6 +9,8 @@ from . import paths
 from .errors import BenchError
 
 PARTITIONS = 3
+# Where factorymon's pipelines send alarms if nothing else is said.
+ALERTS = "alerts"
 REPLICATION = 2
 
 # Brokers that live for minutes under load profit from the second compiler,
@@ -82,7 +84,7 @@ class Cluster:
         return output
 
     def start(self):
-        """Start it, without topics."""
+        """Start it, with a topic for alarms, and none for readings."""
         answer = self._cluster("start", "--no-default-topics", "--dir",
                                self.folder, "--owner", os.getpid(),
                                "--brokers", self.brokers)
@@ -90,6 +92,7 @@ class Cluster:
             name, _, value = line.partition("=")
             if name == "bootstrap.servers":
                 self.bootstrap = value
+        self.create(ALERTS)
 
     def stop(self):
         """End it and remove its files."""
