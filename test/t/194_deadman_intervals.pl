@@ -161,7 +161,8 @@ comes_to(alarm_of('once'), $up, 'missed after one reading');
 is(sql($node, health('state, expected_interval_source', 'untold')), 'expected',
 	'of another nobody knows how often it reports');
 expect_every('NULL', 'once');
-comes_to(health('state', 'once'), 'expected', 'nor of this one, when it is gone');
+comes_to(health('state', 'once'), 'expected',
+	'nor of this one, when it is gone');
 is(sql($node, alarm_of('once')), $up, 'which is no sign of life');
 one_reading('once');
 comes_to(alarm_of('once'), $returned, 'a reading is');
