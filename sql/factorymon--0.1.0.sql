@@ -86,6 +86,7 @@ CREATE TABLE factorymon.threshold (
 	on_delay interval NOT NULL DEFAULT interval '0',
 	off_delay interval NOT NULL DEFAULT interval '0',
 	re_alarm_after interval,
+	expected_interval interval,
 	warning_severity smallint NOT NULL DEFAULT 500
 		CHECK (warning_severity BETWEEN 1 AND 1000),
 	critical_severity smallint NOT NULL DEFAULT 900
@@ -135,6 +136,9 @@ CREATE TABLE factorymon.threshold (
 	CONSTRAINT threshold_countable CHECK (
 		greatest(on_delay, off_delay, re_alarm_after)
 			<= interval '1000 years'),
+	/* in seconds, because months are compared as 30 days and years are not */
+	CONSTRAINT threshold_expected_interval CHECK (
+		extract(epoch FROM expected_interval) BETWEEN 0.001 AND 604800),
 	CONSTRAINT threshold_severity CHECK (
 		critical_severity >= warning_severity)
 );
@@ -1026,6 +1030,7 @@ CREATE FUNCTION _factorymon.limits_of(
 	OUT warning_high double precision,
 	OUT critical_high double precision,
 	OUT deadband double precision,
+	OUT expected_interval interval,
 	OUT threshold_id integer)
 AS 'MODULE_PATHNAME', 'factorymon_limits_of'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
@@ -1639,7 +1644,8 @@ CREATE FUNCTION _factorymon.deadman_slots(
 	OUT left_alone integer,
 	OUT unwatched integer,
 	OUT alarms integer,
-	OUT mass_since timestamptz)
+	OUT mass_since timestamptz,
+	OUT configured integer)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_deadman_slots'
 LANGUAGE C VOLATILE ROWS 10;
@@ -1652,7 +1658,9 @@ CREATE FUNCTION _factorymon.watched_sensors(
 	OUT reason text,
 	OUT last_seen_at timestamptz,
 	OUT silent_after double precision,
-	OUT raised boolean)
+	OUT raised boolean,
+	OUT expected_interval double precision,
+	OUT configured boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_watched_sensors'
 LANGUAGE C VOLATILE ROWS 1000;
@@ -2127,7 +2135,7 @@ FROM _factorymon.request AS r
 CREATE VIEW factorymon.deadman AS
 SELECT p.name AS pipeline, d.evaluated_at, d.watched, d.active, d.late,
 		d.silent, d.unknown, d.reason, d.expected, d.left_alone, d.unwatched,
-		d.alarms, d.mass_since
+		d.alarms, d.mass_since, d.configured
 	FROM _factorymon.deadman_slots() d
 	JOIN _factorymon.pipeline p ON p.pipeline_id = d.pipeline_id;
 
@@ -2955,6 +2963,7 @@ RETURNS TABLE (
 	last_seen_at timestamptz,
 	last_seen_age_seconds double precision,
 	expected_interval_seconds double precision,
+	expected_interval_source text,
 	readings_per_second double precision,
 	silent_after_seconds double precision,
 	readings bigint,
@@ -3021,7 +3030,6 @@ WITH folded AS MATERIALIZED (
 			coalesce(g.sensor_version_id, r.sensor_version_id)
 				AS sensor_version_id,
 			coalesce(g.partitions, 0) AS partitions,
-			greatest(5 * coalesce(g.expected_interval, 0), 30) AS patience,
 			coalesce(g.frontier_at, q.frontier_at, '-infinity')
 				AS frontier_at,
 			CASE WHEN g.sensor_id IS NOT NULL THEN g.reason ELSE q.reason
@@ -3041,8 +3049,33 @@ WITH folded AS MATERIALIZED (
 		) r ON true
 ), watched AS MATERIALIZED (
 	SELECT * FROM _factorymon.watched_sensors()
+), paced AS (
+	/* where the deadman watches it has looked up what is configured */
+	SELECT s.*, p.name AS pipeline, v.sensor_type, v.factory_section,
+			v.machine_id, v.zone, v.unit, w.state AS watched_state,
+			w.reason AS watched_reason, w.last_seen_at AS watched_at,
+			w.silent_after,
+			coalesce(s.expected_interval, CASE WHEN NOT w.configured
+				THEN w.expected_interval END) AS learned_interval,
+			CASE
+				WHEN w.configured THEN w.expected_interval
+				WHEN w.state IS NULL AND EXISTS (
+						SELECT FROM factorymon.threshold
+							WHERE expected_interval IS NOT NULL)
+					THEN (SELECT extract(epoch FROM l.expected_interval)
+						::double precision
+						FROM _factorymon.limits_of(p.name, v.sensor_type,
+							v.zone, v.machine_id, s.name) AS l)
+			END AS configured_interval
+		FROM seen s
+		JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+		LEFT JOIN _factorymon.sensor_version v
+			ON v.sensor_version_id = s.sensor_version_id
+		LEFT JOIN watched w ON w.sensor_id = s.sensor_id
 ), judged AS (
 	SELECT *,
+			greatest(5 * coalesce(configured_interval, learned_interval, 0),
+				30) AS patience,
 			extract(epoch FROM clock_timestamp() - last_seen_at)
 				::double precision AS age,
 			CASE WHEN isfinite(frontier_at) THEN extract(
@@ -3051,14 +3084,14 @@ WITH folded AS MATERIALIZED (
 			CASE WHEN isfinite(frontier_at) THEN extract(
 				epoch FROM frontier_at - last_seen_at)
 				::double precision END AS silence
-		FROM seen
+		FROM paced
 )
-SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
-		v.factory_section, v.machine_id, v.zone, v.unit,
+SELECT j.pipeline, j.name AS sensor_id, j.sensor_type,
+		j.factory_section, j.machine_id, j.zone, j.unit,
 		/* where the deadman watches, it is right, and newer */
 		CASE
 			WHEN j.retired_at IS NOT NULL THEN 'retired'
-			WHEN w.state IS NOT NULL THEN w.state
+			WHEN j.watched_state IS NOT NULL THEN j.watched_state
 			WHEN j.last_seen_at IS NULL THEN 'unknown'
 			WHEN j.age <= j.patience / 2 THEN 'active'
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
@@ -3070,26 +3103,25 @@ SELECT p.name AS pipeline, j.name AS sensor_id, v.sensor_type,
 		CASE
 			WHEN j.last_seen_at > j.retired_at THEN 'still sends readings'
 			WHEN j.retired_at IS NOT NULL THEN NULL
-			WHEN w.state IS NOT NULL THEN w.reason
+			WHEN j.watched_state IS NOT NULL THEN j.watched_reason
 			WHEN j.last_seen_at IS NULL THEN 'no reading stored'
 			WHEN j.age <= j.patience / 2 THEN NULL
 			WHEN coalesce(j.frontier_age, 'Infinity') > j.patience
 				THEN coalesce(j.frontier_reason, 'worker down')
 		END AS reason,
-		j.last_ts, greatest(j.last_seen_at, w.last_seen_at),
+		j.last_ts, greatest(j.last_seen_at, j.watched_at),
 		least(j.age, extract(epoch FROM clock_timestamp()
-			- w.last_seen_at)::double precision),
-		j.expected_interval AS expected_interval_seconds,
-		1 / nullif(j.expected_interval, 0) AS readings_per_second,
-		coalesce(w.silent_after, j.patience::double precision),
+			- j.watched_at)::double precision),
+		coalesce(j.configured_interval, j.learned_interval)
+			AS expected_interval_seconds,
+		CASE WHEN j.configured_interval IS NOT NULL THEN 'configured'
+			WHEN j.learned_interval IS NOT NULL THEN 'learned' END,
+		1 / nullif(j.learned_interval, 0) AS readings_per_second,
+		coalesce(j.silent_after, j.patience::double precision),
 		j.readings, j.gaps, j.repeats, j.late, j.future,
 		j.producer_restarts, j.partitions, j.registered_at,
 		j.retired_at, j.retired_by::text, j.retired_reason
 	FROM judged j
-	JOIN _factorymon.pipeline p ON p.pipeline_id = j.pipeline_id
-	LEFT JOIN _factorymon.sensor_version v
-		ON v.sensor_version_id = j.sensor_version_id
-	LEFT JOIN watched w ON w.sensor_id = j.sensor_id
 $$;
 COMMENT ON FUNCTION _factorymon.sensor_states() IS
 	'what the view sensor_health shows';
@@ -3193,6 +3225,8 @@ COMMENT ON COLUMN factorymon.threshold.off_delay IS
 	'how long a value must be back, by the time of the readings, before an alarm returns';
 COMMENT ON COLUMN factorymon.threshold.re_alarm_after IS
 	'an alarm that was acknowledged and is still there is announced again after so long (time of the readings); null: never';
+COMMENT ON COLUMN factorymon.threshold.expected_interval IS
+	'how often a sensor should report, by which it is judged silent, whether the row is enabled or not; null: as it is learned';
 COMMENT ON COLUMN factorymon.threshold.warning_severity IS
 	'severity of alarms at level warning, 1-1000 as in OPC UA';
 COMMENT ON COLUMN factorymon.threshold.critical_severity IS
@@ -4209,9 +4243,11 @@ COMMENT ON COLUMN factorymon.sensor_health.last_seen_at IS
 COMMENT ON COLUMN factorymon.sensor_health.last_seen_age_seconds IS
 	'how long ago that was';
 COMMENT ON COLUMN factorymon.sensor_health.expected_interval_seconds IS
-	'learned interval between readings; null: not enough of them';
+	'interval between readings, as configured in factorymon.threshold, else as learned; null: neither, not enough of them';
+COMMENT ON COLUMN factorymon.sensor_health.expected_interval_source IS
+	'which of the two: configured or learned';
 COMMENT ON COLUMN factorymon.sensor_health.readings_per_second IS
-	'rate that goes with that interval';
+	'rate that goes with the learned interval';
 COMMENT ON COLUMN factorymon.sensor_health.silent_after_seconds IS
 	'how long it may be quiet before it is silent';
 COMMENT ON COLUMN factorymon.sensor_health.readings IS
@@ -4256,7 +4292,7 @@ COMMENT ON COLUMN factorymon.deadman.unknown IS
 COMMENT ON COLUMN factorymon.deadman.reason IS
 	'why the state of most of those is unknown: paused, stopped, lagging, disconnected, worker down, taking, just resumed';
 COMMENT ON COLUMN factorymon.deadman.expected IS
-	'of which too few readings came so far to know how often they report';
+	'of which too few readings came so far to know how often they report, and nobody configured it';
 COMMENT ON COLUMN factorymon.deadman.left_alone IS
 	'retired or out of service';
 COMMENT ON COLUMN factorymon.deadman.unwatched IS
@@ -4265,6 +4301,8 @@ COMMENT ON COLUMN factorymon.deadman.alarms IS
 	'sensors whose own alarm "silent" is up';
 COMMENT ON COLUMN factorymon.deadman.mass_since IS
 	'since when so many are silent that it is one alarm of the pipeline; null: they are not';
+COMMENT ON COLUMN factorymon.deadman.configured IS
+	'watched sensors whose interval is configured in factorymon.threshold, and not learned; sensor_health has the intervals';
 
 COMMENT ON VIEW _factorymon.lasting_request IS
 	'what operators want to last of alarms, as the requests that would bring it about anew';

@@ -57,7 +57,7 @@ PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 	"pipeline, sensor_type, zone, machine_id, sensor_id, critical_low," \
 	" warning_low, warning_high, critical_high, deadband, on_delay," \
 	" off_delay, re_alarm_after, warning_severity, critical_severity," \
-	" acknowledgement, shelvable, enabled, comment"
+	" acknowledgement, shelvable, enabled, comment, expected_interval"
 
 /* What an operator sets of a maintenance window. */
 #define WINDOW_COLUMNS \

@@ -36,6 +36,15 @@ extern const char *fm_side_name(FmSide side);
 extern uint32 fm_limits_refresh(void);
 
 /*
+ * That number, without a transaction; 0 if nothing was loaded yet, or what was
+ * is known not to be in force any more.
+ */
+extern uint32 fm_limits_loaded(void);
+
+/* Does any row of what was loaded say how often something reports? */
+extern bool fm_limits_have_intervals(void);
+
+/*
  * Limits of one sensor: the row of the sensor itself, else of its machine,
  * else of its zone, else of its type, each first for this pipeline and then
  * for any; else the built-in default of the type; else none.

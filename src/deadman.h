@@ -45,7 +45,7 @@ typedef enum FmDeadmanState
 typedef struct FmDeadmanSensor
 {
 	int64_t		last_seen;		/* FM_DEADMAN_NEVER: not yet */
-	int64_t		interval;		/* between its readings; 0: not known */
+	int64_t		interval;		/* configured, else learned; 0: not known */
 	int64_t		frontier;		/* FM_DEADMAN_NEVER: none at all */
 	int64_t		known_since;	/* as the last judgement left it */
 	bool		raised;			/* its alarm is up */

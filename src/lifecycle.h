@@ -93,6 +93,9 @@ typedef struct FmLimits
 	bool		shelvable;
 	int32_t		threshold_id;	/* 0: a built-in default or none at all */
 	int32_t		version;		/* of that row; 0 likewise */
+
+	/* no limit of values: the deadman's; microseconds, 0: as it is learned */
+	int64_t		expected_interval;
 } FmLimits;
 
 /*

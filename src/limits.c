@@ -47,6 +47,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "classify.h"
 #include "detector_config.h"
@@ -95,6 +96,7 @@ static struct
 	uint32		generation;		/* number of loads; 0: none yet */
 	MemoryContext context;		/* of the table */
 	limithash_hash *table;
+	bool		intervals;		/* one has an expected interval */
 }			cache;
 
 static const FmLimits no_limits = {
@@ -114,14 +116,15 @@ static const char limits_query[] =
 "       (pg_catalog.date_part('epoch', off_delay) * 1000000)::bigint,"
 "       coalesce((pg_catalog.date_part('epoch', re_alarm_after) * 1000000)::bigint, 0),"
 "       warning_severity, critical_severity, acknowledgement, shelvable,"
-"       version, enabled"
+"       version, enabled,"
+"       (pg_catalog.date_part('epoch', expected_interval) * 1000000)::bigint"
 "  FROM factorymon.threshold"
 " UNION ALL "
 "SELECT NULL, NULL, sensor_type, NULL, NULL, NULL,"
 "       critical_low, warning_low, warning_high, critical_high, deadband,"
 "       (pg_catalog.date_part('epoch', on_delay) * 1000000)::bigint,"
 "       (pg_catalog.date_part('epoch', off_delay) * 1000000)::bigint,"
-"       0, 500::smallint, 900::smallint, true, true, 0, true"
+"       0, 500::smallint, 900::smallint, true, true, 0, true, NULL"
 "  FROM factorymon.default_thresholds()";
 
 /* Columns of limits_query. */
@@ -146,7 +149,8 @@ enum
 	LIMIT_ACKNOWLEDGEMENT,
 	LIMIT_SHELVABLE,
 	LIMIT_VERSION,
-	LIMIT_ENABLED
+	LIMIT_ENABLED,
+	LIMIT_EXPECTED_INTERVAL
 };
 
 /* Relation-cache callback; InvalidOid stands for all relations. */
@@ -209,7 +213,8 @@ result_limit(uint64 row, int column)
 
 /*
  * Limits of a result row.  A row that is not enabled means no limits for its
- * scope: it still hides what is less specific.
+ * scope: it still hides what is less specific.  How often something reports is
+ * no limit, and holds all the same.
  */
 static FmLimits
 result_limits(uint64 row)
@@ -222,6 +227,8 @@ result_limits(uint64 row)
 	limits.threshold_id = isnull ? 0 : DatumGetInt32(datum);
 	datum = fm_spi_value(row, LIMIT_VERSION, &isnull);
 	limits.version = DatumGetInt32(datum);
+	datum = fm_spi_value(row, LIMIT_EXPECTED_INTERVAL, &isnull);
+	limits.expected_interval = isnull ? 0 : DatumGetInt64(datum);
 	if (!DatumGetBool(fm_spi_value(row, LIMIT_ENABLED, &isnull)))
 		return limits;
 
@@ -247,8 +254,11 @@ result_limits(uint64 row)
 	return limits;
 }
 
-/* Add one result row to a table that lives in context. */
-static void
+/*
+ * Add one result row to a table that lives in context.  Does it say how often
+ * something reports?
+ */
+static bool
 load_row(limithash_hash *table, MemoryContext context, uint64 row)
 {
 	char		buf[MAX_KEY];
@@ -279,11 +289,12 @@ load_row(limithash_hash *table, MemoryContext context, uint64 row)
 	key.len = key_build(buf, scope, has_pipeline ? pipeline.data : NULL,
 						&sensor_type, &name);
 	if (key.len < 0)
-		return;
+		return false;
 	key.data = MemoryContextAlloc(context, key.len);
 	memcpy(unconstify(char *, key.data), buf, key.len);
 	entry = limithash_insert(table, key, &found);
 	entry->limits = result_limits(row);
+	return entry->limits.expected_interval != 0;
 }
 
 /* Load everything into a new table; see the top of the file. */
@@ -293,6 +304,7 @@ limits_load(void)
 	uint64		loading = cache.invalidations;
 	MemoryContext context;
 	limithash_hash *table;
+	bool		intervals = false;
 
 	context = AllocSetContextCreate(CurTransactionContext,
 									"factorymon limits",
@@ -305,7 +317,7 @@ limits_load(void)
 		elog(ERROR, "could not read factorymon.threshold");
 	table = limithash_create(context, Max(SPI_processed, 16), NULL);
 	for (uint64 row = 0; row < SPI_processed; row++)
-		load_row(table, context, row);
+		intervals |= load_row(table, context, row);
 	PopActiveSnapshot();
 	SPI_finish();
 
@@ -315,6 +327,7 @@ limits_load(void)
 		MemoryContextSetParent(cache.context, TopTransactionContext);
 	cache.context = context;
 	cache.table = table;
+	cache.intervals = intervals;
 	cache.loaded = loading;
 	cache.generation++;
 }
@@ -348,6 +361,19 @@ fm_limits_refresh(void)
 	if (cache.loaded != cache.invalidations)
 		limits_load();
 	return cache.generation;
+}
+
+uint32
+fm_limits_loaded(void)
+{
+	return cache.watching && cache.loaded == cache.invalidations ?
+		cache.generation : 0;
+}
+
+bool
+fm_limits_have_intervals(void)
+{
+	return cache.intervals;
 }
 
 /* One scope: this pipeline's row, else that of any pipeline. */
@@ -417,8 +443,9 @@ factorymon_limits_of(PG_FUNCTION_ARGS)
 	FmSlice		sensor_id = argument_slice(fcinfo, 4);
 	TupleDesc	tupdesc;
 	const FmLimits *limits;
-	Datum		values[6];
-	bool		nulls[6];
+	Interval	interval = {0};
+	Datum		values[7];
+	bool		nulls[7];
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE ||
 		tupdesc->natts != lengthof(values))
@@ -438,8 +465,11 @@ factorymon_limits_of(PG_FUNCTION_ARGS)
 	nulls[3] = isnan(limits->critical_high);
 	values[4] = Float8GetDatum(limits->deadband);
 	nulls[4] = false;
-	values[5] = Int32GetDatum(limits->threshold_id);
-	nulls[5] = limits->threshold_id == 0;
+	interval.time = limits->expected_interval;
+	values[5] = IntervalPGetDatum(&interval);
+	nulls[5] = limits->expected_interval == 0;
+	values[6] = Int32GetDatum(limits->threshold_id);
+	nulls[6] = limits->threshold_id == 0;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
 													  values, nulls)));
 }

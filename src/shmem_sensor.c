@@ -48,6 +48,7 @@ typedef struct FmSharedSensor
 	uint8		reason;
 	bool		left_alone;
 	uint32		limit;			/* ms */
+	uint32		configured;		/* interval, ms */
 	TimestampTz known_since;
 	TimestampTz raised_at;
 } FmSharedSensor;
@@ -211,7 +212,7 @@ add(Oid database, const FmSeen *seen)
 			slot->pipeline_id = seen->pipeline_id;
 			slot->state = slot->reason = 0;
 			slot->left_alone = false;
-			slot->limit = 0;
+			slot->limit = slot->configured = 0;
 			slot->known_since = slot->raised_at = 0;
 			pg_write_barrier();
 			pg_atomic_write_u64(&slot->key,
@@ -233,14 +234,19 @@ advance(pg_atomic_uint64 *time, TimestampTz to)
 		;
 }
 
+/* Rounded up: 0 is not known. */
+static inline uint32
+interval_ms(int64 interval)
+{
+	return (uint32) Min((interval + 999) / 1000, PG_UINT32_MAX);
+}
+
 /* False if the slot is, or was meanwhile made, another sensor's. */
 static bool
 tell(int number, uint64 key, const FmSeen *seen)
 {
 	uint64		bit = UINT64CONST(1) << (seen->partition % 64);
-	/* rounded up: 0 is not known */
-	uint32		interval = (uint32) Min((seen->interval + 999) / 1000,
-										PG_UINT32_MAX);
+	uint32		interval = interval_ms(seen->interval);
 	FmSharedSensor *slot = &shared->slots[number];
 
 	if ((pg_atomic_read_u64(&slot->partitions) & bit) == 0)
@@ -302,6 +308,7 @@ copy_out(int number, FmWatched *watched)
 	watched->interval =
 		(int64) pg_atomic_read_u32(&slot->interval) * 1000;
 	watched->partitions = pg_atomic_read_u64(&slot->partitions);
+	watched->configured = (int64) slot->configured * 1000;
 	watched->known_since = slot->known_since;
 	watched->raised_at = slot->raised_at;
 	watched->limit = (int64) slot->limit * 1000;
@@ -340,6 +347,7 @@ fm_shmem_sensor_keep(const FmWatched *watched)
 {
 	FmSharedSensor *slot = &shared->slots[watched->slot];
 	uint32		limit = (uint32) Min(watched->limit / 1000, PG_UINT32_MAX);
+	uint32		configured = interval_ms(watched->configured);
 
 	if (pg_atomic_read_u64(&slot->key) !=
 		key_of(watched->database, watched->sensor_id))
@@ -347,12 +355,14 @@ fm_shmem_sensor_keep(const FmWatched *watched)
 	/* the line belongs to the workers: leave it alone if nothing changed */
 	if (slot->known_since == watched->known_since &&
 		slot->raised_at == watched->raised_at && slot->limit == limit &&
+		slot->configured == configured &&
 		slot->state == watched->state && slot->reason == watched->reason &&
 		slot->left_alone == watched->left_alone)
 		return;
 	slot->known_since = watched->known_since;
 	slot->raised_at = watched->raised_at;
 	slot->limit = limit;
+	slot->configured = configured;
 	slot->state = watched->state;
 	slot->reason = watched->reason;
 	slot->left_alone = watched->left_alone;

@@ -52,9 +52,10 @@ typedef struct FmWatched
 	int32		sensor_id;
 	int32		sensor_version_id;
 	TimestampTz last_seen;
-	int64		interval;		/* 0: not known */
+	int64		interval;		/* learned; 0: not known */
 	uint64		partitions;		/* bit n: it came through one that is n mod 64 */
 	/* the supervisor's own, zero at first */
+	int64		configured;		/* interval; 0: the learned one counts */
 	TimestampTz known_since;	/* 0: it is not known */
 	TimestampTz raised_at;		/* 0: its alarm is not up */
 	int64		limit;			/* that was applied last */
@@ -78,6 +79,7 @@ typedef struct FmDeadmanInfo
 	int32		unknown;
 	int32		left_alone;
 	int32		alarms;			/* that are up, of sensors */
+	int32		configured;		/* whose interval is, not learned */
 	int32		reasons[FM_UNKNOWN_REASONS];
 	TimestampTz mass_since;		/* 0: no mass silence */
 } FmDeadmanInfo;
@@ -93,6 +95,13 @@ extern int	fm_shmem_sensor_find(Oid database, int32 sensor_id);
 
 /* Is there no room for another one? */
 extern bool fm_shmem_sensors_are_full(void);
+
+/* The interval that counts: configured, else learned; 0: not known. */
+static inline int64
+fm_watched_interval(const FmWatched *watched)
+{
+	return watched->configured != 0 ? watched->configured : watched->interval;
+}
 
 /* The next sensor of a pipeline (0: of any) from *slot (0 at first) on. */
 extern bool fm_shmem_sensor_next(Oid database, int16 pipeline_id, int *slot,

@@ -26,6 +26,9 @@
  * While it is up, no sensor's own alarm is raised; those still silent when it
  * ends are raised then.
  *
+ * How often a sensor should report is configured (interval.c), else learned by
+ * the folds.
+ *
  * Sensors that are retired or out of service are left alone; the alarm of a
  * retired one is closed, and that of one that got no slot.
  *
@@ -49,6 +52,7 @@
 
 #include "deadman.h"
 #include "guc.h"
+#include "interval.h"
 #include "pipeline_internal.h"
 #include "position.h"
 #include "shmem_sensor.h"
@@ -113,6 +117,7 @@ typedef struct Watch
 	int64		registered;		/* sensors in the table */
 	List	   *closing;		/* ids of retired ones with an alarm */
 	List	   *unwatched;		/* of others with one, that have no slot */
+	FmIntervals *intervals;		/* configured ones, that were looked up */
 	FmDeadmanInfo info;
 } Watch;
 
@@ -632,6 +637,19 @@ frontier_of(Look *look, const FmWatched *watched)
 	return result;
 }
 
+/*
+ * Is a sensor whose alarm is up there again?  How often one reports may not be
+ * known any more since it was raised: then any reading counts.
+ */
+static bool
+is_back(const FmWatched *watched)
+{
+	return watched->state == FM_DEADMAN_ACTIVE ||
+		watched->state == FM_DEADMAN_LATE ||
+		(watched->state == FM_DEADMAN_EXPECTED &&
+		 watched->last_seen > watched->raised_at);
+}
+
 /* Count the sensor, and remember it if its alarm should change. */
 static void
 count_sensor(Look *look, const FmWatched *watched, bool certain)
@@ -640,7 +658,7 @@ count_sensor(Look *look, const FmWatched *watched, bool certain)
 	FmDeadmanState state = watched->state;
 	bool		raised = watched->raised_at != 0;
 
-	if (raised && (state == FM_DEADMAN_ACTIVE || state == FM_DEADMAN_LATE))
+	if (raised && is_back(watched))
 	{
 		if (look->nback < MAX_CHANGES)
 			look->back[look->nback++] = *watched;
@@ -675,6 +693,8 @@ static void
 count_for_status(FmDeadmanInfo *info, const FmWatched *watched)
 {
 	info->watched++;
+	if (watched->configured != 0)
+		info->configured++;
 	if (watched->raised_at != 0)
 		info->alarms++;
 	if (watched->left_alone)
@@ -716,14 +736,14 @@ judge(Watch *watch, Look *look, FmWatched *watched)
 		watched->raised_at = 0;
 	sensor.last_seen = watched->last_seen == 0 ? FM_DEADMAN_NEVER :
 		watched->last_seen;
-	sensor.interval = watched->interval;
+	sensor.interval = fm_watched_interval(watched);
 	sensor.frontier = frontier.at;
 	sensor.known_since = known_since;
 	sensor.raised = watched->raised_at != 0;
 	watched->state = fm_deadman_judge(&look->rules, &sensor, look->now,
 									  &known_since);
 	watched->known_since = known_since == FM_DEADMAN_NEVER ? 0 : known_since;
-	watched->limit = fm_deadman_limit(&look->rules, watched->interval);
+	watched->limit = fm_deadman_limit(&look->rules, sensor.interval);
 	watched->reason = watched->state != FM_DEADMAN_UNKNOWN ?
 		FM_UNKNOWN_NONE : known_since != FM_DEADMAN_NEVER ?
 		FM_UNKNOWN_JUST_RESUMED : frontier.reason;
@@ -939,6 +959,8 @@ step(Watch *watch, const FmPipeline *pipeline)
 		take(watch, pipeline, false);
 	if (now >= watch->reread_at)
 		reread(watch, pipeline, now);
+	if (fm_deadman)
+		fm_intervals_apply(watch->intervals, pipeline);
 	look_at(watch, pipeline, &look);
 	if (look.news)
 		watch->reread_at = Min(watch->reread_at, now + REREAD_SOON);
@@ -1013,6 +1035,7 @@ watch_of(int16 pipeline_id)
 	watch = MemoryContextAllocZero(context, sizeof(Watch));
 	watch->context = context;
 	watch->pipeline_id = pipeline_id;
+	watch->intervals = fm_intervals_create(context);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	watches = lappend(watches, watch);
 	MemoryContextSwitchTo(old);

@@ -28,8 +28,8 @@ PG_FUNCTION_INFO_V1(factorymon_watched_sensors);
 /* What was said longer ago does not count. */
 #define MAX_AGE (30 * USECS_PER_SEC)
 
-#define DEADMAN_COLUMNS 13
-#define WATCHED_COLUMNS 6
+#define DEADMAN_COLUMNS 14
+#define WATCHED_COLUMNS 8
 
 static const char *const state_names[] = {
 	[FM_DEADMAN_EXPECTED] = "expected",
@@ -92,10 +92,31 @@ factorymon_deadman_slots(PG_FUNCTION_ARGS)
 		values[11] = Int32GetDatum(info->alarms);
 		values[12] = TimestampTzGetDatum(info->mass_since);
 		nulls[12] = info->mass_since == 0;
+		values[13] = Int32GetDatum(info->configured);
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
 	}
 	return (Datum) 0;
+}
+
+static void
+describe(const FmWatched *watched, Datum *values, bool *nulls)
+{
+	int64		interval = fm_watched_interval(watched);
+
+	values[0] = Int32GetDatum(watched->sensor_id);
+	values[1] = CStringGetTextDatum(state_names[watched->state]);
+	nulls[2] = watched->state != FM_DEADMAN_UNKNOWN;
+	values[2] = nulls[2] ? (Datum) 0 :
+		CStringGetTextDatum(reason_names[watched->reason]);
+	values[3] = TimestampTzGetDatum(watched->last_seen);
+	nulls[3] = watched->last_seen == 0;
+	values[4] = Float8GetDatum(watched->limit / 1e6);
+	nulls[4] = watched->limit == 0;
+	values[5] = BoolGetDatum(watched->raised_at != 0);
+	values[6] = Float8GetDatum(interval / 1e6);
+	nulls[6] = interval == 0;
+	values[7] = BoolGetDatum(watched->configured != 0);
 }
 
 /* _factorymon.watched_sensors() */
@@ -122,16 +143,7 @@ factorymon_watched_sensors(PG_FUNCTION_ARGS)
 
 			if (watched.left_alone)
 				continue;
-			values[0] = Int32GetDatum(watched.sensor_id);
-			values[1] = CStringGetTextDatum(state_names[watched.state]);
-			nulls[2] = watched.state != FM_DEADMAN_UNKNOWN;
-			values[2] = nulls[2] ? (Datum) 0 :
-				CStringGetTextDatum(reason_names[watched.reason]);
-			values[3] = TimestampTzGetDatum(watched.last_seen);
-			nulls[3] = watched.last_seen == 0;
-			values[4] = Float8GetDatum(watched.limit / 1e6);
-			nulls[4] = watched.limit == 0;
-			values[5] = BoolGetDatum(watched.raised_at != 0);
+			describe(&watched, values, nulls);
 			tuplestore_putvalues(result->setResult, result->setDesc, values,
 								 nulls);
 		}

@@ -182,7 +182,8 @@ SELECT factorymon.alter_pipeline('fm.private', server => 'regress_fm_plant');
 SELECT factorymon.alter_pipeline('fm.private', owner => 'regress_fm_admin2');
 BEGIN;
 INSERT INTO factorymon.threshold (sensor_type, warning_high) VALUES ('x', 1);
-UPDATE factorymon.threshold SET warning_high = 2 WHERE sensor_type = 'x';
+UPDATE factorymon.threshold SET warning_high = 2, expected_interval = '1 min'
+	WHERE sensor_type = 'x';
 DELETE FROM factorymon.threshold WHERE sensor_type = 'x';
 ROLLBACK;
 SELECT _factorymon.drop_expired('fm.private');

@@ -73,6 +73,19 @@ FROM (VALUES
 	('warning_high, off_delay', '35, ''1 s'''),
 	('warning_high, on_delay', '35, ''-1 s'''),
 	('warning_high, off_delay', '35, ''-1 month'''),
+	/* how often something reports: from a millisecond to a week, in seconds */
+	('warning_high, expected_interval', '35, ''1 ms'''),
+	('warning_high, expected_interval', '35, ''7 days'''),
+	('warning_high, expected_interval', '35, ''999 us'''),
+	('warning_high, expected_interval', '35, ''0'''),
+	('warning_high, expected_interval', '35, ''-1 s'''),
+	('warning_high, expected_interval', '35, ''7 days 1 us'''),
+	('warning_high, expected_interval', '35, ''1 month'''),
+	('warning_high, expected_interval', '35, ''1 month -25 days'''),
+	('warning_high, expected_interval', '35, ''1 year -354 days'''),
+	/* which is no limit, and needs none where there are none */
+	('expected_interval', '''10 s'''),
+	('expected_interval, enabled', '''10 s'', false'),
 	/* at least one, unless it says that there are none */
 	('comment', '''no limit'''),
 	('enabled', 'false'),
@@ -137,6 +150,35 @@ BEGIN
 		pg_temp.limits();
 END
 $$;
+
+/* how often something reports: by the row that counts, enabled or not */
+CREATE FUNCTION pg_temp.pace(pipeline text, zone text, machine_id text,
+	sensor_id text)
+RETURNS text LANGUAGE sql AS $$
+	SELECT coalesce(expected_interval::text, '~')
+	FROM _factorymon.limits_of(pipeline, 'noise', zone, machine_id, sensor_id)
+$$;
+INSERT INTO factorymon.threshold (pipeline, sensor_type, zone, machine_id,
+	sensor_id, enabled, warning_high, expected_interval)
+VALUES (NULL, 'noise', NULL, NULL, NULL, true, 1, '10 s'),
+	(NULL, 'noise', 'z', NULL, NULL, false, NULL, '20 s'),
+	('p', 'noise', 'z', NULL, NULL, true, 1, '25 s'),
+	(NULL, 'noise', NULL, 'm', NULL, true, 1, '1.5 days'),
+	(NULL, 'noise', NULL, NULL, 's', true, 1, '1 ms'),
+	(NULL, 'noise', NULL, NULL, 'learned', true, 1, NULL);
+SELECT pg_temp.pace('p', '', '', '') AS type,
+	pg_temp.pace('q', 'z', '', '') AS zone,
+	pg_temp.pace('p', 'z', '', '') AS zone_of_pipeline,
+	pg_temp.pace('p', 'z', 'm', '') AS machine,
+	pg_temp.pace('p', 'z', 'm', 's') AS sensor,
+	pg_temp.pace('p', 'z', 'm', 'learned') AS learned;
+BEGIN;
+UPDATE factorymon.threshold SET expected_interval = '2 s'
+	WHERE sensor_id = 's';
+SELECT pg_temp.pace('p', 'z', 'm', 's') AS changed;
+ROLLBACK;
+SELECT pg_temp.pace('p', 'z', 'm', 's') AS undone;
+DELETE FROM factorymon.threshold;
 
 /* a row is for its own pipeline, type, zone, machine and sensor only */
 INSERT INTO factorymon.threshold
@@ -255,6 +297,18 @@ FROM factorymon.threshold_history
 WHERE coalesce(was, is_now) ->> 'sensor_type' = 't'
 	AND threshold_id = (SELECT max(threshold_id)
 		FROM factorymon.threshold_history)
+ORDER BY version;
+/* of every column */
+INSERT INTO factorymon.threshold (sensor_type, warning_high,
+	expected_interval) VALUES ('paced', 1, '90 s');
+UPDATE factorymon.threshold SET expected_interval = '3 hours';
+UPDATE factorymon.threshold SET expected_interval = NULL;
+DELETE FROM factorymon.threshold;
+SELECT operation, was ->> 'expected_interval' AS was,
+	is_now ->> 'expected_interval' AS is_now,
+	version - lag(version) OVER (ORDER BY version) AS step
+FROM factorymon.threshold_history
+WHERE coalesce(was, is_now) ->> 'sensor_type' = 'paced'
 ORDER BY version;
 /* also of several rows at once */
 SELECT count(*) AS before FROM factorymon.threshold_history \gset

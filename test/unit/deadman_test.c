@@ -127,6 +127,46 @@ test_silence(void)
 	PLAY("interval not known", 0, unlearned);
 }
 
+/* The interval may be configured anew at any time, also while it is quiet. */
+static void
+test_changed_interval(void)
+{
+	static const struct
+	{
+		int			at;
+		int			interval;
+		FmDeadmanState expected;
+	}			steps[] = {
+		{100, 0, FM_DEADMAN_EXPECTED},	/* its only reading */
+		{101, 3, FM_DEADMAN_ACTIVE},	/* which is enough then */
+		{120, 3, FM_DEADMAN_LATE},
+		{132, 3, FM_DEADMAN_SILENT},
+		{133, 100, FM_DEADMAN_ACTIVE},
+		{400, 100, FM_DEADMAN_LATE},
+		{401, 50, FM_DEADMAN_SILENT},
+		{402, 0, FM_DEADMAN_EXPECTED},
+		{403, 50, FM_DEADMAN_SILENT}
+	};
+	FmDeadmanSensor sensor = {
+		.last_seen = 100 * SECONDS,
+		.known_since = FM_DEADMAN_NEVER
+	};
+
+	for (int i = 0; i < (int) (sizeof(steps) / sizeof(steps[0])); i++)
+	{
+		FmDeadmanState state;
+
+		sensor.frontier = steps[i].at * SECONDS;
+		sensor.interval = steps[i].interval * SECONDS;
+		state = fm_deadman_judge(&rules, &sensor, sensor.frontier,
+								 &sensor.known_since);
+		ok(state == steps[i].expected,
+		   "quiet since 100 s, %d s between readings, at %d s: %s (is %s)",
+		   steps[i].interval, steps[i].at, names[steps[i].expected],
+		   names[state]);
+	}
+}
+
 static void
 test_outages(void)
 {
@@ -249,6 +289,7 @@ main(void)
 {
 	test_limits();
 	test_silence();
+	test_changed_interval();
 	test_outages();
 	test_certainty();
 	test_mass();
