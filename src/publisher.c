@@ -53,7 +53,12 @@
 #define STATUS_INTERVAL (100 * INT64CONST(1000))
 #define CONFIGURE_INTERVAL (10 * USECS_PER_SEC)
 #define NUMBERING_TURNS 4
-/* What Kafka has confirmed is written down for many events at once. */
+/*
+ * Where there is much to do it is done for many events at once: turns begin no
+ * faster than this, and what Kafka has confirmed is written down later.  The
+ * first event after a pause goes out at once.
+ */
+#define TURN_INTERVAL (25 * INT64CONST(1000))
 #define MARK_DELAY (20 * INT64CONST(1000))
 /* What the clock has to do is not urgent. */
 #define CLOCK_NAP_MS 100
@@ -362,34 +367,42 @@ service_signals(void)
 	}
 }
 
-/* Wait for the latch, the client, or the next deadline. */
-static void
-wait_for_work(FmPublisher *publisher)
+/* Until the next deadline, in milliseconds. */
+static long
+nap_time(const FmPublisher *publisher)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = fm_publisher_next(publisher);
 	long		nap = MAX_NAP_MS;
+
+	if (publisher->woken)
+		return 0;
+	if (next != DT_NOEND)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now, next));
+	if (publisher->reread_at != 0)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now,
+													   publisher->reread_at));
+	if (publisher->mark_at != 0)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now,
+													   publisher->mark_at));
+	if (publisher->clock_at != DT_NOEND)
+		nap = Min(nap, Max(CLOCK_NAP_MS,
+						   TimestampDifferenceMilliseconds(now,
+														   publisher->clock_at)));
+	return nap;
+}
+
+/* Wait for the latch or so long, and, if asked for, for the client. */
+static void
+wait_for_event(FmPublisher *publisher, long nap, bool client)
+{
 	WaitEventSet *set = fm_create_wait_event_set(3);
 	WaitEvent	events[3];
 	int			nevents;
 
-	if (next != DT_NOEND)
-		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													   next));
-	if (publisher->reread_at != 0)
-		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													   publisher->reread_at));
-	if (publisher->mark_at != 0)
-		nap = Min(nap, TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													   publisher->mark_at));
-	if (publisher->woken)
-		nap = 0;
-	if (publisher->clock_at != DT_NOEND)
-		nap = Min(nap, Max(CLOCK_NAP_MS,
-						   TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														   publisher->clock_at)));
 	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	if (publisher->sender != NULL)
+	if (client && publisher->sender != NULL)
 		AddWaitEventToSet(set, WL_SOCKET_READABLE,
 						  fm_sender_fd(publisher->sender), NULL, NULL);
 	nevents = WaitEventSetWait(set, nap, events, lengthof(events),
@@ -402,6 +415,26 @@ wait_for_work(FmPublisher *publisher)
 		ResetLatch(MyLatch);
 		publisher->woken = true;
 	}
+}
+
+/* Wait until there is something to do, and it is time for another turn. */
+static void
+wait_for_work(FmPublisher *publisher)
+{
+	wait_for_event(publisher, nap_time(publisher), true);
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz next = publisher->turn_at + TURN_INTERVAL;
+
+		/* (or the clock was set back) */
+		if (now >= next || now < publisher->turn_at)
+			break;
+		service_signals();
+		wait_for_event(publisher, TimestampDifferenceMilliseconds(now, next),
+					   false);
+	}
+	publisher->turn_at = GetCurrentTimestamp();
 }
 
 /*

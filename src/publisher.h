@@ -69,6 +69,7 @@ typedef struct FmPublisher
 								 * nothing did */
 	TimestampTz configure_at;	/* read the options again then; 0: no need */
 	bool		notify_failed;	/* the last NOTIFY did */
+	TimestampTz turn_at;		/* when the last turn of the loop began */
 	bool		woken;			/* there may be something to number */
 	TimestampTz numbered_at;	/* when that was looked for last */
 	TimestampTz clock_at;		/* there is something to do then */

@@ -29,6 +29,7 @@ class Detecting(Factorymon):
         super().__init__(1, variant, words)
 
     def prepare(self, run):
+        run.cluster.warm_up()
         super().prepare(run)
         run.database.run(
             "INSERT INTO factorymon.detector (sensor_type, detector, alarm) "
