@@ -41,8 +41,8 @@ class Detecting(Factorymon):
 class Alarming(Detecting):
     """Limits that call at each excursion, and all detectors."""
 
-    def __init__(self):
-        super().__init__("alarms", "detectors and many alarms")
+    def __init__(self, variant="alarms", words="detectors and many alarms"):
+        super().__init__(variant, words)
 
     def prepare(self, run):
         super().prepare(run)
@@ -65,6 +65,16 @@ class Alarming(Detecting):
                 f"{100 * causes / readings:.2f} % of the readings; Kafka had "
                 f"{delivered:,} of {went_out:,} events soon after the last "
                 "reading was stored"}
+
+
+class Unpublished(Alarming):
+    """The same without a topic to publish to: Kafka's brokers, which share
+    the machine here and do not in a plant, have nothing to do with it."""
+
+    options = ", alert_topic => ''"
+
+    def __init__(self):
+        super().__init__("unpublished", "many alarms, not sent to Kafka")
 
 
 class Held(Factorymon):

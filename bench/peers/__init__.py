@@ -1,6 +1,7 @@
 """All contenders by name, in the order of the tables."""
 
-from factorybench.alarming import Alarming, Detecting, Held, Unjudged
+from factorybench.alarming import (
+    Alarming, Detecting, Held, Unjudged, Unpublished)
 from factorybench.factorymon import Factorymon
 from factorybench.limits import Consume, Copy, Decode
 from factorybench.storing import MultiInsert, Storing
@@ -30,7 +31,7 @@ REGISTRY = {contender.name: contender for contender in (
                [("factorymon.batch_max_messages", "20000")]),
     Factorymon(2, "no-wait", "synchronous_commit off",
                [("synchronous_commit", "off")]),
-    Detecting(), Unjudged(), Alarming(), Held(),
+    Detecting(), Unjudged(), Alarming(), Unpublished(), Held(),
     Telegraf(), Kcat(), Debezium(), Spark(),
     ConfluentCopy(1000), ConfluentCopy(5000), Rsyslog(), ConfluentValues(),
     RowByRow(),
