@@ -575,7 +575,7 @@ fm_publication_delivered_seq(const FmPipeline *pipeline)
 		fm_spi_int8(0, 1);
 }
 
-void
+bool
 fm_publication_set_delivered_seq(const FmPipeline *pipeline, int64 pub_seq)
 {
 	static void *plan = NULL;
@@ -583,9 +583,9 @@ fm_publication_set_delivered_seq(const FmPipeline *pipeline, int64 pub_seq)
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_int8(&args, pub_seq);
-	(void) fm_args_run_kept(&args, &plan, "UPDATE _factorymon.publisher"
+	return fm_args_run_kept(&args, &plan, "UPDATE _factorymon.publisher"
 							" SET delivered_seq = $2 WHERE pipeline_id = $1",
-							SPI_OK_UPDATE);
+							SPI_OK_UPDATE) > 0;
 }
 
 void

@@ -80,7 +80,10 @@ extern void fm_publication_forget(const FmPipeline *pipeline);
  * have been delivered, too.
  */
 extern int64 fm_publication_delivered_seq(const FmPipeline *pipeline);
-extern void fm_publication_set_delivered_seq(const FmPipeline *pipeline,
+
+/* False: the pipeline was dropped.  Else it cannot be before the transaction
+ * ends, so that what is written of its publications does not outlive it. */
+extern bool fm_publication_set_delivered_seq(const FmPipeline *pipeline,
 											 int64 pub_seq);
 
 /* Kafka has them. */

@@ -295,28 +295,29 @@ fm_publisher_mark(FmPublisher *publisher)
 	int64	   *waiting = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
 	int			n = collect(publisher, FM_MAIL_CONFIRMED, numbers);
 	int			nrefused = collect(publisher, FM_MAIL_REFUSED, refused);
-	int			nwaiting = 0;
+	int			nwaiting = publisher->error[0] == '\0' ? 0 :
+		collect(publisher, FM_MAIL_SENT, waiting);
 	FmOwnerScope scope;
 
-	if (publisher->error[0] != '\0')
-		nwaiting = collect(publisher, FM_MAIL_SENT, waiting);
 	if (n > 0 || nrefused > 0 || nwaiting > 0)
 	{
-		int64		delivered = delivered_seq(publisher);
+		int64		delivered = Max(publisher->delivered,
+									delivered_seq(publisher));
 
 		fm_worker_begin(&scope);
-		if (n > 0)
-			fm_publication_delivered(publisher->pipeline, numbers, n);
-		if (delivered > publisher->delivered)
-			fm_publication_set_delivered_seq(publisher->pipeline, delivered);
-		if (nrefused > 0)
-			fm_publication_failed(publisher->pipeline, refused, nrefused,
-								  true, publisher->refusal);
-		if (nwaiting > 0)
-			fm_publication_failed(publisher->pipeline, waiting, nwaiting,
-								  false, publisher->error);
+		if (fm_publication_set_delivered_seq(publisher->pipeline, delivered))
+		{
+			if (n > 0)
+				fm_publication_delivered(publisher->pipeline, numbers, n);
+			if (nrefused > 0)
+				fm_publication_failed(publisher->pipeline, refused, nrefused,
+									  true, publisher->refusal);
+			if (nwaiting > 0)
+				fm_publication_failed(publisher->pipeline, waiting, nwaiting,
+									  false, publisher->error);
+		}
 		fm_worker_commit(&scope);
-		publisher->delivered = Max(publisher->delivered, delivered);
+		publisher->delivered = delivered;
 		settle(publisher);
 	}
 	publisher->error[0] = '\0';

@@ -210,7 +210,9 @@ SELECT count(*) = (SELECT count(*) FROM _factorymon.transition
 	AND bool_and(delivered_at IS NOT NULL AND source_topic IS NULL
 		AND payload::jsonb #>> '{source,partition}' IS NULL)
 	AND count(*) FILTER (WHERE message_key = 'sensor-data') >= 2
-FROM _factorymon.publication WHERE payload::jsonb ->> 'condition' = 'silent'
+FROM _factorymon.publication LEFT JOIN _factorymon.delivery
+	USING (pipeline_id, pub_seq)
+WHERE payload::jsonb ->> 'condition' = 'silent'
 QUERY
 
 # nor does anybody miss what is being mended, before it is over

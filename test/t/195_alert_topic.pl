@@ -279,5 +279,14 @@ my ($rc, $out, $err) = $node->psql('factory',
 like($err, qr/alert_topic must not be the topic of the readings/,
 	'alarms do not go among the readings');
 
+# nothing of what goes out outlives its pipeline
+act("suppress('hot', 'the last')");
+sql($node, "SELECT factorymon.drop_pipeline('sensor-data')");
+ok(poll_until($node, "SELECT count(*) FROM pg_stat_activity
+	WHERE backend_type = 'factorymon publisher'", 0), 'the publisher ends');
+is(sql($node, 'SELECT (SELECT count(*) FROM _factorymon.publication),
+	(SELECT count(*) FROM _factorymon.delivery)'), '0|0',
+	'and leaves nothing behind');
+
 $node->stop;
 done_testing();
