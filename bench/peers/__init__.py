@@ -39,5 +39,4 @@ REGISTRY = {contender.name: contender for contender in (
 
 QUICK = ("copy-text", "copy-binary", "multi-insert", "consume", "decode", "factorymon-1",
          "factorymon-1-no-limits", "factorymon-1-alarms",
-         "factorymon-2", "factorymon-3", "telegraf", "kcat",
-         "confluent-copy-5000")
+         "factorymon-2", "factorymon-3", "telegraf", "kcat")
