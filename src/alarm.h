@@ -41,6 +41,10 @@ extern int	fm_condition_find(const char *name);
 extern const char *fm_alarm_state_name(FmAlarmState state);
 extern const char *fm_transition_name(FmTransitionKind kind);
 
+/* What blocks it, the one that ends last if there are several; NULL: nothing
+ * does. */
+extern const char *fm_alarm_blocked_by(const FmAlarmEvent *event);
+
 /* Where an event comes from; nothing else goes into its id. */
 typedef struct FmEventSource
 {
@@ -72,6 +76,8 @@ typedef enum FmCause
 	FM_CAUSE_OPERATOR,
 	FM_CAUSE_CLOCK
 } FmCause;
+
+extern const char *fm_cause_name(FmCause cause);
 
 /*
  * One transition of one condition of one sensor.  If no reading caused it,
@@ -128,8 +134,8 @@ extern void fm_transitions_number(FmTransitionList *list, int n,
 								  int32 stream_id, int64 *out_seq);
 
 /*
- * Insert the first n transitions into the pipeline's table with one
- * statement, in the caller's transaction, switched to the extension's owner.
+ * Insert the first n transitions into the pipeline's table (transition_table.c),
+ * in the caller's transaction, switched to the extension's owner.
  */
 extern void fm_transitions_insert(int16 pipeline_id,
 								  const FmTransitionList *list, int n);

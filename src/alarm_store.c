@@ -8,6 +8,9 @@
  * record is the alarm itself, as of the fold's position as_of, from which the
  * stream's next owner goes on (fold_rebuild.c).
  *
+ * Rows of a stream are written by whoever has its position row locked, so
+ * nobody else changes them meanwhile, and the stream stays; see own_table.h.
+ *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  *-------------------------------------------------------------------------
@@ -16,69 +19,45 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "access/xact.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "alarm.h"
-#include "factorymon.h"
 #include "fold_state.h"
+#include "own_table.h"
 
-/* Columns that come as arrays, in the order of the statement. */
-typedef enum AlarmColumn
+/* Columns, from 1. */
+enum
 {
+	ALARM_STREAM_ID = 1,
 	ALARM_SENSOR_ID,
 	ALARM_CONDITION,
 	ALARM_ALARM_ID,
 	ALARM_SEQ,
 	ALARM_STATE,
 	ALARM_LEVEL,
-	ALARM_SEVERITY,
-	ALARM_SENSOR_VERSION_ID,
-	ALARM_VALUE,
-	ALARM_LIMIT_VALUE,
-	ALARM_EVENT_ID,
-	ALARM_EVENT_TIME,
-	ALARM_ANNOUNCED_EVENT_ID,
-	ALARM_ANNOUNCED_AT,
 	ALARM_SINCE,
 	ALARM_RAISED_AT,
 	ALARM_RE_ALARMS,
+	ALARM_ANNOUNCED_EVENT_ID,
+	ALARM_ANNOUNCED_AT,
+	ALARM_EVENT_ID,
+	ALARM_EVENT_TIME,
+	ALARM_SENSOR_VERSION_ID,
+	ALARM_SEVERITY,
+	ALARM_VALUE,
+	ALARM_LIMIT_VALUE,
 	ALARM_SHELVING,
 	ALARM_SHELVED_UNTIL,
 	ALARM_BLOCKS,
 	ALARM_CHATTERING,
+	ALARM_AS_OF,
 	ALARM_RECORD,
-	ALARM_COLUMNS
-} AlarmColumn;
-
-static const FmArrayColumn columns[ALARM_COLUMNS] = {
-	[ALARM_SENSOR_ID] = {"sensor_id", INT4OID, INT4ARRAYOID},
-	[ALARM_CONDITION] = {"condition", TEXTOID, TEXTARRAYOID},
-	[ALARM_ALARM_ID] = {"alarm_id", UUIDOID, UUIDARRAYOID},
-	[ALARM_SEQ] = {"seq", INT4OID, INT4ARRAYOID},
-	[ALARM_STATE] = {"state", TEXTOID, TEXTARRAYOID},
-	[ALARM_LEVEL] = {"level", INT2OID, INT2ARRAYOID},
-	[ALARM_SEVERITY] = {"severity", INT2OID, INT2ARRAYOID},
-	[ALARM_SENSOR_VERSION_ID] = {"sensor_version_id", INT4OID, INT4ARRAYOID},
-	[ALARM_VALUE] = {"value", FLOAT8OID, FLOAT8ARRAYOID},
-	[ALARM_LIMIT_VALUE] = {"limit_value", FLOAT8OID, FLOAT8ARRAYOID},
-	[ALARM_EVENT_ID] = {"event_id", UUIDOID, UUIDARRAYOID},
-	[ALARM_EVENT_TIME] = {"event_time", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
-	[ALARM_ANNOUNCED_EVENT_ID] = {"announced_event_id", UUIDOID,
-	UUIDARRAYOID},
-	[ALARM_ANNOUNCED_AT] = {"announced_at", TIMESTAMPTZOID,
-	TIMESTAMPTZARRAYOID},
-	[ALARM_SINCE] = {"since", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
-	[ALARM_RAISED_AT] = {"raised_at", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID},
-	[ALARM_RE_ALARMS] = {"re_alarms", INT4OID, INT4ARRAYOID},
-	[ALARM_SHELVING] = {"shelving", TEXTOID, TEXTARRAYOID},
-	[ALARM_SHELVED_UNTIL] = {"shelved_until", TIMESTAMPTZOID,
-	TIMESTAMPTZARRAYOID},
-	[ALARM_BLOCKS] = {"blocks", INT2OID, INT2ARRAYOID},
-	[ALARM_CHATTERING] = {"chattering", BOOLOID, BOOLARRAYOID},
-	[ALARM_RECORD] = {"record", BYTEAOID, BYTEAARRAYOID}
+	ALARM_UPDATED_AT,
+	ALARM_COLUMNS = ALARM_UPDATED_AT
 };
 
 static const char *const shelving_names[] = {
@@ -87,155 +66,100 @@ static const char *const shelving_names[] = {
 	[FM_SHELVING_TIMED] = "timed"
 };
 
-/* Rows of the statement, column by column. */
-typedef struct AlarmRows
-{
-	int			n;
-	Datum	   *values[ALARM_COLUMNS];
-	bool	   *nulls[ALARM_COLUMNS];
-} AlarmRows;
-
 static void
-rows_init(AlarmRows *rows, int most)
-{
-	rows->n = 0;
-	for (int i = 0; i < ALARM_COLUMNS; i++)
-	{
-		rows->values[i] = palloc(most * sizeof(Datum));
-		rows->nulls[i] = palloc0(most * sizeof(bool));
-	}
-}
-
-static void
-set_uuid(AlarmRows *rows, AlarmColumn column, const uint8 *id)
+set_uuid(TupleTableSlot *row, AttrNumber column, const uint8 *id)
 {
 	static const uint8 zero[UUID_LEN] = {0};
 
-	rows->values[column][rows->n] = UUIDPGetDatum((const pg_uuid_t *) id);
-	rows->nulls[column][rows->n] = memcmp(id, zero, UUID_LEN) == 0;
+	fm_own_table_set(row, column, UUIDPGetDatum((const pg_uuid_t *) id),
+					 memcmp(id, zero, UUID_LEN) == 0);
+}
+
+/* What the last transition says. */
+static void
+set_last(TupleTableSlot *row, const FmTransition *last)
+{
+	fm_own_table_set(row, ALARM_SEVERITY, Int16GetDatum(last->severity),
+					 last->severity == 0);
+	fm_own_table_set(row, ALARM_SENSOR_VERSION_ID,
+					 Int32GetDatum(last->sensor_version_id),
+					 last->sensor_version_id == 0);
+	fm_own_table_set_double(row, ALARM_VALUE, last->value);
+	fm_own_table_set_double(row, ALARM_LIMIT_VALUE, last->limit_value);
+	fm_own_table_set(row, ALARM_EVENT_ID, UUIDPGetDatum(&last->event_id),
+					 false);
+	fm_own_table_set_time(row, ALARM_EVENT_TIME, last->event_time);
 }
 
 static void
-set_time(AlarmRows *rows, AlarmColumn column, TimestampTz time)
+set_alarm(TupleTableSlot *row, const FmAlarm *alarm)
 {
-	rows->values[column][rows->n] = TimestampTzGetDatum(time);
-	rows->nulls[column][rows->n] = time == FM_NEVER;
+	set_uuid(row, ALARM_ALARM_ID, alarm->alarm_id);
+	fm_own_table_set_int4(row, ALARM_SEQ, alarm->seq);
+	fm_own_table_set_text(row, ALARM_STATE,
+						  fm_alarm_state_name(alarm->state));
+	fm_own_table_set_int2(row, ALARM_LEVEL,
+						  FM_LEVEL_CODE(alarm->level, alarm->side, 0));
+	set_uuid(row, ALARM_ANNOUNCED_EVENT_ID, alarm->announced_id);
+	fm_own_table_set_time(row, ALARM_ANNOUNCED_AT, alarm->announced_at);
+	fm_own_table_set_time(row, ALARM_SINCE, alarm->since);
+	fm_own_table_set_time(row, ALARM_RAISED_AT, alarm->raised_at);
+	fm_own_table_set_int4(row, ALARM_RE_ALARMS, alarm->re_alarms);
+	fm_own_table_set_text(row, ALARM_SHELVING,
+						  shelving_names[alarm->shelving]);
+	fm_own_table_set_time(row, ALARM_SHELVED_UNTIL, alarm->shelved_until);
+	fm_own_table_set_int2(row, ALARM_BLOCKS, alarm->blocks);
+	fm_own_table_set(row, ALARM_CHATTERING, BoolGetDatum(alarm->chattering),
+					 false);
+	fm_own_table_set(row, ALARM_RECORD,
+					 PointerGetDatum(fm_fold_chunk_encode(FM_FOLD_ALARMS,
+														  alarm, 1,
+														  sizeof(FmAlarm))),
+					 false);
 }
 
+/* Its row, the one that is there replaced. */
 static void
-set_last(AlarmRows *rows, const FmTransition *last)
+write_row(FmOwnTable *table, Snapshot snapshot, const FmFold *fold,
+		  const FmAlarm *alarm, const FmTransition *last)
 {
-	Datum	  **values = rows->values;
-	int			n = rows->n;
+	TupleTableSlot *row = fm_own_table_row(table);
+	ScanKeyData keys[3];
 
-	values[ALARM_SEVERITY][n] = Int16GetDatum(last->severity);
-	rows->nulls[ALARM_SEVERITY][n] = last->severity == 0;
-	values[ALARM_SENSOR_VERSION_ID][n] =
-		Int32GetDatum(last->sensor_version_id);
-	rows->nulls[ALARM_SENSOR_VERSION_ID][n] = last->sensor_version_id == 0;
-	values[ALARM_VALUE][n] = Float8GetDatum(last->value);
-	rows->nulls[ALARM_VALUE][n] = isnan(last->value);
-	values[ALARM_LIMIT_VALUE][n] = Float8GetDatum(last->limit_value);
-	rows->nulls[ALARM_LIMIT_VALUE][n] = isnan(last->limit_value);
-	values[ALARM_EVENT_ID][n] = UUIDPGetDatum(&last->event_id);
-	set_time(rows, ALARM_EVENT_TIME, last->event_time);
-}
-
-static void
-add_row(AlarmRows *rows, const FmAlarm *alarm, const FmTransition *last)
-{
-	Datum	  **values = rows->values;
-	int			n = rows->n;
-
-	set_last(rows, last);
-	values[ALARM_SENSOR_ID][n] = Int32GetDatum(alarm->sensor_id);
-	values[ALARM_CONDITION][n] =
-		CStringGetTextDatum(fm_condition_name(alarm->condition));
-	set_uuid(rows, ALARM_ALARM_ID, alarm->alarm_id);
-	values[ALARM_SEQ][n] = Int32GetDatum(alarm->seq);
-	values[ALARM_STATE][n] =
-		CStringGetTextDatum(fm_alarm_state_name(alarm->state));
-	values[ALARM_LEVEL][n] =
-		Int16GetDatum(FM_LEVEL_CODE(alarm->level, alarm->side, 0));
-	set_uuid(rows, ALARM_ANNOUNCED_EVENT_ID, alarm->announced_id);
-	set_time(rows, ALARM_ANNOUNCED_AT, alarm->announced_at);
-	set_time(rows, ALARM_SINCE, alarm->since);
-	set_time(rows, ALARM_RAISED_AT, alarm->raised_at);
-	values[ALARM_RE_ALARMS][n] = Int32GetDatum(alarm->re_alarms);
-	values[ALARM_SHELVING][n] =
-		CStringGetTextDatum(shelving_names[alarm->shelving]);
-	set_time(rows, ALARM_SHELVED_UNTIL, alarm->shelved_until);
-	values[ALARM_BLOCKS][n] = Int16GetDatum(alarm->blocks);
-	values[ALARM_CHATTERING][n] = BoolGetDatum(alarm->chattering);
-	values[ALARM_RECORD][n] =
-		PointerGetDatum(fm_fold_chunk_encode(FM_FOLD_ALARMS, alarm, 1,
-											 sizeof(FmAlarm)));
-	rows->n++;
-}
-
-/*
- * The statement; its first parameters are stream and position, the rest are
- * arrays.
- */
-static char *
-upsert_query(void)
-{
-	StringInfoData names;
-	StringInfoData parameters;
-	StringInfoData sets;
-
-	initStringInfo(&names);
-	initStringInfo(&parameters);
-	initStringInfo(&sets);
-	for (int i = 0; i < ALARM_COLUMNS; i++)
-	{
-		appendStringInfo(&names, ", %s", columns[i].name);
-		appendStringInfo(&parameters, "%s$%d", i > 0 ? ", " : "", i + 3);
-		if (i != ALARM_SENSOR_ID && i != ALARM_CONDITION)
-			appendStringInfo(&sets, ", %s = excluded.%s", columns[i].name,
-							 columns[i].name);
-	}
-	return psprintf("INSERT INTO _factorymon.alarm (stream_id, as_of%s)"
-					" SELECT $1, $2%s FROM unnest(%s) AS u(%s)"
-					" ON CONFLICT (stream_id, sensor_id, condition) DO UPDATE"
-					" SET as_of = excluded.as_of, updated_at = now()%s",
-					names.data, names.data, parameters.data, names.data + 2,
-					sets.data);
-}
-
-static void
-upsert(int32 stream_id, int64 as_of, const AlarmRows *rows)
-{
-	static void *plan = NULL;
-	Oid			types[ALARM_COLUMNS + 2] = {INT4OID, INT8OID};
-	Datum		values[ALARM_COLUMNS + 2];
-
-	values[0] = Int32GetDatum(stream_id);
-	values[1] = Int64GetDatum(as_of);
-	for (int i = 0; i < ALARM_COLUMNS; i++)
-	{
-		types[i + 2] = columns[i].array_type;
-		values[i + 2] = fm_column_array(&columns[i], rows->values[i],
-										rows->nulls[i], rows->n);
-	}
-	(void) fm_spi_run_kept(&plan, plan == NULL ? upsert_query() :
-						   "alarm upsert", ALARM_COLUMNS + 2, types, values,
-						   NULL, SPI_OK_INSERT);
+	set_alarm(row, alarm);
+	set_last(row, last);
+	fm_own_table_set_int4(row, ALARM_STREAM_ID, fold->stream.stream_id);
+	fm_own_table_set_int4(row, ALARM_SENSOR_ID, alarm->sensor_id);
+	fm_own_table_set_text(row, ALARM_CONDITION,
+						  fm_condition_name(alarm->condition));
+	fm_own_table_set(row, ALARM_AS_OF, Int64GetDatum(fold->position), false);
+	fm_own_table_set_time(row, ALARM_UPDATED_AT,
+						  GetCurrentTransactionStartTimestamp());
+	fm_own_table_key(table, &keys[0], ALARM_STREAM_ID, F_INT4EQ,
+					 row->tts_values[ALARM_STREAM_ID - 1]);
+	fm_own_table_key(table, &keys[1], ALARM_SENSOR_ID, F_INT4EQ,
+					 row->tts_values[ALARM_SENSOR_ID - 1]);
+	fm_own_table_key(table, &keys[2], ALARM_CONDITION, F_TEXTEQ,
+					 row->tts_values[ALARM_CONDITION - 1]);
+	if (!fm_own_table_replace(table, snapshot, keys, lengthof(keys), row))
+		fm_own_table_put(table, row);
 }
 
 void
 fm_alarms_store(FmFold *fold, const FmTransitionList *list, int n)
 {
 	bool	   *done;
-	AlarmRows	rows;
+	FmOwnTable	table;
+	Snapshot	snapshot;
+	MemoryContext old;
 
 	Assert(n >= 0 && n <= list->length);
 	if (n <= 0 || fold->stores[FM_FOLD_ALARMS].n == 0)
 		return;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
 	done = palloc0(fold->stores[FM_FOLD_ALARMS].n * sizeof(bool));
-	rows_init(&rows, n);
+	fm_own_table_open(&table, "alarm", ALARM_COLUMNS, ALARM_STREAM_ID);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	old = MemoryContextSwitchTo(table.chunk);
 	/* backwards, so that the last transition of each comes first */
 	for (int i = n - 1; i >= 0; i--)
 	{
@@ -247,9 +171,12 @@ fm_alarms_store(FmFold *fold, const FmTransitionList *list, int n)
 			done[item->alarm_number])
 			continue;
 		done[item->alarm_number] = true;
-		add_row(&rows, fm_fold_alarm(fold, item->alarm_number), item);
+		write_row(&table, snapshot, fold,
+				  fm_fold_alarm(fold, item->alarm_number), item);
 	}
-	if (rows.n > 0)
-		upsert(fold->stream.stream_id, fold->position, &rows);
-	SPI_finish();
+	MemoryContextSwitchTo(old);
+	UnregisterSnapshot(snapshot);
+	fm_own_table_close(&table);
+	CommandCounterIncrement();	/* the caller reads them */
+	pfree(done);
 }

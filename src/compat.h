@@ -79,6 +79,25 @@
 	index_insert_cleanup((index), (info))
 #endif
 
+/* A row that is in its table into all the table's indexes. */
+#if PG_VERSION_NUM < 160000
+#define fm_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
+#else
+#define fm_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, \
+						  NIL, false)
+#endif
+
+/* Does an updated row have to be put into the indexes? */
+#if PG_VERSION_NUM < 160000
+typedef bool FmUpdateIndexes;
+#define fm_updates_indexes(indexes) (indexes)
+#else
+#define FmUpdateIndexes TU_UpdateIndexes
+#define fm_updates_indexes(indexes) ((indexes) != TU_None)
+#endif
+
 /* Down a btree to the leaf page of a key, which is locked for writing. */
 #if PG_VERSION_NUM < 160000
 #define fm_bt_search(index, heap, key, buffer) \

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * own_table.c
- *	  Rows put into one of the extension's own tables, without the executor.
+ *	  Rows put into one of the extension's own tables, without planner and
+ *	  executor.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -9,54 +10,78 @@
  */
 #include "postgres.h"
 
-#include "access/heaptoast.h"
-#include "access/htup_details.h"
+#include "access/genam.h"
+#include "access/heapam.h"
 #include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "own_table.h"
+#include "pipeline_internal.h"
 
 /* ----------------------------------------------------------------------
  * Opening
  * ------------------------------------------------------------------- */
 
+/* (Those that check foreign keys do not count.) */
 static bool
-has_insert_trigger(const TriggerDesc *triggers)
+has_trigger(const TriggerDesc *triggers)
 {
-	return triggers != NULL &&
-		(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
-		 triggers->trig_insert_before_statement ||
-		 triggers->trig_insert_after_statement ||
-		 triggers->trig_insert_new_table);
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if ((TRIGGER_FOR_INSERT(trigger->tgtype) ||
+			 TRIGGER_FOR_UPDATE(trigger->tgtype)) &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_NONE)
+			return true;
+	}
+	return false;
 }
 
 static void
-check_table(Relation rel, int natts)
+check_table(Relation rel, int natts, char relkind)
 {
 	if (RelationGetNumberOfAttributes(rel) == natts &&
-		rel->rd_rules == NULL && !has_insert_trigger(rel->trigdesc) &&
+		rel->rd_rel->relkind == relkind &&
+		(relkind != RELKIND_RELATION ||
+		 rel->rd_tableam == GetHeapamTableAmRoutine()) &&
+		rel->rd_rules == NULL && !has_trigger(rel->trigdesc) &&
 		(rel->rd_att->constr == NULL || rel->rd_att->constr->num_check == 0))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" is not as the extension made it",
 					RelationGetRelationName(rel)),
-			 errdetail("Triggers, rules, check constraints and other columns are not honored there.")));
+			 errdetail("Triggers, rules, check constraints, other columns and other kinds of tables are not honored there.")));
 }
 
+/* Its indexes, and what rows wait in. */
 static void
-check_index(Relation rel, const IndexInfo *info)
+prepare(FmOwnTable *table)
 {
-	if (info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
-		info->ii_ExclusionOps == NULL)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"%s\" is not as the extension made it",
-					RelationGetRelationName(rel)),
-			 errdetail("It has an index on expressions or on part of the rows.")));
+	table->estate = CreateExecutorState();
+	table->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(table->result, table->rel, 0, NULL, 0);
+	ExecOpenIndices(table->result, false);
+	table->context = CurrentMemoryContext;
+	table->chunk = AllocSetContextCreate(CurrentMemoryContext,
+										 "factorymon own rows",
+										 ALLOCSET_DEFAULT_SIZES);
+	table->desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
+	table->nslots = 0;
+	for (int i = 0; i < FM_OWN_TABLE_CHUNK; i++)
+		table->slots[i] = NULL;
+	table->key = InvalidOid;
 }
 
 void
@@ -67,39 +92,72 @@ fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 
 	table->rel = table_open(get_relname_relid(name, schema),
 							RowExclusiveLock);
-	check_table(table->rel, natts);
-	table->indexes = CatalogOpenIndexes(table->rel);
-	table->key = InvalidOid;
-	for (int i = 0; i < table->indexes->ri_NumIndices; i++)
+	check_table(table->rel, natts, RELKIND_RELATION);
+	prepare(table);
+	for (int i = 0; i < table->result->ri_NumIndices; i++)
 	{
-		const IndexInfo *info = table->indexes->ri_IndexRelationInfo[i];
+		const IndexInfo *info = table->result->ri_IndexRelationInfo[i];
 
-		check_index(table->rel, info);
-		if (info->ii_Unique && info->ii_IndexAttrNumbers[0] == key)
-			table->key = RelationGetRelid(table->indexes->ri_IndexRelationDescs[i]);
+		if (info->ii_Unique && info->ii_Predicate == NIL &&
+			info->ii_IndexAttrNumbers[0] == key)
+			table->key = RelationGetRelid(table->result->ri_IndexRelationDescs[i]);
 	}
 	if (!OidIsValid(table->key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" lacks its unique index", name)));
-	table->desc = CreateTupleDescCopy(RelationGetDescr(table->rel));
-	table->nslots = 0;
-	for (int i = 0; i < FM_OWN_TABLE_CHUNK; i++)
-		table->slots[i] = NULL;
+}
+
+void
+fm_own_table_open_partition(FmOwnTable *table, int16 pipeline_id,
+							const char *kind, int natts, TimestampTz ts)
+{
+	Oid			relid = fm_storage_lock(pipeline_id, kind, RowExclusiveLock);
+	Relation	parent = table_open(relid, NoLock);
+	Oid			leaf;
+
+	check_table(parent, natts, RELKIND_PARTITIONED_TABLE);
+	leaf = fm_partition_relid(parent, ts);
+	if (!OidIsValid(leaf))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no partition for the present time",
+						RelationGetRelationName(parent))));
+	table->rel = table_open(leaf, RowExclusiveLock);
+	check_table(table->rel, natts, RELKIND_RELATION);
+	table_close(parent, NoLock);
+	prepare(table);
 }
 
 /* ----------------------------------------------------------------------
  * Writing
  * ------------------------------------------------------------------- */
 
+static void
+insert_into_indexes(FmOwnTable *table, TupleTableSlot *row)
+{
+	(void) fm_insert_index_tuples(table->result, row, table->estate);
+	ResetPerTupleExprContext(table->estate);
+}
+
 void
 fm_own_table_flush(FmOwnTable *table)
 {
-	CatalogTuplesMultiInsertWithInfo(table->rel, table->slots, table->nslots,
-									 table->indexes);
+	MemoryContext old;
+
+	if (table->nslots == 0)
+		return;
+	old = MemoryContextSwitchTo(table->chunk);
+	table_multi_insert(table->rel, table->slots, table->nslots,
+					   GetCurrentCommandId(true), 0, NULL);
 	for (int i = 0; i < table->nslots; i++)
+	{
+		insert_into_indexes(table, table->slots[i]);
 		ExecClearTuple(table->slots[i]);
+	}
 	table->nslots = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(table->chunk);
 }
 
 TupleTableSlot *
@@ -108,32 +166,57 @@ fm_own_table_row(FmOwnTable *table)
 	TupleTableSlot **slot = &table->slots[table->nslots];
 
 	if (*slot == NULL)
-		*slot = MakeSingleTupleTableSlot(table->desc, &TTSOpsHeapTuple);
+	{
+		MemoryContext old = MemoryContextSwitchTo(table->context);
+
+		*slot = MakeSingleTupleTableSlot(table->desc, &TTSOpsVirtual);
+		MemoryContextSwitchTo(old);
+	}
 	memset((*slot)->tts_isnull, false, sizeof(bool) * table->desc->natts);
 	return *slot;
 }
 
-/*
- * A row that is stored in parts is written alone: the function for many would
- * not learn where it went, and leave its index entries pointing nowhere.
- */
 void
 fm_own_table_put(FmOwnTable *table, TupleTableSlot *row)
 {
-	bool		should_free;
-	HeapTuple	tuple;
-
 	ExecStoreVirtualTuple(row);
-	tuple = ExecFetchSlotHeapTuple(row, true, &should_free);
-	Assert(!should_free);
-	if (unlikely(tuple->t_len > TOAST_TUPLE_THRESHOLD ||
-				 HeapTupleHasExternal(tuple)))
-	{
-		CatalogTupleInsertWithInfo(table->rel, tuple, table->indexes);
-		ExecClearTuple(row);
-	}
-	else if (++table->nslots == FM_OWN_TABLE_CHUNK)
+	if (++table->nslots == FM_OWN_TABLE_CHUNK)
 		fm_own_table_flush(table);
+}
+
+void
+fm_own_table_key(const FmOwnTable *table, ScanKey key, AttrNumber column,
+				 RegProcedure equal, Datum value)
+{
+	ScanKeyInit(key, column, BTEqualStrategyNumber, equal, value);
+	key->sk_collation = TupleDescAttr(table->desc, column - 1)->attcollation;
+}
+
+bool
+fm_own_table_replace(FmOwnTable *table, Snapshot snapshot, ScanKey keys,
+					 int nkeys, TupleTableSlot *row)
+{
+	SysScanDesc scan = systable_beginscan(table->rel, table->key, true,
+										  snapshot, nkeys, keys);
+	HeapTuple	tuple = systable_getnext(scan);
+	FmUpdateIndexes indexes;
+	ItemPointerData tid;
+
+	if (!HeapTupleIsValid(tuple))
+	{
+		systable_endscan(scan);
+		return false;
+	}
+	tid = tuple->t_self;
+	systable_endscan(scan);
+	ExecStoreVirtualTuple(row);
+	simple_table_tuple_update(table->rel, &tid, row, snapshot, &indexes);
+	if (fm_updates_indexes(indexes))
+		insert_into_indexes(table, row);
+	ExecClearTuple(row);
+	if (table->nslots == 0)
+		MemoryContextReset(table->chunk);
+	return true;
 }
 
 void
@@ -142,6 +225,8 @@ fm_own_table_close(FmOwnTable *table)
 	fm_own_table_flush(table);
 	for (int i = 0; i < FM_OWN_TABLE_CHUNK && table->slots[i] != NULL; i++)
 		ExecDropSingleTupleTableSlot(table->slots[i]);
-	CatalogCloseIndexes(table->indexes);
+	ExecCloseIndices(table->result);
+	FreeExecutorState(table->estate);
+	MemoryContextDelete(table->chunk);
 	table_close(table->rel, NoLock);
 }

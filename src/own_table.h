@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * own_table.h
- *	  Rows put into one of the extension's own tables, without the executor.
+ *	  Rows put into one of the extension's own tables, without planner and
+ *	  executor.
  *
- * Nobody but the extension writes these tables, so they are written as
- * PostgreSQL does its own catalogs, and with the same functions.  Those know
- * nothing of triggers, constraints beyond unique indexes, and indexes on
- * expressions or on part of the rows, so tables that have been given any are
- * refused.
+ * Nobody but the extension writes these tables, so rows are put there as COPY
+ * does it: many at a time into the pages, then one after the other into the
+ * indexes.  Triggers, rules and check constraints are not honoured, so tables
+ * that have been given any are refused.  Nor are foreign keys checked: the
+ * caller holds a lock on something that keeps the other row from going.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -18,10 +19,18 @@
 
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/attnum.h"
-#include "access/tupdesc.h"
-#include "catalog/indexing.h"
+#include "access/skey.h"
+#include "datatype/timestamp.h"
 #include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "utils/builtins.h"
+#include "utils/snapshot.h"
+#include "utils/timestamp.h"
+
+#include "lifecycle.h"
 
 /* Rows that are written at a time. */
 #define FM_OWN_TABLE_CHUNK	500
@@ -30,7 +39,10 @@ typedef struct FmOwnTable
 {
 	Relation	rel;
 	Oid			key;			/* the unique index that rows are found by */
-	CatalogIndexState indexes;
+	EState	   *estate;			/* for the indexes */
+	ResultRelInfo *result;
+	MemoryContext context;		/* of all this */
+	MemoryContext chunk;		/* emptied when rows have been written */
 	TupleDesc	desc;			/* a copy: slots need not be counted */
 	TupleTableSlot *slots[FM_OWN_TABLE_CHUNK];
 	int			nslots;			/* filled and not written yet */
@@ -43,10 +55,79 @@ typedef struct FmOwnTable
 extern void fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 							  AttrNumber key);
 
+/*
+ * Open that partition of a pipeline's table of some kind (see partition.c)
+ * that holds ts.  Errors also where there is none.
+ */
+extern void fm_own_table_open_partition(FmOwnTable *table, int16 pipeline_id,
+										const char *kind, int natts,
+										TimestampTz ts);
+
 /* An empty row, nothing in it null; fm_own_table_put() takes it.  What its
- * values point to must stay until it is written. */
+ * values point to must stay until it is written: chunk is a place for it. */
 extern TupleTableSlot *fm_own_table_row(FmOwnTable *table);
 extern void fm_own_table_put(FmOwnTable *table, TupleTableSlot *row);
+
+/*
+ * Put row in the place of the one that the keys find in the unique index, as
+ * of snapshot; false: there is none, and row is as it was.  Nobody else may
+ * be changing that one: it would be an error.
+ */
+extern bool fm_own_table_replace(FmOwnTable *table, Snapshot snapshot,
+								 ScanKey keys, int nkeys,
+								 TupleTableSlot *row);
+
+/* "column = value", with the column's own collation. */
+extern void fm_own_table_key(const FmOwnTable *table, ScanKey key,
+							 AttrNumber column, RegProcedure equal,
+							 Datum value);
+
+/* Set a column, counted from 1, of such a row. */
+static inline void
+fm_own_table_set(TupleTableSlot *row, AttrNumber column, Datum value,
+				 bool isnull)
+{
+	row->tts_values[column - 1] = value;
+	row->tts_isnull[column - 1] = isnull;
+}
+
+static inline void
+fm_own_table_set_int2(TupleTableSlot *row, AttrNumber column, int16 value)
+{
+	fm_own_table_set(row, column, Int16GetDatum(value), false);
+}
+
+static inline void
+fm_own_table_set_int4(TupleTableSlot *row, AttrNumber column, int32 value)
+{
+	fm_own_table_set(row, column, Int32GetDatum(value), false);
+}
+
+/* NaN is null. */
+static inline void
+fm_own_table_set_double(TupleTableSlot *row, AttrNumber column, double value)
+{
+	fm_own_table_set(row, column, Float8GetDatum(value), isnan(value));
+}
+
+/* FM_NEVER is null. */
+static inline void
+fm_own_table_set_time(TupleTableSlot *row, AttrNumber column,
+					  TimestampTz time)
+{
+	fm_own_table_set(row, column, TimestampTzGetDatum(time),
+					 time == FM_NEVER);
+}
+
+/* NULL is null; the text is copied. */
+static inline void
+fm_own_table_set_text(TupleTableSlot *row, AttrNumber column,
+					  const char *text)
+{
+	fm_own_table_set(row, column,
+					 text ? CStringGetTextDatum(text) : (Datum) 0,
+					 text == NULL);
+}
 
 /* Write what was put; closing does, too.  The lock stays. */
 extern void fm_own_table_flush(FmOwnTable *table);

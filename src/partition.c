@@ -52,6 +52,7 @@
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 
 #include "guc.h"
@@ -338,6 +339,31 @@ survey_partitions(Oid relid, TimestampTz ts)
 	}
 	table_close(rel, NoLock);
 	return survey;
+}
+
+int
+fm_partition_number(Relation parent, PartitionDesc desc, TimestampTz ts)
+{
+	PartitionKey key = RelationGetPartitionKey(parent);
+	Datum		value = TimestampTzGetDatum(ts);
+	bool		equal;
+	int			bound;
+
+	if (desc->nparts == 0)
+		return -1;
+	bound = partition_range_datum_bsearch(key->partsupfunc,
+										  key->partcollation, desc->boundinfo,
+										  1, &value, &equal);
+	return desc->boundinfo->indexes[bound + 1];
+}
+
+Oid
+fm_partition_relid(Relation parent, TimestampTz ts)
+{
+	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
+	int			number = fm_partition_number(parent, desc, ts);
+
+	return number < 0 ? InvalidOid : desc->oids[number];
 }
 
 bool

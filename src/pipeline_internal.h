@@ -199,6 +199,14 @@ extern void fm_storage_lock_shape(Oid relid);
 extern int64 fm_partition_width(const char *kind, int64 partition_interval);
 
 /*
+ * Which partition of a table by time does ts fall into?  The number is that of
+ * desc; -1 and InvalidOid: none has been made.
+ */
+extern int	fm_partition_number(Relation parent, PartitionDesc desc,
+								TimestampTz ts);
+extern Oid	fm_partition_relid(Relation parent, TimestampTz ts);
+
+/*
  * The oldest plain table among the partitions of relid that ended at or
  * before cutoff; false where there is none.
  */

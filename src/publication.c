@@ -259,13 +259,6 @@ enum
 	PUBLICATION_COLUMNS = PUBLICATION_TO_KAFKA
 };
 
-static inline void
-set_column(TupleTableSlot *row, int column, Datum value, bool isnull)
-{
-	row->tts_values[column - 1] = value;
-	row->tts_isnull[column - 1] = isnull;
-}
-
 /* Columns that a row has as they are found. */
 static void
 copy_columns(TupleTableSlot *row, const Due *due)
@@ -285,8 +278,8 @@ copy_columns(TupleTableSlot *row, const Due *due)
 	};
 
 	for (int i = 0; i < lengthof(columns); i++)
-		set_column(row, columns[i][0], due->values[columns[i][1]],
-				   due->nulls[columns[i][1]]);
+		fm_own_table_set(row, columns[i][0], due->values[columns[i][1]],
+						 due->nulls[columns[i][1]]);
 }
 
 static void
@@ -301,20 +294,22 @@ put_publication(FmOwnTable *table, const FmPipeline *pipeline,
 	initStringInfo(&payload);
 	fm_alert_message_compose(&payload, &message);
 	copy_columns(row, due);
-	set_column(row, PUBLICATION_PIPELINE_ID, Int16GetDatum(pipeline->id),
-			   false);
-	set_column(row, PUBLICATION_PUB_SEQ, Int64GetDatum(pub_seq), false);
-	set_column(row, PUBLICATION_NUMBERED_AT,
-			   TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
-			   false);
-	set_column(row, PUBLICATION_MESSAGE_KEY,
-			   CStringGetTextDatum(message.sensor_id != NULL ?
-								   message.sensor_id : pipeline->name), false);
-	set_column(row, PUBLICATION_PAYLOAD,
-			   PointerGetDatum(cstring_to_text_with_len(payload.data,
-														payload.len)), false);
-	set_column(row, PUBLICATION_SOURCE_OFFSET, Int64GetDatum(message.offset),
-			   message.offset < 0);
+	fm_own_table_set(row, PUBLICATION_PIPELINE_ID,
+					 Int16GetDatum(pipeline->id), false);
+	fm_own_table_set(row, PUBLICATION_PUB_SEQ, Int64GetDatum(pub_seq), false);
+	fm_own_table_set(row, PUBLICATION_NUMBERED_AT,
+					 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
+					 false);
+	fm_own_table_set(row, PUBLICATION_MESSAGE_KEY,
+					 CStringGetTextDatum(message.sensor_id != NULL ?
+										 message.sensor_id : pipeline->name),
+					 false);
+	fm_own_table_set(row, PUBLICATION_PAYLOAD,
+					 PointerGetDatum(cstring_to_text_with_len(payload.data,
+															  payload.len)),
+					 false);
+	fm_own_table_set(row, PUBLICATION_SOURCE_OFFSET,
+					 Int64GetDatum(message.offset), message.offset < 0);
 	fm_own_table_put(table, row);
 }
 

@@ -55,10 +55,13 @@
 #define NUMBERING_TURNS 4
 /*
  * Where there is much to do it is done for many events at once: turns begin no
- * faster than this, and what Kafka has confirmed is written down later.  The
- * first event after a pause goes out at once.
+ * faster than this, numbers are given less often if there were many the last
+ * time, and what Kafka has confirmed is written down later.  The first event
+ * after a pause goes out at once.
  */
 #define TURN_INTERVAL (25 * INT64CONST(1000))
+#define NUMBERING_INTERVAL (100 * INT64CONST(1000))
+#define MANY_NUMBERED 10
 #define MARK_DELAY (20 * INT64CONST(1000))
 /* What the clock has to do is not urgent. */
 #define CLOCK_NAP_MS 100
@@ -206,6 +209,8 @@ is_time_to_number(const FmPublisher *publisher)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (now >= publisher->numbered_at && now < publisher->number_at)
+		return false;
 	return publisher->woken || now >= publisher->clock_at ||
 		now < publisher->numbered_at ||
 		now - publisher->numbered_at >= MAX_NAP_MS * INT64CONST(1000);
@@ -219,6 +224,7 @@ static void
 number(FmPublisher *publisher)
 {
 	FmNumbering numbering = {.more = true};
+	int64		n = 0;
 
 	if (!is_time_to_number(publisher))
 		return;
@@ -234,6 +240,7 @@ number(FmPublisher *publisher)
 		publisher->clock_at = numbering.clock_at;
 		if (numbering.n == 0)
 			continue;
+		n += numbering.n;
 		publisher->info.numbered += numbering.n;
 		publisher->more = true;
 		notify(publisher, numbering.last - numbering.n + 1, numbering.last);
@@ -243,6 +250,8 @@ number(FmPublisher *publisher)
 		fm_publisher_send(publisher);
 	}
 	publisher->woken = numbering.more;
+	publisher->number_at = publisher->numbered_at +
+		(n >= MANY_NUMBERED && !numbering.more ? NUMBERING_INTERVAL : 0);
 }
 
 /* ----------------------------------------------------------------------
@@ -376,7 +385,8 @@ nap_time(const FmPublisher *publisher)
 	long		nap = MAX_NAP_MS;
 
 	if (publisher->woken)
-		return 0;
+		nap = Min(nap, TimestampDifferenceMilliseconds(now,
+													   publisher->number_at));
 	if (next != DT_NOEND)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now, next));
 	if (publisher->reread_at != 0)
@@ -425,7 +435,8 @@ wait_for_work(FmPublisher *publisher)
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		TimestampTz next = publisher->turn_at + TURN_INTERVAL;
+		TimestampTz next = Max(publisher->turn_at + TURN_INTERVAL,
+							   publisher->number_at);
 
 		/* (or the clock was set back) */
 		if (now >= next || now < publisher->turn_at)

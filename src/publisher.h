@@ -72,6 +72,7 @@ typedef struct FmPublisher
 	TimestampTz turn_at;		/* when the last turn of the loop began */
 	bool		woken;			/* there may be something to number */
 	TimestampTz numbered_at;	/* when that was looked for last */
+	TimestampTz number_at;		/* not again before */
 	TimestampTz clock_at;		/* there is something to do then */
 	/* status */
 	int			slot;

@@ -167,16 +167,6 @@ fm_sensor_table_add_version(FmSensorTables *tables, int32 sensor_id,
  * Reading
  * ------------------------------------------------------------------- */
 
-/* "column = value", with the column's own collation. */
-static void
-init_key(ScanKey key, Relation rel, AttrNumber column, RegProcedure equal,
-		 Datum value)
-{
-	ScanKeyInit(key, column, BTEqualStrategyNumber, equal, value);
-	key->sk_collation =
-		TupleDescAttr(RelationGetDescr(rel), column - 1)->attcollation;
-}
-
 int32
 fm_sensor_table_find(FmSensorTables *tables, Snapshot snapshot,
 					 int16 pipeline_id, FmSlice name)
@@ -187,10 +177,10 @@ fm_sensor_table_find(FmSensorTables *tables, Snapshot snapshot,
 	HeapTuple	tuple;
 	int32		sensor_id = 0;
 
-	init_key(&keys[0], table->rel, SENSOR_NAME, F_TEXTEQ,
-			 slice_to_datum(name));
-	init_key(&keys[1], table->rel, SENSOR_PIPELINE_ID, F_INT2EQ,
-			 Int16GetDatum(pipeline_id));
+	fm_own_table_key(table, &keys[0], SENSOR_NAME, F_TEXTEQ,
+					 slice_to_datum(name));
+	fm_own_table_key(table, &keys[1], SENSOR_PIPELINE_ID, F_INT2EQ,
+					 Int16GetDatum(pipeline_id));
 	scan = systable_beginscan(table->rel, table->key, true, snapshot, 2, keys);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
@@ -256,8 +246,8 @@ fm_sensor_table_find_version(FmSensorTables *tables, Snapshot snapshot,
 	HeapTuple	tuple;
 	int32		version_id = 0;
 
-	init_key(&key, table->rel, VERSION_SENSOR_ID, F_INT4EQ,
-			 Int32GetDatum(sensor_id));
+	fm_own_table_key(table, &key, VERSION_SENSOR_ID, F_INT4EQ,
+					 Int32GetDatum(sensor_id));
 	scan = systable_beginscan(table->rel, table->key, true, snapshot, 1, &key);
 	*nversions = 0;
 	while (version_id == 0 && HeapTupleIsValid(tuple = systable_getnext(scan)))

@@ -284,26 +284,11 @@ typedef struct Routing
 	int		   *next;			/* by row; -1: the last one */
 } Routing;
 
-/* Index of the partition that ts belongs to; -1: none has been made. */
-static int
-find_partition(PartitionBoundInfo bounds, PartitionKey key, TimestampTz ts)
-{
-	Datum		value = TimestampTzGetDatum(ts);
-	bool		equal;
-	int			bound;
-
-	bound = partition_range_datum_bsearch(key->partsupfunc,
-										  key->partcollation, bounds, 1,
-										  &value, &equal);
-	return bounds->indexes[bound + 1];
-}
-
 /* False: a row has no partition, or goes to a default partition. */
 static bool
 route(Relation parent, PartitionDesc desc, const FmRow *rows, int nrows,
 	  Routing *routing)
 {
-	PartitionKey key = RelationGetPartitionKey(parent);
 	TimestampTz last_ts = 0;
 	int			partition = -1;
 
@@ -317,7 +302,7 @@ route(Relation parent, PartitionDesc desc, const FmRow *rows, int nrows,
 		TimestampTz ts = rows[i].reading->ts;
 
 		if (i == 0 || ts != last_ts)
-			partition = find_partition(desc->boundinfo, key, ts);
+			partition = fm_partition_number(parent, desc, ts);
 		if (partition < 0)
 			return false;
 		last_ts = ts;

@@ -168,8 +168,47 @@ comes_to($alarm, 'active_acknowledged active_acknowledged critical',
 sql($node, "SELECT factorymon.resume('sensor-data')");
 ok(running($node), 'resumed');
 
+# what only statements honour is refused where transitions go, and nothing is
+# lost by it
+sql($node, <<'QUERY');
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql
+	AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER t AFTER INSERT ON _factorymon.transition_1 FOR EACH ROW
+	EXECUTE FUNCTION nothing();
+QUERY
+limit(1000);
+reading();
+comes_to('SELECT DISTINCT last_error FROM factorymon.worker_status() '
+		. "WHERE state = 'retrying'",
+	qr/^table "transition_1(_p\w+)?" is not as the extension made it$/,
+	'a trigger on transitions');
+sql($node, 'DROP TRIGGER t ON _factorymon.transition_1');
+comes_to($alarm, 'normal normal normal', 'without it all is stored');
+limit(-50);
+reading();
+comes_to($alarm, 'active_unacknowledged active_unacknowledged critical',
+	'raised again');
+my $third = sql($node, $event);
+
+# what is too long for a row lies beside it
+my $novel = join '', map { chr(33 + ($_ * $_ * 7919 + $_ / 3) % 90) } 1 .. 20000;
+$novel =~ s/['\\]/x/g;
+operate("comment('$third', '$novel')");
+comes_to('SELECT count(*) FROM factorymon.alerts '
+		. "WHERE transition = 'commented' AND comment = '$novel'", 1,
+	'a long comment');
+operate("acknowledge('$third')");
+comes_to($alarm, 'active_acknowledged active_acknowledged critical',
+	'acknowledged');
+is(sql($node, 'CREATE EXTENSION IF NOT EXISTS amcheck; '
+		. 'SELECT count(bt_index_check(indexrelid, true)) > 5 FROM pg_index '
+		. 'JOIN pg_class c ON c.oid = indexrelid '
+		. "WHERE c.relkind = 'i' AND indrelid::regclass::text "
+		. "~ '^_factorymon\\.(transition_1_|alarm\$|publication|sensor)'"), 't',
+	'and every row is in every index');
+
 # all of it survives
-operate("comment('$second', 'a note')");
+operate("comment('$third', 'a note')");
 comes_to($last, qr/^commented .* a note$/, 'commented');
 $node->stop('immediate');
 $node->start;

@@ -142,7 +142,20 @@ CREATE TRIGGER t BEFORE INSERT ON _factorymon.sensor FOR EACH ROW
 	EXECUTE FUNCTION test.nothing();
 SELECT test.sensor_register(test.description('t9'));
 DROP TRIGGER t ON _factorymon.sensor;
-CREATE INDEX i ON _factorymon.sensor_version (lower(zone));
+ALTER TABLE _factorymon.sensor_version ADD CONSTRAINT c
+	CHECK (zone <> '') NOT VALID;
 SELECT test.sensor_register(test.description('t9'));
+ALTER TABLE _factorymon.sensor_version DROP CONSTRAINT c;
+-- indexes on expressions and on some of the rows are kept
+CREATE INDEX i ON _factorymon.sensor_version (upper(zone))
+	WHERE sensor_type = 'odd';
+SELECT test.sensor_register(test.description('t9', 'odd'));
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM _factorymon.sensor_version
+	WHERE sensor_type = 'odd' AND upper(zone) > '';
+SELECT count(*) FROM _factorymon.sensor_version
+	WHERE sensor_type = 'odd' AND upper(zone) > '';
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 DROP INDEX _factorymon.i;
-SELECT test.sensor_register(test.description('t9'));

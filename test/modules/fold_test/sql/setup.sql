@@ -81,7 +81,11 @@ BEGIN
 	EXECUTE format('CREATE INDEX ON _factorymon.reading_%s (sensor_id, ts)',
 		id);
 	EXECUTE format('CREATE TABLE _factorymon.transition_%s PARTITION OF
-		_factorymon.transition FOR VALUES IN (%s)', id, id);
+		_factorymon.transition FOR VALUES IN (%s)
+		PARTITION BY RANGE (recorded_at)', id, id);
+	EXECUTE format('CREATE TABLE _factorymon.transition_%s_all PARTITION OF
+		_factorymon.transition_%s FOR VALUES FROM (MINVALUE) TO (MAXVALUE)',
+		id, id);
 	EXECUTE format('CREATE INDEX ON _factorymon.transition_%s
 		(stream_id, kafka_offset)', id);
 END
