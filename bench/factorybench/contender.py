@@ -73,6 +73,7 @@ class Contender:
     family = None           # "limit", "factorymon" or "peer"
     sample = None           # at most so many messages
     seconds_per_million = 15    # a guess, to say how long it will take
+    uses_brokers_most = False   # all that others do with them, and more
 
     def install(self):
         """Fetch or build what it needs, once; raises Unavailable."""

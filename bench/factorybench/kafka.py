@@ -5,14 +5,12 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from . import paths
+from . import paths, process
 from .errors import BenchError
 
 PARTITIONS = 3
 # Where factorymon's pipelines send alarms if nothing else is said.
 ALERTS = "alerts"
-WARM_UP_RATE = 1000
-WARM_UP_SECONDS = 40
 REPLICATION = 2
 
 # Brokers that live for minutes under load profit from the second compiler,
@@ -66,7 +64,6 @@ class Cluster:
         self.brokers = brokers
         self.bootstrap = None
         self._filled = set()
-        self._warm = False
 
     def _cluster(self, command, *arguments):
         """Run a command of kafka-cluster; returns its output."""
@@ -142,15 +139,9 @@ class Cluster:
                      *topic.time_options())
         self._filled.add(topic)
 
-    def warm_up(self):
-        """Once: make the brokers' compilers see what publishing alarms asks
-        of them, small requests, many of them.  In a plant they have seen it
-        long ago; here that would cost the first runs most of a core."""
-        if self._warm:
-            return
-        self._warm = True
-        self.produce(ALERTS, "--rate", WARM_UP_RATE, "--count",
-                     WARM_UP_RATE * WARM_UP_SECONDS, "--sensors", 1000)
+    def compiler_seconds(self):
+        """CPU time of the compilers of the brokers' virtual machines."""
+        return process.thread_seconds(self.processes(), "C1 Comp", "C2 Comp")
 
     def forget(self, topic):
         """Remove a filled topic."""

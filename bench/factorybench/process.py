@@ -47,6 +47,20 @@ def cpu_seconds(pids):
     return ticks / TICKS
 
 
+def thread_seconds(pids, *names):
+    """CPU time of those threads of processes whose names begin so."""
+    ticks = 0
+    for pid in pids:
+        for file in Path("/proc").glob(f"{pid}/task/*/stat"):
+            try:
+                before, _, after = file.read_text().rpartition(")")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if before.partition("(")[2].startswith(names):
+                ticks += sum(int(field) for field in after.split()[11:13])
+    return ticks / TICKS
+
+
 def machine_seconds():
     """CPU seconds of all cores since the start, as a dictionary: how long
     they had nothing to do ("idle"), were kept by the host ("stolen"), and the
