@@ -34,7 +34,7 @@ include $(PGXS)
 # Headers are few and shared: a change of one rebuilds everything.
 $(OBJS): $(wildcard src/*.h)
 
-.PHONY: help producer demo test test-long bench bench-full deps
+.PHONY: help producer dashboard demo test test-long bench bench-full deps
 
 ##@ Build
 help: ## show this list
@@ -55,6 +55,9 @@ deps: ## install the packages that build, test and demo need (apt)
 producer: ## build the sensor simulator and the embedded broker
 	$(MAKE) -C producer
 
+dashboard: ## build the monitoring service (REST, events, metrics)
+	$(MAKE) -C dashboard
+
 ##@ Use and test
 demo: ## the whole way, live in the terminal (DEMO_SECONDS=30 ends by itself)
 	tools/demo
@@ -71,7 +74,8 @@ bench: ## rows/s beside the limits and the fastest other tools, under 15 minutes
 bench-full: ## everything that bench/README.md lists; takes hours
 	bench/bench full
 
-clean: clean-producer
-.PHONY: clean-producer
-clean-producer:
+clean: clean-programs
+.PHONY: clean-programs
+clean-programs:
 	$(MAKE) -C producer clean
+	$(MAKE) -C dashboard clean

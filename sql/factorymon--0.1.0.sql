@@ -3129,6 +3129,146 @@ COMMENT ON FUNCTION _factorymon.sensor_states() IS
 CREATE VIEW factorymon.sensor_health AS
 SELECT * FROM _factorymon.sensor_states();
 
+/*
+ * The pipeline at a glance.  Lagging is what is more than a minute behind; a
+ * partition that runs nowhere makes the pipeline degraded, and none at all
+ * makes it down.
+ */
+CREATE VIEW factorymon.system_status AS
+SELECT p.name AS pipeline, p.topic, p.consumer_group,
+		CASE
+			WHEN NOT p.runs_here THEN 'off'
+			WHEN p.paused_at IS NOT NULL THEN 'paused'
+			WHEN coalesce(w.running, 0) = 0 THEN 'down'
+			WHEN w.running < p.workers OR t.running < t.partitions
+				THEN 'degraded'
+			WHEN t.lag_messages > 0 AND t.lag_seconds > 60 THEN 'lagging'
+			ELSE 'running'
+		END AS state,
+		p.workers,
+		coalesce(w.running, 0) AS workers_running,
+		coalesce(t.partitions, 0) AS partitions,
+		coalesce(t.running, 0) AS partitions_running,
+		t.lag_messages, t.lag_seconds,
+		coalesce(t.messages_per_second, 0) AS messages_per_second,
+		t.last_message_at,
+		extract(epoch FROM pg_catalog.clock_timestamp() - t.last_message_at)
+			::double precision AS data_age_seconds,
+		c.messages, c.readings, c.rejected,
+		coalesce(a.critical, 0) AS alarms_critical,
+		coalesce(a.warning, 0) AS alarms_warning,
+		coalesce(a.unacknowledged, 0) AS alarms_unacknowledged,
+		coalesce(h.active, 0) AS producers_active,
+		coalesce(h.missing, 0) AS producers_missing,
+		o.state AS publisher_state,
+		coalesce(o.pending, 0) AS publisher_pending
+	FROM _factorymon.pipeline_here p
+	LEFT JOIN factorymon.message_counters c ON c.pipeline = p.name
+	LEFT JOIN factorymon.publisher_health o ON o.pipeline = p.name
+	LEFT JOIN (
+		SELECT x.pipeline, count(*) AS partitions,
+				count(*) FILTER (WHERE x.state = 'running') AS running,
+				sum(x.lag_messages)::bigint AS lag_messages,
+				max(x.lag_seconds) AS lag_seconds,
+				sum(x.messages_per_second) AS messages_per_second,
+				max(x.last_message_at) AS last_message_at
+			FROM factorymon.partition_status() x
+			GROUP BY x.pipeline
+	) t ON t.pipeline = p.name
+	LEFT JOIN (
+		SELECT x.pipeline,
+				count(*) FILTER (WHERE x.state = 'running') AS running
+			FROM factorymon.worker_status() x
+			GROUP BY x.pipeline
+	) w ON w.pipeline = p.name
+	LEFT JOIN (
+		SELECT s.pipeline_id,
+				count(*) FILTER (WHERE x.level & 3 = 2
+					AND x.state <> 'normal') AS critical,
+				count(*) FILTER (WHERE x.level & 3 = 1
+					AND x.state <> 'normal') AS warning,
+				count(*) FILTER (WHERE x.state IN ('active_unacknowledged',
+					'returned_unacknowledged')) AS unacknowledged
+			FROM _factorymon.alarm x
+			JOIN _factorymon.stream s USING (stream_id)
+			WHERE x.state <> 'normal' AND x.blocks = 0
+				AND x.shelving = 'none'
+			GROUP BY s.pipeline_id
+	) a ON a.pipeline_id = p.pipeline_id
+	LEFT JOIN (
+		SELECT x.pipeline,
+				count(*) FILTER (WHERE x.state IN ('active', 'late')) AS active,
+				count(*) FILTER (WHERE x.state IN ('silent', 'unknown'))
+					AS missing
+			FROM factorymon.producer_health x
+			GROUP BY x.pipeline
+	) h ON h.pipeline = p.name;
+
+/*
+ * What happened last, to the plant and to the pipelines.  Each of the two is
+ * read by its own index, no further than asked for.
+ */
+CREATE FUNCTION factorymon.recent_alerts(max_rows integer DEFAULT 100)
+RETURNS TABLE (
+	at timestamptz,
+	kind text,
+	event text,
+	pipeline text,
+	pub_seq bigint,
+	event_id uuid,
+	alarm_id uuid,
+	sensor_id text,
+	condition text,
+	level text,
+	severity integer,
+	state text,
+	announced boolean,
+	value double precision,
+	unit text,
+	"limit" double precision,
+	consumer text,
+	partitions integer[],
+	"by" text,
+	detail text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 100
+AS $$
+SELECT *
+FROM (
+	SELECT o.recorded_at, 'alarm', o.transition, p.name, o.pub_seq,
+		o.event_id, o.alarm_id, m.payload ->> 'sensor_id',
+		m.payload ->> 'condition', m.payload ->> 'level',
+		o.severity::integer, m.payload ->> 'state', o.announced,
+		(m.payload ->> 'value')::double precision, m.payload ->> 'unit',
+		(m.payload ->> 'limit')::double precision, NULL::text,
+		NULL::integer[], m.payload ->> 'by', m.payload ->> 'comment'
+	FROM _factorymon.pipeline p
+	CROSS JOIN LATERAL (
+		SELECT x.*
+			FROM _factorymon.publication x
+			WHERE x.pipeline_id = p.pipeline_id
+			ORDER BY x.pub_seq DESC
+			LIMIT greatest(max_rows, 0)) o
+	CROSS JOIN LATERAL (SELECT o.payload::jsonb AS payload) m
+	UNION ALL
+	SELECT e.at, 'pipeline', e.event, p.name, NULL, NULL, NULL, NULL, NULL,
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.consumer, e.partitions,
+		NULL, e.reason
+	FROM (
+		SELECT x.*
+			FROM _factorymon.event x
+			ORDER BY x.at DESC
+			LIMIT greatest(max_rows, 0)) e
+	JOIN _factorymon.pipeline p ON p.pipeline_id = e.pipeline_id
+) AS r
+ORDER BY 1 DESC, 5 DESC NULLS LAST
+LIMIT greatest(max_rows, 0)
+$$;
+COMMENT ON FUNCTION factorymon.recent_alerts(integer) IS
+	'the newest events, newest first: kind alarm (event: a transition of an alarm, or a flood; pub_seq, ids, sensor, level, value, who and comment) and kind pipeline (event: of rebalancing_events; consumer, partitions, reason as detail)';
+
 /* ======================================================================
  * 7. Comments
  * ==================================================================== */
@@ -4123,6 +4263,55 @@ COMMENT ON COLUMN factorymon.rebalancing_events.partitions IS
 	'Kafka partitions concerned; null: not about partitions';
 COMMENT ON COLUMN factorymon.rebalancing_events.reason IS
 	'why, or more about it';
+
+COMMENT ON VIEW factorymon.system_status IS
+	'each pipeline at a glance: ingest, alarms, producers, publisher';
+COMMENT ON COLUMN factorymon.system_status.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.system_status.topic IS
+	'Kafka topic it reads';
+COMMENT ON COLUMN factorymon.system_status.consumer_group IS
+	'consumer group it reads as';
+COMMENT ON COLUMN factorymon.system_status.state IS
+	'running; lagging: more than 60 seconds behind; degraded: a worker or a partition does not run; down: no worker runs; paused; off: it does not run in this database';
+COMMENT ON COLUMN factorymon.system_status.workers IS
+	'ingest workers that should run';
+COMMENT ON COLUMN factorymon.system_status.workers_running IS
+	'ingest workers that do';
+COMMENT ON COLUMN factorymon.system_status.partitions IS
+	'partitions that are known';
+COMMENT ON COLUMN factorymon.system_status.partitions_running IS
+	'partitions that a worker ingests';
+COMMENT ON COLUMN factorymon.system_status.lag_messages IS
+	'messages that the brokers have and we do not, of all partitions whose end is known; null: of none';
+COMMENT ON COLUMN factorymon.system_status.lag_seconds IS
+	'age of the last message stored where that is not the last there is, of the worst partition; null: not known';
+COMMENT ON COLUMN factorymon.system_status.messages_per_second IS
+	'messages stored a second lately';
+COMMENT ON COLUMN factorymon.system_status.last_message_at IS
+	'Kafkas timestamp of the newest message stored';
+COMMENT ON COLUMN factorymon.system_status.data_age_seconds IS
+	'how long ago that was';
+COMMENT ON COLUMN factorymon.system_status.messages IS
+	'messages with readings so far';
+COMMENT ON COLUMN factorymon.system_status.readings IS
+	'readings stored so far';
+COMMENT ON COLUMN factorymon.system_status.rejected IS
+	'messages rejected so far';
+COMMENT ON COLUMN factorymon.system_status.alarms_critical IS
+	'alarms of level critical that are not over, blocked ones left out';
+COMMENT ON COLUMN factorymon.system_status.alarms_warning IS
+	'alarms of level warning, likewise';
+COMMENT ON COLUMN factorymon.system_status.alarms_unacknowledged IS
+	'alarms that wait for somebody to acknowledge them, blocked ones left out';
+COMMENT ON COLUMN factorymon.system_status.producers_active IS
+	'producers that report';
+COMMENT ON COLUMN factorymon.system_status.producers_missing IS
+	'producers that stopped to report without saying so, or of which nobody knows';
+COMMENT ON COLUMN factorymon.system_status.publisher_state IS
+	'state of the publisher, see publisher_health';
+COMMENT ON COLUMN factorymon.system_status.publisher_pending IS
+	'events that Kafka does not have yet';
 
 COMMENT ON VIEW factorymon.consumer_health IS
 	'ingest workers, those that should run and do not included';

@@ -83,8 +83,8 @@ static const AccessKind access_kinds[] = {
 	{"reader",
 		{"alarm_kpi", "alarm_noise", "alarm_rates", "alarm_response",
 			"alarm_top", "batch_histogram_bounds", "classify", "original_message",
-			"original_messages", "partition_status", "try_limits",
-		"verify_delivery", "worker_status"},
+			"original_messages", "partition_status", "recent_alerts",
+		"try_limits", "verify_delivery", "worker_status"},
 		{"USAGE ON SCHEMA factorymon",
 			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
 			" factorymon.maintenance_window, factorymon.maintenance_window_history,"

@@ -1,0 +1,521 @@
+/*
+ * answer.c - answers that need the database: found once, given to all who ask
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ * One mutex guards everything that is shared.  An entry is what can be asked:
+ * an endpoint with its values.  It is idle, queued, or being worked on; those
+ * who wait for it are a list, in either of the latter two.
+ */
+#include "answer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "metrics.h"
+
+#define FRESH_SECONDS 1.0
+#define MAX_ENTRIES 512			/* more are forgotten when nobody waits */
+#define MAX_JOBS 64				/* more are refused */
+#define BUCKETS 256
+
+typedef struct Entry
+{
+	const FmEndpoint *endpoint; /* NULL: metrics */
+	char		values[FM_MAX_PARAMS][FM_MAX_VALUE];
+	bool		given[FM_MAX_PARAMS];	/* else null */
+	FmAnswer   *answer;			/* the last one, or NULL */
+	double		fresh_until;
+	bool		busy;			/* queued, or being worked on */
+	FmWaiter   *waiters;
+	struct Entry *next;			/* in its bucket */
+	struct Entry *next_job;
+} Entry;
+
+struct FmAnswers
+{
+	FmDatabase *database;
+	pthread_mutex_t mutex;
+	pthread_cond_t work;
+	Entry	   *buckets[BUCKETS];
+	int			nentries;
+	int			njobs;
+	Entry	   *first_job;
+	Entry	  **last_job;
+	bool		stopping;
+	int			nthreads;
+	pthread_t	threads[];
+};
+
+/* ----------------------------------------------------------------------
+ * Answers
+ * ------------------------------------------------------------------- */
+
+static FmAnswer *
+new_answer(unsigned status, const char *type)
+{
+	FmAnswer   *answer = fm_xcalloc(1, sizeof(FmAnswer));
+
+	answer->references = 1;
+	answer->status = status;
+	answer->type = type;
+	return answer;
+}
+
+/* With the mutex. */
+static void
+drop(FmAnswer *answer)
+{
+	if (answer == NULL || --answer->references > 0)
+		return;
+	fm_buf_free(&answer->body);
+	free(answer);
+}
+
+void
+fm_answer_release(FmAnswers *answers, FmAnswer *answer)
+{
+	pthread_mutex_lock(&answers->mutex);
+	drop(answer);
+	pthread_mutex_unlock(&answers->mutex);
+}
+
+void
+fm_problem(FmBuf *buf, unsigned status, const char *title, const char *detail)
+{
+	fm_buf_printf(buf, "{\"type\":\"about:blank\",\"status\":%u,\"title\":",
+				  status);
+	fm_json_string(buf, title);
+	if (detail != NULL && *detail != '\0')
+	{
+		fm_buf_puts(buf, ",\"detail\":");
+		fm_json_string(buf, detail);
+	}
+	fm_buf_puts(buf, "}\n");
+}
+
+static FmAnswer *
+problem(unsigned status, const char *title, const char *detail)
+{
+	FmAnswer   *answer = new_answer(status, "application/problem+json");
+
+	fm_problem(&answer->body, status, title, detail);
+	return answer;
+}
+
+static void
+put_now(FmBuf *buf, time_t at)
+{
+	struct tm	tm;
+	char		text[32];
+
+	gmtime_r(&at, &tm);
+	strftime(text, sizeof(text), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm);
+	fm_buf_puts(buf, text);
+}
+
+/* FNV-1a, 64 bits: it has to notice changes, not to withstand anybody. */
+static void
+set_etag(FmAnswer *answer, size_t from)
+{
+	uint64_t	hash = UINT64_C(14695981039346656037);
+
+	for (size_t i = from; i < answer->body.len; i++)
+		hash = (hash ^ (unsigned char) answer->body.data[i]) *
+			UINT64_C(1099511628211);
+	snprintf(answer->etag, sizeof(answer->etag), "W/\"%016llx\"",
+			 (unsigned long long) hash);
+}
+
+/* ----------------------------------------------------------------------
+ * Finding an answer
+ * ------------------------------------------------------------------- */
+
+/* What is said where the database is away. */
+static FmAnswer *
+say_down(FmDatabase *database, const FmEndpoint *endpoint)
+{
+	FmAnswer   *answer;
+	char		error[256];
+	time_t		since;
+
+	(void) fm_database_state(database, &since, error, sizeof(error));
+	if (endpoint == NULL || !endpoint->survives)
+		return problem(503, "the database cannot be reached", error);
+	answer = new_answer(200, "application/json");
+	fm_buf_puts(&answer->body, "{\"generated_at\":");
+	put_now(&answer->body, time(NULL));
+	fm_buf_puts(&answer->body, ",\"as_of\":null,\"truncated\":false,"
+				"\"database\":{\"state\":\"down\",\"since\":");
+	put_now(&answer->body, since);
+	fm_buf_puts(&answer->body, ",\"error\":");
+	fm_json_string(&answer->body, error);
+	fm_buf_printf(&answer->body, "},\"%s\":null}\n",
+				  endpoint->parts[0].name);
+	return answer;
+}
+
+/* How many rows may be shown; the query has asked for one more. */
+static int
+row_limit(const Entry *entry, int part)
+{
+	int			number = entry->endpoint->limit;
+
+	return number == 0 || part > 0 ? 1000000 :
+		atoi(entry->given[number - 1] ? entry->values[number - 1] :
+			 entry->endpoint->params[number - 1].initial);
+}
+
+/* One of the queries; its name and rows.  False: it failed. */
+static bool
+put_part(FmDatabase *database, PGconn **connection, const Entry *entry,
+		 int part, FmBuf *rows, bool *truncated, char *error, size_t errlen,
+		 bool *lost)
+{
+	const FmEndpoint *endpoint = entry->endpoint;
+	const char *params[FM_MAX_PARAMS];
+	int			nparams = 0;
+	int			limit = row_limit(entry, part);
+	PGresult   *result;
+
+	while (part == 0 && nparams < FM_MAX_PARAMS &&
+		   endpoint->params[nparams].name != NULL)
+	{
+		params[nparams] = entry->given[nparams] ? entry->values[nparams] :
+			endpoint->params[nparams].initial;
+		nparams++;
+	}
+	result = fm_database_query(database, connection,
+							   endpoint->parts[part].query, nparams, params,
+							   error, errlen, lost);
+	if (result == NULL)
+		return false;
+	*truncated |= PQntuples(result) > limit;
+	fm_buf_printf(rows, ",\n\"%s\":", endpoint->parts[part].name);
+	fm_json_rows(rows, result, limit);
+	PQclear(result);
+	return true;
+}
+
+static FmAnswer *
+wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
+	 const char *as_of, bool truncated)
+{
+	FmAnswer   *answer = new_answer(200, "application/json");
+	size_t		from;
+	char		error[256];
+	time_t		since;
+
+	fm_buf_puts(&answer->body, "{\"generated_at\":");
+	put_now(&answer->body, time(NULL));
+	fm_buf_printf(&answer->body, ",\"as_of\":\"%s\"", as_of);
+	from = answer->body.len;
+	fm_buf_printf(&answer->body, ",\"truncated\":%s",
+				  truncated ? "true" : "false");
+	if (endpoint->survives)
+	{
+		(void) fm_database_state(database, &since, error, sizeof(error));
+		fm_buf_puts(&answer->body,
+					",\"database\":{\"state\":\"up\",\"since\":");
+		put_now(&answer->body, since);
+		fm_buf_puts(&answer->body, ",\"error\":null}");
+	}
+	fm_buf_put(&answer->body, rows->data, rows->len);
+	fm_buf_puts(&answer->body, "}\n");
+	set_etag(answer, from);
+	return answer;
+}
+
+static FmAnswer *
+find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
+{
+	const FmEndpoint *endpoint = entry->endpoint;
+	FmAnswer   *answer = NULL;
+	FmBuf		rows = FM_BUF_INIT;
+	char		error[256] = "";
+	bool		truncated = false;
+	bool		lost = false;
+	PGresult   *now = fm_database_query(database, connection,
+										"SELECT to_char(clock_timestamp(),"
+										" 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+										0, NULL, error, sizeof(error), &lost);
+	bool		found = now != NULL;
+
+	for (int part = 0; found && part < FM_MAX_PARTS &&
+		 endpoint->parts[part].name != NULL; part++)
+		found = put_part(database, connection, entry, part, &rows,
+						 &truncated, error, sizeof(error), &lost);
+	if (found)
+		answer = wrap(endpoint, database, &rows, PQgetvalue(now, 0, 0),
+					  truncated);
+	else if (lost)
+		answer = say_down(database, endpoint);
+	else
+	{
+		fprintf(stderr, "factorymon-dashboard: %s: %s\n", endpoint->path,
+				error);
+		answer = problem(500, "the query failed", error);
+	}
+	PQclear(now);
+	fm_buf_free(&rows);
+	return answer;
+}
+
+static FmAnswer *
+find_metrics(FmDatabase *database, PGconn **connection)
+{
+	FmAnswer   *answer = new_answer(200,
+									"text/plain; version=0.0.4; charset=utf-8");
+
+	fm_metrics_put(&answer->body, database, connection);
+	return answer;
+}
+
+static FmAnswer *
+find(FmAnswers *answers, PGconn **connection, const Entry *entry)
+{
+	bool		up = fm_database_connect(answers->database, connection);
+
+	if (entry->endpoint == NULL)
+		return find_metrics(answers->database, connection);
+	if (!up)
+		return say_down(answers->database, entry->endpoint);
+	return find_rows(answers->database, connection, entry);
+}
+
+/* ----------------------------------------------------------------------
+ * Threads
+ * ------------------------------------------------------------------- */
+
+/* Give everybody who waits the answer; with the mutex. */
+static void
+wake(FmWaiter *waiters, FmAnswer *answer)
+{
+	while (waiters != NULL)
+	{
+		FmWaiter   *waiter = waiters;
+
+		/* it may be gone as soon as its connection goes on */
+		waiters = waiter->next;
+		waiter->answer = answer;
+		answer->references++;
+		MHD_resume_connection(waiter->connection);
+	}
+}
+
+static void
+settle(Entry *entry, FmAnswer *answer)
+{
+	FmWaiter   *waiters = entry->waiters;
+
+	drop(entry->answer);
+	entry->answer = answer;
+	entry->fresh_until = fm_now() + FRESH_SECONDS;
+	entry->busy = false;
+	entry->waiters = NULL;
+	wake(waiters, answer);
+}
+
+static void *
+work(void *arg)
+{
+	FmAnswers  *answers = arg;
+	PGconn	   *connection = NULL;
+
+	pthread_mutex_lock(&answers->mutex);
+	for (;;)
+	{
+		Entry	   *entry = answers->first_job;
+		FmAnswer   *answer;
+
+		if (answers->stopping)
+			break;
+		if (entry == NULL)
+		{
+			pthread_cond_wait(&answers->work, &answers->mutex);
+			continue;
+		}
+		answers->first_job = entry->next_job;
+		answers->njobs--;
+		if (answers->first_job == NULL)
+			answers->last_job = &answers->first_job;
+		pthread_mutex_unlock(&answers->mutex);
+		answer = find(answers, &connection, entry);
+		pthread_mutex_lock(&answers->mutex);
+		settle(entry, answer);
+	}
+	pthread_mutex_unlock(&answers->mutex);
+	PQfinish(connection);
+	return NULL;
+}
+
+FmAnswers *
+fm_answers_start(FmDatabase *database, int threads)
+{
+	FmAnswers  *answers = fm_xcalloc(1, sizeof(FmAnswers) +
+									 (size_t) threads * sizeof(pthread_t));
+
+	answers->database = database;
+	answers->last_job = &answers->first_job;
+	pthread_mutex_init(&answers->mutex, NULL);
+	pthread_cond_init(&answers->work, NULL);
+	while (answers->nthreads < threads &&
+		   pthread_create(&answers->threads[answers->nthreads], NULL, work,
+						  answers) == 0)
+		answers->nthreads++;
+	if (answers->nthreads > 0)
+		return answers;
+	free(answers);
+	return NULL;
+}
+
+void
+fm_answers_stop(FmAnswers *answers)
+{
+	FmAnswer   *answer = problem(503, "the dashboard is being stopped", NULL);
+
+	pthread_mutex_lock(&answers->mutex);
+	answers->stopping = true;
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		for (Entry *entry = answers->buckets[i]; entry; entry = entry->next)
+		{
+			wake(entry->waiters, answer);
+			entry->waiters = NULL;
+		}
+	}
+	drop(answer);
+	pthread_cond_broadcast(&answers->work);
+	pthread_mutex_unlock(&answers->mutex);
+	for (int i = 0; i < answers->nthreads; i++)
+		pthread_join(answers->threads[i], NULL);
+}
+
+/* ----------------------------------------------------------------------
+ * Asking
+ * ------------------------------------------------------------------- */
+
+static unsigned
+bucket_of(const FmEndpoint *endpoint, char values[][FM_MAX_VALUE],
+		  const bool *given)
+{
+	uint32_t	hash = (uint32_t) ((uintptr_t) endpoint >> 4) ^ 2166136261u;
+
+	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
+	{
+		if (!given[i])
+			continue;
+		hash = (hash ^ (uint32_t) (i + 1)) * 16777619u;
+		for (const char *c = values[i]; *c != '\0'; c++)
+			hash = (hash ^ (unsigned char) *c) * 16777619u;
+	}
+	return hash % BUCKETS;
+}
+
+static bool
+is_the_same(const Entry *entry, const FmEndpoint *endpoint,
+			char values[][FM_MAX_VALUE], const bool *given)
+{
+	if (entry->endpoint != endpoint)
+		return false;
+	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
+	{
+		if (entry->given[i] != given[i] ||
+			(given[i] && strcmp(entry->values[i], values[i]) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* Forget what nobody has asked for lately. */
+static void
+forget_old(FmAnswers *answers)
+{
+	double		now = fm_now();
+
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		Entry	  **link = &answers->buckets[i];
+
+		while (*link != NULL)
+		{
+			Entry	   *entry = *link;
+
+			if (entry->busy || entry->fresh_until > now)
+			{
+				link = &entry->next;
+				continue;
+			}
+			*link = entry->next;
+			drop(entry->answer);
+			free(entry);
+			answers->nentries--;
+		}
+	}
+}
+
+static Entry *
+find_entry(FmAnswers *answers, const FmEndpoint *endpoint,
+		   char values[][FM_MAX_VALUE], const bool *given)
+{
+	unsigned	bucket = bucket_of(endpoint, values, given);
+	Entry	   *entry = answers->buckets[bucket];
+
+	while (entry != NULL && !is_the_same(entry, endpoint, values, given))
+		entry = entry->next;
+	if (entry != NULL)
+		return entry;
+	if (answers->nentries >= MAX_ENTRIES)
+		forget_old(answers);
+	entry = fm_xcalloc(1, sizeof(Entry));
+	entry->endpoint = endpoint;
+	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
+	{
+		entry->given[i] = given[i];
+		if (given[i])
+			strcpy(entry->values[i], values[i]);
+	}
+	entry->next = answers->buckets[bucket];
+	answers->buckets[bucket] = entry;
+	answers->nentries++;
+	return entry;
+}
+
+FmAnswer *
+fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint,
+			   char values[][FM_MAX_VALUE], const bool *given,
+			   FmWaiter *waiter)
+{
+	FmAnswer   *answer = NULL;
+	Entry	   *entry;
+
+	pthread_mutex_lock(&answers->mutex);
+	entry = find_entry(answers, endpoint, values, given);
+	if (answers->stopping)
+		answer = problem(503, "the dashboard is being stopped", NULL);
+	else if (entry->answer != NULL && fm_now() < entry->fresh_until)
+	{
+		answer = entry->answer;
+		answer->references++;
+	}
+	else if (!entry->busy && answers->njobs >= MAX_JOBS)
+		answer = problem(503, "too much is being asked for at once", NULL);
+	else
+	{
+		MHD_suspend_connection(waiter->connection);
+		waiter->next = entry->waiters;
+		entry->waiters = waiter;
+		if (!entry->busy)
+		{
+			entry->busy = true;
+			entry->next_job = NULL;
+			*answers->last_job = entry;
+			answers->last_job = &entry->next_job;
+			answers->njobs++;
+			pthread_cond_signal(&answers->work);
+		}
+	}
+	pthread_mutex_unlock(&answers->mutex);
+	return answer;
+}

@@ -1,0 +1,24 @@
+/*
+ * files.h - files that are served as they are
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ * They are in the program, so that it is one file wherever it is installed.
+ */
+#ifndef FM_FILES_H
+#define FM_FILES_H
+
+#include <stddef.h>
+
+typedef struct FmFile
+{
+	const char *path;			/* under which it is asked for */
+	const char *type;			/* Content-Type */
+	const char *data;
+	const char *end;
+} FmFile;
+
+/* The file of a path, or NULL. */
+extern const FmFile *fm_file_find(const char *path);
+
+#endif							/* FM_FILES_H */

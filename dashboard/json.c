@@ -1,0 +1,144 @@
+/*
+ * json.c - rows of a query as JSON
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ */
+#include "json.h"
+
+/* Types by their fixed numbers in pg_type. */
+enum
+{
+	TYPE_BOOL = 16,
+	TYPE_INT8 = 20,
+	TYPE_INT2 = 21,
+	TYPE_INT4 = 23,
+	TYPE_JSON = 114,
+	TYPE_FLOAT4 = 700,
+	TYPE_FLOAT8 = 701,
+	TYPE_INT4_ARRAY = 1007,
+	TYPE_TIMESTAMPTZ = 1184,
+	TYPE_NUMERIC = 1700,
+	TYPE_JSONB = 3802
+};
+
+void
+fm_json_string(FmBuf *buf, const char *text)
+{
+	if (text == NULL)
+	{
+		fm_buf_puts(buf, "null");
+		return;
+	}
+	fm_buf_putc(buf, '"');
+	for (; *text != '\0'; text++)
+	{
+		unsigned char c = (unsigned char) *text;
+
+		if (c == '"' || c == '\\')
+		{
+			fm_buf_putc(buf, '\\');
+			fm_buf_putc(buf, (char) c);
+		}
+		else if (c < 0x20)
+			fm_buf_printf(buf, "\\u%04x", c);
+		else
+			fm_buf_putc(buf, (char) c);
+	}
+	fm_buf_putc(buf, '"');
+}
+
+/* "2026-11-22 20:55:36.123+00" as "2026-11-22T20:55:36.123Z" */
+static void
+put_time(FmBuf *buf, const char *text)
+{
+	size_t		len = strlen(text);
+
+	if (len < 22 || text[10] != ' ' || strcmp(text + len - 3, "+00") != 0)
+	{
+		fm_json_string(buf, text);	/* infinity, or before Christ */
+		return;
+	}
+	fm_buf_putc(buf, '"');
+	fm_buf_put(buf, text, 10);
+	fm_buf_putc(buf, 'T');
+	fm_buf_put(buf, text + 11, len - 14);
+	fm_buf_puts(buf, "Z\"");
+}
+
+/* Numbers are written as JSON wants them, but for those that are none. */
+static void
+put_number(FmBuf *buf, const char *text)
+{
+	if (strchr(text, 'N') != NULL || strchr(text, 'I') != NULL)
+		fm_buf_puts(buf, "null");
+	else
+		fm_buf_puts(buf, text);
+}
+
+/* "{1,2}" as "[1,2]" */
+static void
+put_array(FmBuf *buf, const char *text)
+{
+	size_t		len = strlen(text);
+
+	fm_buf_putc(buf, '[');
+	fm_buf_put(buf, text + 1, len - 2);
+	fm_buf_putc(buf, ']');
+}
+
+static void
+put_value(FmBuf *buf, Oid type, const char *text)
+{
+	switch (type)
+	{
+		case TYPE_BOOL:
+			fm_buf_puts(buf, *text == 't' ? "true" : "false");
+			break;
+		case TYPE_INT2:
+		case TYPE_INT4:
+		case TYPE_INT8:
+		case TYPE_FLOAT4:
+		case TYPE_FLOAT8:
+		case TYPE_NUMERIC:
+			put_number(buf, text);
+			break;
+		case TYPE_JSON:
+		case TYPE_JSONB:
+			fm_buf_puts(buf, text);
+			break;
+		case TYPE_TIMESTAMPTZ:
+			put_time(buf, text);
+			break;
+		case TYPE_INT4_ARRAY:
+			put_array(buf, text);
+			break;
+		default:
+			fm_json_string(buf, text);
+			break;
+	}
+}
+
+void
+fm_json_rows(FmBuf *buf, const PGresult *result, int rows)
+{
+	int			columns = PQnfields(result);
+
+	fm_buf_putc(buf, '[');
+	for (int row = 0; row < rows && row < PQntuples(result); row++)
+	{
+		fm_buf_puts(buf, row > 0 ? ",\n{" : "\n{");
+		for (int i = 0; i < columns; i++)
+		{
+			if (i > 0)
+				fm_buf_putc(buf, ',');
+			fm_json_string(buf, PQfname(result, i));
+			fm_buf_putc(buf, ':');
+			if (PQgetisnull(result, row, i))
+				fm_buf_puts(buf, "null");
+			else
+				put_value(buf, PQftype(result, i), PQgetvalue(result, row, i));
+		}
+		fm_buf_putc(buf, '}');
+	}
+	fm_buf_putc(buf, ']');
+}

@@ -1,0 +1,24 @@
+/*
+ * json.h - rows of a query as JSON
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ * A row is an object, a column a member by its name.  Numbers, booleans and
+ * JSON are what they are; NaN and the infinities, for which JSON has nothing,
+ * are null; a time is RFC 3339 in UTC, of a session whose time zone that is;
+ * an array of integers is an array; all else is a string.
+ */
+#ifndef FM_JSON_H
+#define FM_JSON_H
+
+#include <libpq-fe.h>
+
+#include "../producer/buf.h"
+
+/* The first rows of a result, as an array. */
+extern void fm_json_rows(FmBuf *buf, const PGresult *result, int rows);
+
+/* A string with its quotes; NULL: null. */
+extern void fm_json_string(FmBuf *buf, const char *text);
+
+#endif							/* FM_JSON_H */

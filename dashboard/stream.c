@@ -1,0 +1,732 @@
+/*
+ * stream.c - events as they happen, to any number of clients
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ * One mutex guards clients and their queues.  A client's connection is
+ * suspended while its queue is empty, by the thread of HTTP, under the mutex;
+ * who puts something into the queue resumes it, under the mutex, too.  A
+ * suspended connection does not notice that the client has left, so the tick
+ * is also what finds that out.
+ *
+ * Events are shared by all clients that they wait for.
+ */
+#include "stream.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../producer/buf.h"
+#include "json.h"
+
+#define MAX_CLIENTS 200
+#define MAX_OF_ADDRESS 10
+#define QUEUE 256				/* events that may wait for a client */
+#define TICK_SECONDS 2.0
+#define LOOK_SECONDS 5.0		/* NOTIFY may get lost: look anyway */
+#define AT_ONCE 500				/* events that are read by one query */
+#define MAX_REPLAY 1000
+#define MAX_PIPELINES 64
+#define ADDRESS_LEN 64
+
+typedef struct Event
+{
+	int			references;
+	size_t		len;
+	char		text[];
+} Event;
+
+typedef struct Client
+{
+	struct Client *next;
+	FmStream   *stream;
+	struct MHD_Connection *connection;
+	char		address[ADDRESS_LEN];
+	char	   *last_id;		/* to be replayed from; NULL: no */
+	bool		joined;			/* gets events; else the thread sees to it */
+	bool		suspended;
+	bool		gone;			/* the thread frees it when it is done with it */
+	bool		held;			/* by the thread, without the mutex */
+	Event	   *queue[QUEUE];	/* a ring */
+	int			first;
+	int			n;
+	size_t		offset;			/* of the first one, sent already */
+} Client;
+
+/* How far a pipeline has been read. */
+typedef struct Position
+{
+	char		name[NAME_MAX + 1];
+	int64_t		seq;
+} Position;
+
+typedef struct Positions
+{
+	int			n;
+	Position	items[MAX_PIPELINES];
+} Positions;
+
+struct FmStream
+{
+	FmDatabase *database;
+	pthread_mutex_t mutex;
+	Client	   *clients;
+	int			nclients;
+	atomic_bool stopping;
+	int			wake;			/* eventfd: a client waits, or the end */
+	pthread_t	thread;
+	/* of the thread */
+	PGconn	   *connection;
+	bool		listening;
+	bool		was_up;
+	bool		known;			/* positions are */
+	Positions	positions;
+};
+
+/* ----------------------------------------------------------------------
+ * Queues; with the mutex
+ * ------------------------------------------------------------------- */
+
+static Event *
+new_event(const FmBuf *text)
+{
+	Event	   *event = fm_xmalloc(sizeof(Event) + text->len);
+
+	event->references = 1;
+	event->len = text->len;
+	memcpy(event->text, text->data, text->len);
+	return event;
+}
+
+static void
+drop(Event *event)
+{
+	if (--event->references == 0)
+		free(event);
+}
+
+static void
+drop_first(Client *client)
+{
+	drop(client->queue[client->first]);
+	client->first = (client->first + 1) % QUEUE;
+	client->n--;
+	client->offset = 0;
+}
+
+static void
+resume(Client *client)
+{
+	if (!client->suspended)
+		return;
+	client->suspended = false;
+	MHD_resume_connection(client->connection);
+}
+
+static void
+push(Client *client, Event *event)
+{
+	event->references++;
+	client->queue[(client->first + client->n++) % QUEUE] = event;
+	resume(client);
+}
+
+/*
+ * A client that does not read gets a reset for all that it missed.  What it has
+ * begun to read is ended first.
+ */
+static void
+enqueue(Client *client, Event *event)
+{
+	static const char reset[] = "event: reset\ndata: {}\n\n";
+	FmBuf		text = FM_BUF_INIT;
+	Event	   *lost;
+
+	if (client->n < QUEUE)
+	{
+		push(client, event);
+		return;
+	}
+	while (client->n > (client->offset > 0 ? 1 : 0))
+	{
+		client->n--;
+		drop(client->queue[(client->first + client->n) % QUEUE]);
+	}
+	fm_buf_puts(&text, reset);
+	lost = new_event(&text);
+	push(client, lost);
+	push(client, event);
+	drop(lost);
+	fm_buf_free(&text);
+}
+
+static void
+broadcast(FmStream *stream, const FmBuf *text)
+{
+	Event	   *event = new_event(text);
+
+	pthread_mutex_lock(&stream->mutex);
+	for (Client *client = stream->clients; client; client = client->next)
+		if (client->joined && !client->gone)
+			enqueue(client, event);
+	drop(event);
+	pthread_mutex_unlock(&stream->mutex);
+}
+
+/* ----------------------------------------------------------------------
+ * Positions and ids
+ * ------------------------------------------------------------------- */
+
+static Position *
+position_of(Positions *positions, const char *name)
+{
+	Position   *position;
+
+	for (int i = 0; i < positions->n; i++)
+		if (strcmp(positions->items[i].name, name) == 0)
+			return &positions->items[i];
+	if (positions->n == MAX_PIPELINES || strlen(name) > NAME_MAX)
+		return NULL;
+	position = &positions->items[positions->n++];
+	strcpy(position->name, name);
+	position->seq = 0;
+	return position;
+}
+
+static void
+put_id(FmBuf *buf, const Positions *positions)
+{
+	fm_buf_puts(buf, "id: ");
+	for (int i = 0; i < positions->n; i++)
+	{
+		if (i > 0)
+			fm_buf_putc(buf, ',');
+		for (const char *c = positions->items[i].name; *c != '\0'; c++)
+		{
+			if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+				(*c >= '0' && *c <= '9') || *c == '-' || *c == '_' ||
+				*c == '.')
+				fm_buf_putc(buf, *c);
+			else
+				fm_buf_printf(buf, "%%%02X", (unsigned char) *c);
+		}
+		fm_buf_printf(buf, ":%lld", (long long) positions->items[i].seq);
+	}
+	fm_buf_putc(buf, '\n');
+}
+
+/* A name up to the colon; false: it is none. */
+static bool
+read_name(const char **text, char *name)
+{
+	size_t		len = 0;
+
+	for (; **text != ':' && **text != '\0' && len < NAME_MAX; (*text)++)
+	{
+		char		digits[3] = {0};
+		char	   *end;
+
+		if (**text != '%')
+		{
+			name[len++] = **text;
+			continue;
+		}
+		strncpy(digits, *text + 1, 2);
+		name[len++] = (char) strtol(digits, &end, 16);
+		if (strlen(digits) != 2 || *end != '\0' || name[len - 1] == '\0')
+			return false;
+		*text += 2;
+	}
+	name[len] = '\0';
+	return len > 0 && **text == ':';
+}
+
+static bool
+read_id(const char *text, Positions *positions)
+{
+	positions->n = 0;
+	while (*text != '\0')
+	{
+		char		name[NAME_MAX + 1];
+		Position   *position;
+		char	   *end;
+
+		if (!read_name(&text, name))
+			return false;
+		position = position_of(positions, name);
+		if (position == NULL)
+			return false;
+		position->seq = strtoll(text + 1, &end, 10);
+		if (end == text + 1 || position->seq < 0 ||
+			(*end != ',' && *end != '\0'))
+			return false;
+		text = *end == ',' ? end + 1 : end;
+	}
+	return positions->n > 0;
+}
+
+/* ----------------------------------------------------------------------
+ * Reading what is new; by the thread
+ * ------------------------------------------------------------------- */
+
+static PGresult *
+query(FmStream *stream, const char *text, int nparams,
+	  const char *const *params)
+{
+	char		error[256];
+	bool		lost;
+	PGresult   *result;
+
+	if (stream->connection == NULL)
+		return NULL;
+	result = fm_database_query(stream->database, &stream->connection, text,
+							   nparams, params, error, sizeof(error), &lost);
+	if (result == NULL && !lost)
+		fprintf(stderr, "factorymon-dashboard: stream: %s\n", error);
+	return result;
+}
+
+static void
+put_alarm(FmBuf *buf, const Positions *positions, const char *payload)
+{
+	put_id(buf, positions);
+	fm_buf_puts(buf, "event: alarm\ndata: ");
+	fm_buf_puts(buf, payload);
+	fm_buf_puts(buf, "\n\n");
+}
+
+/* Events of a pipeline behind a number, some at a time; NULL: it failed. */
+static PGresult *
+read_events(FmStream *stream, const Position *position)
+{
+	char		seq[32];
+	const char *params[2] = {position->name, seq};
+
+	snprintf(seq, sizeof(seq), "%lld", (long long) position->seq);
+	return query(stream, "SELECT pub_seq, payload FROM factorymon.alert_outbox"
+				 " WHERE pipeline = $1 AND pub_seq > $2::bigint"
+				 " ORDER BY pub_seq LIMIT 500", 2, params);
+}
+
+/* The number of each pipeline's last event. */
+static bool
+read_positions(FmStream *stream, Positions *positions)
+{
+	PGresult   *result = query(stream, "SELECT pipeline,"
+							   " coalesce(last_pub_seq, 0)"
+							   " FROM factorymon.publisher_health"
+							   " ORDER BY pipeline", 0, NULL);
+
+	positions->n = 0;
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		Position   *position = position_of(positions,
+										   PQgetvalue(result, i, 0));
+
+		if (position != NULL)
+			position->seq = strtoll(PQgetvalue(result, i, 1), NULL, 10);
+	}
+	PQclear(result);
+	return result != NULL;
+}
+
+/* What one pipeline has that is new, to all. */
+static void
+advance(FmStream *stream, Position *position)
+{
+	int			n = AT_ONCE;
+
+	while (n == AT_ONCE && !stream->stopping)
+	{
+		PGresult   *result = read_events(stream, position);
+
+		n = PQntuples(result);
+		for (int i = 0; i < n; i++)
+		{
+			FmBuf		text = FM_BUF_INIT;
+
+			position->seq = strtoll(PQgetvalue(result, i, 0), NULL, 10);
+			put_alarm(&text, &stream->positions, PQgetvalue(result, i, 1));
+			broadcast(stream, &text);
+			fm_buf_free(&text);
+		}
+		PQclear(result);
+	}
+}
+
+/* (A pipeline that is new begins with its first event.) */
+static void
+look(FmStream *stream)
+{
+	Positions	now;
+
+	if (!read_positions(stream, &now))
+		return;
+	if (!stream->known)
+		stream->positions = now;
+	stream->known = true;
+	for (int i = 0; i < now.n; i++)
+	{
+		Position   *position = position_of(&stream->positions,
+										   now.items[i].name);
+
+		if (position == NULL)
+			continue;
+		if (now.items[i].seq < position->seq)
+			position->seq = 0;	/* it was dropped, and made again */
+		advance(stream, position);
+	}
+}
+
+/* ----------------------------------------------------------------------
+ * Clients that join
+ * ------------------------------------------------------------------- */
+
+/* What a client has missed since its id; false: too much, or nobody knows. */
+static bool
+replay(FmStream *stream, const char *last_id, FmBuf *text)
+{
+	Positions	at;
+	int			total = 0;
+
+	if (!stream->known || !read_id(last_id, &at))
+		return false;
+	for (int i = 0; i < at.n; i++)
+	{
+		const Position *end = position_of(&stream->positions,
+										  at.items[i].name);
+		PGresult   *result;
+
+		while (end != NULL && at.items[i].seq < end->seq)
+		{
+			int			n;
+
+			result = read_events(stream, &at.items[i]);
+			n = PQntuples(result);
+			for (int row = 0; row < n && at.items[i].seq < end->seq; row++)
+			{
+				at.items[i].seq = strtoll(PQgetvalue(result, row, 0), NULL,
+										  10);
+				put_alarm(text, &at, PQgetvalue(result, row, 1));
+			}
+			PQclear(result);
+			total += n;
+			if (n == 0 || total > MAX_REPLAY)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+put_state(FmBuf *text, const char *event, bool up)
+{
+	struct timespec now;
+	struct tm	tm;
+	char		at[40];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &tm);
+	fm_buf_printf(text, "event: %s\ndata: {\"at\":\"%s.%03ldZ\","
+				  "\"database\":\"%s\"}\n\n", event, at, now.tv_nsec / 1000000,
+				  up ? "up" : "down");
+}
+
+/* Say hello to a client, and give it what it missed. */
+static void
+welcome(FmStream *stream, const char *last_id, FmBuf *text)
+{
+	fm_buf_puts(text, "retry: 2000\n\n");
+	put_state(text, "status", stream->was_up);
+	if (last_id == NULL)
+		return;
+	if (!replay(stream, last_id, text))
+		fm_buf_puts(text, "event: reset\ndata: {}\n\n");
+}
+
+static void
+free_client(Client *client)
+{
+	while (client->n > 0)
+		drop_first(client);
+	free(client->last_id);
+	free(client);
+}
+
+static Client *
+next_to_join(FmStream *stream)
+{
+	for (Client *client = stream->clients; client; client = client->next)
+		if (!client->joined && !client->gone)
+			return client;
+	return NULL;
+}
+
+/* With what it missed before whatever comes: both are ours to add. */
+static void
+join_clients(FmStream *stream)
+{
+	Client	   *client;
+
+	pthread_mutex_lock(&stream->mutex);
+	while (!stream->stopping && (client = next_to_join(stream)) != NULL)
+	{
+		FmBuf		text = FM_BUF_INIT;
+		Event	   *event;
+
+		client->held = true;
+		pthread_mutex_unlock(&stream->mutex);
+		welcome(stream, client->last_id, &text);
+		event = new_event(&text);
+		fm_buf_free(&text);
+		pthread_mutex_lock(&stream->mutex);
+		client->held = false;
+		client->joined = true;
+		if (client->gone)
+			free_client(client);
+		else
+			enqueue(client, event);
+		drop(event);
+	}
+	pthread_mutex_unlock(&stream->mutex);
+}
+
+/* ----------------------------------------------------------------------
+ * The thread
+ * ------------------------------------------------------------------- */
+
+static void
+tell_state(FmStream *stream, const char *event)
+{
+	FmBuf		text = FM_BUF_INIT;
+
+	put_state(&text, event, stream->was_up);
+	broadcast(stream, &text);
+	fm_buf_free(&text);
+}
+
+/* Be connected, and listen. */
+static void
+connect_listener(FmStream *stream)
+{
+	bool		fresh = stream->connection == NULL;
+	bool		up = fm_database_connect(stream->database,
+										 &stream->connection);
+
+	if (up && (fresh || !stream->listening))
+	{
+		PGresult   *result = query(stream, "LISTEN factorymon_alerts", 0,
+								   NULL);
+
+		stream->listening = result != NULL;
+		up = result != NULL;
+		PQclear(result);
+	}
+	if (!up)
+		stream->listening = false;
+	if (up == stream->was_up)
+		return;
+	stream->was_up = up;
+	tell_state(stream, "status");
+}
+
+/* Did anything come? */
+static bool
+take_notifications(FmStream *stream)
+{
+	PGnotify   *notification;
+	bool		any = false;
+
+	if (stream->connection == NULL)
+		return false;
+	(void) PQconsumeInput(stream->connection);
+	while ((notification = PQnotifies(stream->connection)) != NULL)
+	{
+		any = true;
+		PQfreemem(notification);
+	}
+	return any;
+}
+
+/* Until something happens, or so many seconds. */
+static void
+wait_for_something(FmStream *stream, double seconds)
+{
+	struct pollfd fds[2] = {
+		{.fd = stream->wake,.events = POLLIN},
+		{.fd = stream->connection ? PQsocket(stream->connection) : -1,
+		.events = POLLIN}
+	};
+	uint64_t	count;
+
+	if (seconds > 0)
+		(void) poll(fds, 2, (int) (seconds * 1000) + 1);
+	if (read(stream->wake, &count, sizeof(count)) < 0)
+		return;					/* nobody had called */
+}
+
+static void *
+run(void *arg)
+{
+	FmStream   *stream = arg;
+	double		tick_at = 0;
+	double		look_at = 0;
+
+	while (!stream->stopping)
+	{
+		connect_listener(stream);
+		if ((take_notifications(stream) || fm_now() >= look_at) &&
+			stream->was_up)
+		{
+			look(stream);
+			look_at = fm_now() + LOOK_SECONDS;
+		}
+		join_clients(stream);
+		if (fm_now() >= tick_at)
+		{
+			tell_state(stream, "tick");
+			tick_at = fm_now() + TICK_SECONDS;
+		}
+		wait_for_something(stream, tick_at - fm_now());
+	}
+	PQfinish(stream->connection);
+	return NULL;
+}
+
+FmStream *
+fm_stream_start(FmDatabase *database)
+{
+	FmStream   *stream = fm_xcalloc(1, sizeof(FmStream));
+
+	stream->database = database;
+	pthread_mutex_init(&stream->mutex, NULL);
+	stream->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (stream->wake >= 0 &&
+		pthread_create(&stream->thread, NULL, run, stream) == 0)
+		return stream;
+	free(stream);
+	return NULL;
+}
+
+static void
+call_thread(FmStream *stream)
+{
+	uint64_t	one = 1;
+
+	if (write(stream->wake, &one, sizeof(one)) < 0)
+		return;					/* it has been called often enough */
+}
+
+void
+fm_stream_stop(FmStream *stream)
+{
+	pthread_mutex_lock(&stream->mutex);
+	stream->stopping = true;
+	for (Client *client = stream->clients; client; client = client->next)
+		resume(client);
+	pthread_mutex_unlock(&stream->mutex);
+	call_thread(stream);
+	pthread_join(stream->thread, NULL);
+}
+
+/* ----------------------------------------------------------------------
+ * Clients; by the thread of HTTP
+ * ------------------------------------------------------------------- */
+
+static ssize_t
+give(void *arg, uint64_t pos, char *to, size_t most)
+{
+	Client	   *client = arg;
+	FmStream   *stream = client->stream;
+	ssize_t		n = 0;
+
+	(void) pos;
+	pthread_mutex_lock(&stream->mutex);
+	if (stream->stopping)
+		n = MHD_CONTENT_READER_END_OF_STREAM;
+	else if (client->n == 0)
+	{
+		client->suspended = true;
+		MHD_suspend_connection(client->connection);
+	}
+	else
+	{
+		const Event *event = client->queue[client->first];
+		size_t		left = event->len - client->offset;
+
+		n = (ssize_t) (left < most ? left : most);
+		memcpy(to, event->text + client->offset, (size_t) n);
+		client->offset += (size_t) n;
+		if (client->offset == event->len)
+			drop_first(client);
+	}
+	pthread_mutex_unlock(&stream->mutex);
+	return n;
+}
+
+static void
+forget(void *arg)
+{
+	Client	   *client = arg;
+	FmStream   *stream = client->stream;
+	Client	  **link;
+
+	pthread_mutex_lock(&stream->mutex);
+	for (link = &stream->clients; *link != client;)
+		link = &(*link)->next;
+	*link = client->next;
+	stream->nclients--;
+	client->gone = true;
+	if (!client->held)
+		free_client(client);
+	pthread_mutex_unlock(&stream->mutex);
+}
+
+/* With the mutex. */
+static bool
+is_full(const FmStream *stream, const char *address, bool local)
+{
+	int			n = 0;
+
+	for (const Client *client = stream->clients; client; client = client->next)
+		n += strcmp(client->address, address) == 0;
+	return stream->stopping || stream->nclients >= MAX_CLIENTS ||
+		(!local && n >= MAX_OF_ADDRESS);
+}
+
+struct MHD_Response *
+fm_stream_open(FmStream *stream, struct MHD_Connection *connection,
+			   const char *address, bool local, const char *last_id)
+{
+	Client	   *client = fm_xcalloc(1, sizeof(Client));
+	bool		full;
+
+	client->stream = stream;
+	client->connection = connection;
+	snprintf(client->address, sizeof(client->address), "%s", address);
+	client->last_id = last_id ? fm_xstrdup(last_id) : NULL;
+	pthread_mutex_lock(&stream->mutex);
+	full = is_full(stream, address, local);
+	if (!full)
+	{
+		client->next = stream->clients;
+		stream->clients = client;
+		stream->nclients++;
+	}
+	pthread_mutex_unlock(&stream->mutex);
+	if (full)
+	{
+		free_client(client);
+		return NULL;
+	}
+	call_thread(stream);
+	return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, give,
+											 client, forget);
+}
