@@ -8,7 +8,8 @@ from . import machine
 
 # What the tables compare with, where it took part.
 REFERENCES = (("copy-text", "vs COPY text"),
-              ("factorymon-1", "vs factorymon, 1 worker"))
+              ("factorymon-1", "vs factorymon, 1 worker"),
+              ("factorymon-1-no-limits", "vs no limits"))
 
 
 def number(value, digits=0):
