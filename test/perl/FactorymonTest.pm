@@ -78,6 +78,7 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 our @EXPORT = qw(
   create_pipeline
   create_server
+  debian_program
   lines_of
   new_node
   now
@@ -225,6 +226,22 @@ sub require_program
 
 	BAIL_OUT("$path is missing: build it first (make)") unless -x $path;
 	return $path;
+}
+
+# debian_program($package, $program)
+#
+# Path of a program of a Debian package, which is fetched if need be; undef if
+# it cannot be had, which a note explains.
+sub debian_program
+{
+	my ($package, $program) = @_;
+	my $result = run_program([ repo_path('test/debian-program'), $package,
+			$program ]);
+
+	chomp(my $path = $result->{stdout});
+	return $path if $result->{rc} == 0;
+	note $result->{stderr};
+	return;
 }
 
 # run_program(\@command [, env => {}, timeout => $seconds, stdin => $text])

@@ -19,13 +19,15 @@ use Test::More;
 my $config = FactorymonTest::repo_path('docker/prometheus');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
-plan skip_all => 'prometheus is not installed (Debian\'s package of that name)'
-  if grep { system("command -v $_ >/dev/null") != 0 } qw(promtool prometheus);
+my ($promtool, $prometheus) = map { debian_program('prometheus', $_) }
+  qw(promtool prometheus);
+plan skip_all => 'Debian\'s package prometheus cannot be had'
+  unless $promtool && $prometheus;
 
 sub promtool
 {
 	my ($input, @arguments) = @_;
-	my $result = run_program([ 'promtool', @arguments ],
+	my $result = run_program([ $promtool, @arguments ],
 		defined $input ? (stdin => $input) : ());
 
 	return ($result->{rc}, $result->{stdout} . $result->{stderr});
@@ -74,7 +76,7 @@ scrape_configs:
     static_configs: [{targets: ['127.0.0.1:${\$dashboard->port}']}]
 CONFIG
 my $server = FactorymonTest::Process->start([
-		'prometheus', "--config.file=$folder/prometheus.yml",
+		$prometheus, "--config.file=$folder/prometheus.yml",
 		"--storage.tsdb.path=$folder/data",
 		"--web.listen-address=127.0.0.1:$port"
 	], name => 'prometheus');
