@@ -72,8 +72,9 @@ def percentile(ordered, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def measure(run, rate, warm_up):
-    """Milliseconds of each message in order, and the worker's CPU share."""
+def measure(run, rate, warm_up, load=None):
+    """Milliseconds of each message in order, and the worker's CPU share.  A
+    load is started before, looked at about every second, and stopped."""
     pipeline = Factorymon(1)
     pipeline.prepare(run)
     pipeline.start(run)
@@ -83,6 +84,9 @@ def measure(run, rate, warm_up):
     time.sleep(IDLE)
     idle = process.cpu_seconds(pipeline.processes(run)) - idle
     positions = Positions(run.database)
+    if load:
+        load.start()
+    look_at = 0
     producer = process.Program(
         run.cluster.produce_command(
             run.topic.name, "--sensors", SENSORS, "--rate", rate,
@@ -95,9 +99,14 @@ def measure(run, rate, warm_up):
         while positions.look() < run.topic.messages:
             if time.monotonic() > deadline:
                 raise BenchError("the pipeline does not keep up")
+            if load and time.monotonic() > look_at:
+                load.look()
+                look_at = time.monotonic() + 1
             time.sleep(PAUSE)
     finally:
         producer.stop()
+        if load:
+            load.stop()
     ended = time.time()
     used = process.cpu_seconds(pipeline.processes(run)) - used
     rows = run.database.rows(

@@ -13,13 +13,14 @@ commands:
   quick        throughput of factorymon, the limits and the fastest peers, and
                detectors, in less than 15 minutes
   full         everything: throughput of all, kill, latency, growth,
-               memory, detectors
+               memory, detectors, dashboard
   throughput   rows per second, CPU, WAL, memory of all contenders
   kill         rows lost and duplicated after kill -9 in the middle
   latency      from produce to visible, at 1 k, 10 k and 50 k messages/s
   growth       with more rows, more sensors, more time partitions
   detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
+  dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   list         the contenders, by name
 
 Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
@@ -28,13 +29,14 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 COMMANDS = {
     "quick": ("throughput", "detectors"),
     "full": ("throughput", "kill", "latency", "growth", "memory",
-             "detectors"),
+             "detectors", "dashboard"),
     "throughput": ("throughput",),
     "kill": ("kill",),
     "latency": ("latency",),
     "growth": ("growth",),
     "memory": ("memory",),
     "detectors": ("detectors",),
+    "dashboard": ("dashboard",),
 }
 
 
@@ -93,8 +95,9 @@ def parser():
     result.add_argument("--seconds", type=int, default=20, metavar="S",
                         help="how long each of these is produced (20)")
     result.add_argument("--scale", type=float, default=1.0, metavar="F",
-                        help="factor for the sizes of the growth, memory and "
-                        "detectors sections, to try them out (1)")
+                        help="factor for the sizes of the growth, memory, "
+                        "detectors and dashboard sections, to try them out "
+                        "(1)")
     result.add_argument("--growth", default="sensors,partitions,rows",
                         metavar="PART,...",
                         help="what grows in the growth section")

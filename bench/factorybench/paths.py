@@ -10,6 +10,7 @@ BENCH = ROOT / "bench"
 KAFKA_CLUSTER = ROOT / "test" / "kafka" / "kafka-cluster"
 PRODUCER = ROOT / "producer" / "factorymon-producer"
 BENCH_CONSUMER = ROOT / "test" / "unit-kafka" / "bench_consumer"
+DASHBOARD = ROOT / "dashboard" / "factorymon-dashboard"
 STORE_BENCH = BENCH / "store" / "store_bench.so"
 BENCH_READING = ROOT / "test" / "unit" / "bench_reading"
 

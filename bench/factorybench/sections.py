@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import detectors, growth, kill, latency, memory
+from . import dashboard, detectors, growth, kill, latency, memory
 from .kafka import Topic
 
 
@@ -26,4 +26,5 @@ SECTIONS = {
     "growth": growth.section,
     "detectors": detectors.section,
     "memory": memory.section,
+    "dashboard": dashboard.section,
 }
