@@ -21,6 +21,9 @@ typedef struct FmDatabase
 	bool		verbose;
 	pthread_mutex_t mutex;		/* of what follows */
 	bool		up;
+	bool		first;			/* nobody knows yet */
+	bool		trying;			/* somebody is about to find out */
+	pthread_cond_t known;		/* somebody has */
 	time_t		since;			/* when that became so */
 	double		retry_at;		/* while it is down: not before, fm_now() */
 	char		error[256];		/* the last one */

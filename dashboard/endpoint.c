@@ -7,7 +7,6 @@
  */
 #include "endpoint.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,22 +82,49 @@ fm_endpoint_find(const char *path)
 	return NULL;
 }
 
+/* Digits only, so that a number has one way to be written. */
 static bool
 is_number_within(const char *value, long least, long most)
 {
-	char	   *end;
-	long		n;
+	size_t		len = strlen(value);
 
-	errno = 0;
-	n = strtol(value, &end, 10);
-	return errno == 0 && end != value && *end == '\0' && n >= least &&
-		n <= most;
+	return len > 0 && len < 10 && strspn(value, "0123456789") == len &&
+		(len == 1 || value[0] != '0') && atol(value) >= least &&
+		atol(value) <= most;
+}
+
+/* Text that JSON and the database take. */
+static bool
+is_utf8(const char *text)
+{
+	const unsigned char *c = (const unsigned char *) text;
+
+	while (*c != '\0')
+	{
+		int			more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 :
+			*c >= 0xe0 && *c < 0xf0 ? 2 : *c >= 0xf0 && *c < 0xf5 ? 3 : -1;
+		unsigned char first = *c++;
+
+		if (more < 0 || (first == 0xe0 && *c < 0xa0) ||
+			(first == 0xed && *c > 0x9f) || (first == 0xf0 && *c < 0x90) ||
+			(first == 0xf4 && *c > 0x8f))
+			return false;
+		for (; more > 0; more--)
+			if ((*c++ & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
 }
 
 int
 fm_endpoint_param(const FmEndpoint *endpoint, const char *name,
 				  const char *value, char *error, size_t errlen)
 {
+	if (!is_utf8(name) || (value != NULL && !is_utf8(value)))
+	{
+		snprintf(error, errlen, "a parameter is not UTF-8");
+		return -1;
+	}
 	for (int i = 0; i < FM_MAX_PARAMS; i++)
 	{
 		const FmParam *param = &endpoint->params[i];
@@ -120,6 +146,7 @@ fm_endpoint_param(const FmEndpoint *endpoint, const char *name,
 		}
 		return i;
 	}
-	snprintf(error, errlen, "there is no parameter \"%.60s\"", name);
+	snprintf(error, errlen, "there is no parameter \"%s\"",
+			 strlen(name) < 60 ? name : "of that name");
 	return -1;
 }

@@ -5,7 +5,7 @@
  *
  * An endpoint is one or several queries over the extension's views and
  * functions; each gives a list of the answer, one object a row, with the
- * query's column names.  The table is in endpoint.c, and openapi.yaml
+ * query's column names.  The table is in endpoint.c, and openapi.json
  * describes it to clients.
  */
 #ifndef FM_ENDPOINT_H

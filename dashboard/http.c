@@ -110,6 +110,8 @@ refuse(struct MHD_Connection *connection, unsigned status, const char *title,
 	fm_problem(&body, status, title, detail);
 	response = copy_of(body.data, body.len);
 	fm_buf_free(&body);
+	if (response != NULL)
+		(void) MHD_add_response_header(response, "Cache-Control", "no-store");
 	if (response != NULL && allow != NULL)
 		(void) MHD_add_response_header(response, "Allow", allow);
 	return respond(connection, status, response, "application/problem+json");
@@ -129,9 +131,9 @@ give_answer(struct MHD_Connection *connection, Request *request)
 	const char *known = header_of(connection, "If-None-Match");
 	bool		same = answer->etag[0] != '\0' && known != NULL &&
 		strstr(known, answer->etag) != NULL;
+	/* of the body of 304 only the length is sent */
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(same ? 0 : answer->body.len,
-										answer->body.data,
+		MHD_create_response_from_buffer(answer->body.len, answer->body.data,
 										MHD_RESPMEM_PERSISTENT);
 
 	if (response != NULL)
@@ -330,6 +332,9 @@ route(FmHttp *http, struct MHD_Connection *connection, Request *request,
 					  "method not allowed", NULL, "GET, HEAD");
 	if (file != NULL)
 		return give_file(connection, file);
+	if (stream && strcmp(method, "HEAD") == 0)
+		return respond(connection, MHD_HTTP_OK, copy_of("", 0),
+					   "text/event-stream");
 	if (stream)
 		return open_stream(http, connection);
 	if (metrics)

@@ -75,14 +75,18 @@ put_number(FmBuf *buf, const char *text)
 		fm_buf_puts(buf, text);
 }
 
-/* "{1,2}" as "[1,2]" */
+/* "{1,NULL}" as "[1,null]"; of one dimension, counted from 1 */
 static void
 put_array(FmBuf *buf, const char *text)
 {
-	size_t		len = strlen(text);
-
+	if (*text != '{')
+	{
+		fm_json_string(buf, text);
+		return;
+	}
 	fm_buf_putc(buf, '[');
-	fm_buf_put(buf, text + 1, len - 2);
+	for (text++; *text != '}' && *text != '\0'; text++)
+		fm_buf_putc(buf, *text >= 'A' && *text <= 'Z' ? *text + 32 : *text);
 	fm_buf_putc(buf, ']');
 }
 

@@ -31,7 +31,9 @@
 #define TICK_SECONDS 2.0
 #define LOOK_SECONDS 5.0		/* NOTIFY may get lost: look anyway */
 #define AT_ONCE 500				/* events that are read by one query */
+#define AT_ONCE_TEXT "500"
 #define MAX_REPLAY 1000
+#define MAX_JOINING 20			/* before it is looked for events again */
 #define MAX_PIPELINES 64
 #define ADDRESS_LEN 64
 
@@ -184,13 +186,22 @@ broadcast(FmStream *stream, const FmBuf *text)
  * ------------------------------------------------------------------- */
 
 static Position *
-position_of(Positions *positions, const char *name)
+find_position(Positions *positions, const char *name)
 {
-	Position   *position;
-
 	for (int i = 0; i < positions->n; i++)
 		if (strcmp(positions->items[i].name, name) == 0)
 			return &positions->items[i];
+	return NULL;
+}
+
+/* The same, made if it is not there; NULL: there are too many. */
+static Position *
+make_position(Positions *positions, const char *name)
+{
+	Position   *position = find_position(positions, name);
+
+	if (position != NULL)
+		return position;
 	if (positions->n == MAX_PIPELINES || strlen(name) > NAME_MAX)
 		return NULL;
 	position = &positions->items[positions->n++];
@@ -259,7 +270,7 @@ read_id(const char *text, Positions *positions)
 
 		if (!read_name(&text, name))
 			return false;
-		position = position_of(positions, name);
+		position = make_position(positions, name);
 		if (position == NULL)
 			return false;
 		position->seq = strtoll(text + 1, &end, 10);
@@ -279,6 +290,7 @@ static PGresult *
 query(FmStream *stream, const char *text, int nparams,
 	  const char *const *params)
 {
+	int			pid = PQbackendPID(stream->connection);
 	char		error[256];
 	bool		lost;
 	PGresult   *result;
@@ -287,6 +299,8 @@ query(FmStream *stream, const char *text, int nparams,
 		return NULL;
 	result = fm_database_query(stream->database, &stream->connection, text,
 							   nparams, params, error, sizeof(error), &lost);
+	if (PQbackendPID(stream->connection) != pid)
+		stream->listening = false;	/* it is another one */
 	if (result == NULL && !lost)
 		fprintf(stderr, "factorymon-dashboard: stream: %s\n", error);
 	return result;
@@ -311,23 +325,26 @@ read_events(FmStream *stream, const Position *position)
 	snprintf(seq, sizeof(seq), "%lld", (long long) position->seq);
 	return query(stream, "SELECT pub_seq, payload FROM factorymon.alert_outbox"
 				 " WHERE pipeline = $1 AND pub_seq > $2::bigint"
-				 " ORDER BY pub_seq LIMIT 500", 2, params);
+				 " ORDER BY pub_seq LIMIT " AT_ONCE_TEXT, 2, params);
 }
 
 /* The number of each pipeline's last event. */
 static bool
 read_positions(FmStream *stream, Positions *positions)
 {
-	PGresult   *result = query(stream, "SELECT pipeline,"
-							   " coalesce(last_pub_seq, 0)"
-							   " FROM factorymon.publisher_health"
-							   " ORDER BY pipeline", 0, NULL);
+	PGresult   *result = query(stream, "SELECT p.name, coalesce("
+							   "(SELECT o.pub_seq"
+							   " FROM factorymon.alert_outbox o"
+							   " WHERE o.pipeline = p.name"
+							   " ORDER BY o.pub_seq DESC LIMIT 1), 0)"
+							   " FROM factorymon.pipelines p"
+							   " ORDER BY p.name", 0, NULL);
 
 	positions->n = 0;
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		Position   *position = position_of(positions,
-										   PQgetvalue(result, i, 0));
+		Position   *position = make_position(positions,
+											 PQgetvalue(result, i, 0));
 
 		if (position != NULL)
 			position->seq = strtoll(PQgetvalue(result, i, 1), NULL, 10);
@@ -373,8 +390,8 @@ look(FmStream *stream)
 	stream->known = true;
 	for (int i = 0; i < now.n; i++)
 	{
-		Position   *position = position_of(&stream->positions,
-										   now.items[i].name);
+		Position   *position = make_position(&stream->positions,
+											 now.items[i].name);
 
 		if (position == NULL)
 			continue;
@@ -388,6 +405,34 @@ look(FmStream *stream)
  * Clients that join
  * ------------------------------------------------------------------- */
 
+/* What a client has missed of one pipeline; false: that cannot be told. */
+static bool
+replay_pipeline(FmStream *stream, Positions *at, Position *from,
+				const Position *end, int *total, FmBuf *text)
+{
+	while (from->seq < end->seq)
+	{
+		PGresult   *result = read_events(stream, from);
+		int			n = PQntuples(result);
+		bool		whole = n > 0;
+
+		*total += n;
+		for (int row = 0; whole && row < n && from->seq < end->seq; row++)
+		{
+			int64_t		seq = strtoll(PQgetvalue(result, row, 0), NULL, 10);
+
+			/* numbers have no gaps: what is missing has expired */
+			whole = seq == from->seq + 1;
+			from->seq = seq;
+			put_alarm(text, at, PQgetvalue(result, row, 1));
+		}
+		PQclear(result);
+		if (!whole || *total > MAX_REPLAY)
+			return false;
+	}
+	return from->seq == end->seq;
+}
+
 /* What a client has missed since its id; false: too much, or nobody knows. */
 static bool
 replay(FmStream *stream, const char *last_id, FmBuf *text)
@@ -398,28 +443,16 @@ replay(FmStream *stream, const char *last_id, FmBuf *text)
 	if (!stream->known || !read_id(last_id, &at))
 		return false;
 	for (int i = 0; i < at.n; i++)
+		if (find_position(&stream->positions, at.items[i].name) == NULL)
+			return false;
+	for (int i = 0; i < stream->positions.n; i++)
 	{
-		const Position *end = position_of(&stream->positions,
-										  at.items[i].name);
-		PGresult   *result;
+		const Position *end = &stream->positions.items[i];
+		Position   *from = make_position(&at, end->name);
 
-		while (end != NULL && at.items[i].seq < end->seq)
-		{
-			int			n;
-
-			result = read_events(stream, &at.items[i]);
-			n = PQntuples(result);
-			for (int row = 0; row < n && at.items[i].seq < end->seq; row++)
-			{
-				at.items[i].seq = strtoll(PQgetvalue(result, row, 0), NULL,
-										  10);
-				put_alarm(text, &at, PQgetvalue(result, row, 1));
-			}
-			PQclear(result);
-			total += n;
-			if (n == 0 || total > MAX_REPLAY)
-				return false;
-		}
+		if (from == NULL ||
+			!replay_pipeline(stream, &at, from, end, &total, text))
+			return false;
 	}
 	return true;
 }
@@ -439,16 +472,28 @@ put_state(FmBuf *text, const char *event, bool up)
 				  up ? "up" : "down");
 }
 
-/* Say hello to a client, and give it what it missed. */
+/* Say hello to a client, with where we are, and give it what it missed. */
 static void
 welcome(FmStream *stream, const char *last_id, FmBuf *text)
 {
+	size_t		len;
+
 	fm_buf_puts(text, "retry: 2000\n\n");
 	put_state(text, "status", stream->was_up);
-	if (last_id == NULL)
-		return;
-	if (!replay(stream, last_id, text))
+	len = text->len;
+	if (last_id != NULL && !replay(stream, last_id, text))
+	{
+		text->len = len;
+		last_id = NULL;
+		if (stream->known)
+			put_id(text, &stream->positions);
 		fm_buf_puts(text, "event: reset\ndata: {}\n\n");
+	}
+	else if (stream->known)
+	{
+		put_id(text, &stream->positions);
+		put_state(text, "tick", stream->was_up);
+	}
 }
 
 static void
@@ -469,14 +514,25 @@ next_to_join(FmStream *stream)
 	return NULL;
 }
 
+static void
+call_thread(FmStream *stream)
+{
+	uint64_t	one = 1;
+
+	if (write(stream->wake, &one, sizeof(one)) < 0)
+		return;					/* it has been called often enough */
+}
+
 /* With what it missed before whatever comes: both are ours to add. */
 static void
 join_clients(FmStream *stream)
 {
 	Client	   *client;
+	int			n = 0;
 
 	pthread_mutex_lock(&stream->mutex);
-	while (!stream->stopping && (client = next_to_join(stream)) != NULL)
+	while (!stream->stopping && n++ < MAX_JOINING &&
+		   (client = next_to_join(stream)) != NULL)
 	{
 		FmBuf		text = FM_BUF_INIT;
 		Event	   *event;
@@ -495,6 +551,8 @@ join_clients(FmStream *stream)
 			enqueue(client, event);
 		drop(event);
 	}
+	if (next_to_join(stream) != NULL)
+		call_thread(stream);
 	pthread_mutex_unlock(&stream->mutex);
 }
 
@@ -512,29 +570,31 @@ tell_state(FmStream *stream, const char *event)
 	fm_buf_free(&text);
 }
 
-/* Be connected, and listen. */
-static void
+/* Be connected, and listen; true: anew. */
+static bool
 connect_listener(FmStream *stream)
 {
-	bool		fresh = stream->connection == NULL;
-	bool		up = fm_database_connect(stream->database,
-										 &stream->connection);
+	bool		was_listening;
+	bool		up;
 
-	if (up && (fresh || !stream->listening))
+	if (PQstatus(stream->connection) != CONNECTION_OK)
+		stream->listening = false;
+	was_listening = stream->listening;
+	up = fm_database_connect(stream->database, &stream->connection);
+	if (up && !stream->listening)
 	{
 		PGresult   *result = query(stream, "LISTEN factorymon_alerts", 0,
 								   NULL);
 
-		stream->listening = result != NULL;
-		up = result != NULL;
+		up = stream->listening = result != NULL;
 		PQclear(result);
 	}
-	if (!up)
-		stream->listening = false;
-	if (up == stream->was_up)
-		return;
-	stream->was_up = up;
-	tell_state(stream, "status");
+	if (up != stream->was_up)
+	{
+		stream->was_up = up;
+		tell_state(stream, "status");
+	}
+	return stream->listening && !was_listening;
 }
 
 /* Did anything come? */
@@ -544,9 +604,8 @@ take_notifications(FmStream *stream)
 	PGnotify   *notification;
 	bool		any = false;
 
-	if (stream->connection == NULL)
+	if (stream->connection == NULL || PQconsumeInput(stream->connection) == 0)
 		return false;
-	(void) PQconsumeInput(stream->connection);
 	while ((notification = PQnotifies(stream->connection)) != NULL)
 	{
 		any = true;
@@ -581,7 +640,8 @@ run(void *arg)
 
 	while (!stream->stopping)
 	{
-		connect_listener(stream);
+		if (connect_listener(stream))
+			look_at = 0;
 		if ((take_notifications(stream) || fm_now() >= look_at) &&
 			stream->was_up)
 		{
@@ -594,7 +654,11 @@ run(void *arg)
 			tell_state(stream, "tick");
 			tick_at = fm_now() + TICK_SECONDS;
 		}
-		wait_for_something(stream, tick_at - fm_now());
+		/* what came during a query would not wake us */
+		if (take_notifications(stream))
+			look_at = 0;
+		else
+			wait_for_something(stream, tick_at - fm_now());
 	}
 	PQfinish(stream->connection);
 	return NULL;
@@ -613,15 +677,6 @@ fm_stream_start(FmDatabase *database)
 		return stream;
 	free(stream);
 	return NULL;
-}
-
-static void
-call_thread(FmStream *stream)
-{
-	uint64_t	one = 1;
-
-	if (write(stream->wake, &one, sizeof(one)) < 0)
-		return;					/* it has been called often enough */
 }
 
 void
@@ -706,6 +761,7 @@ fm_stream_open(FmStream *stream, struct MHD_Connection *connection,
 			   const char *address, bool local, const char *last_id)
 {
 	Client	   *client = fm_xcalloc(1, sizeof(Client));
+	struct MHD_Response *response;
 	bool		full;
 
 	client->stream = stream;
@@ -727,6 +783,9 @@ fm_stream_open(FmStream *stream, struct MHD_Connection *connection,
 		return NULL;
 	}
 	call_thread(stream);
-	return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, give,
-											 client, forget);
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, give,
+												 client, forget);
+	if (response == NULL)
+		forget(client);
+	return response;
 }

@@ -683,17 +683,36 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
  * drop_pipeline
  * ------------------------------------------------------------------- */
 
-/* Wait for batches in flight, and keep others out until we are done. */
+/*
+ * Wait for batches in flight, and keep others out until we are done.  A worker
+ * may be about to take a partition for the first time, and will want our
+ * tables: its position cannot be seen yet, but it has locked the stream, or a
+ * new stream the pipeline.  Whoever waits for one of these holds none that
+ * comes before.
+ */
 static void
 lock_positions(int16 pipeline_id)
 {
-	FmArgs		args = {0};
+	static const char *const locks[] = {
+		"SELECT 1 FROM _factorymon.partition_offset"
+		" WHERE stream_id IN (SELECT stream_id"
+		"  FROM _factorymon.stream WHERE pipeline_id = $1)"
+		" ORDER BY stream_id FOR UPDATE",
+		"SELECT 1 FROM _factorymon.stream WHERE pipeline_id = $1"
+		" ORDER BY stream_id FOR UPDATE",
+		"SELECT 1 FROM _factorymon.pipeline WHERE pipeline_id = $1"
+		" FOR UPDATE",
+	};
+	/* those that have come to be meanwhile */
+	static const int order[] = {0, 1, 2, 1, 0};
 
-	fm_args_int2(&args, pipeline_id);
-	fm_args_run(&args, "SELECT 1 FROM _factorymon.partition_offset"
-				" WHERE stream_id IN (SELECT stream_id"
-				"  FROM _factorymon.stream WHERE pipeline_id = $1)"
-				" ORDER BY stream_id FOR UPDATE", SPI_OK_SELECT);
+	for (int i = 0; i < lengthof(order); i++)
+	{
+		FmArgs		args = {0};
+
+		fm_args_int2(&args, pipeline_id);
+		fm_args_run(&args, locks[order[i]], SPI_OK_SELECT);
+	}
 }
 
 /* The publisher locks this row first, too. */

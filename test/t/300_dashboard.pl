@@ -104,6 +104,9 @@ is_deeply($few->{alerts}, [ @$recent[ 0 .. 2 ] ], 'the same ones');
 foreach (
 	[ 'limit=0', 'must be a number from 1 to 1000' ],
 	[ 'limit=x', 'must be a number from 1 to 1000' ],
+	[ 'limit=05', 'must be a number from 1 to 1000' ],
+	[ 'limit=%ff', 'is not UTF-8' ],
+	[ '%c3%28=1', 'is not UTF-8' ],
 	[ 'limit', 'needs a value' ],
 	[ 'colour=red', 'there is no parameter "colour"' ])
 {
@@ -206,9 +209,47 @@ ok(poll_until($node, 'SELECT count(*) FROM _factorymon.publication '
 $stream = $dashboard->stream($first->{id});
 is(join(' ', map { $stream->next_event('alarm')->{json}{sensor_id} } 1, 2),
 	'second third', 'who comes back gets what was missed');
-my $lost = $dashboard->stream('sensor-data:0,other');
-ok($lost->next_event('reset'), 'who comes with nonsense begins anew');
-$lost->close;
+foreach my $id ('sensor-data:0,other', 'other:0', 'sensor-data:999999')
+{
+	my $lost = $dashboard->stream($id);
+
+	is($lost->next_event('reset')->{id}, 'sensor-data:' . sql($node,
+			'SELECT max(pub_seq) FROM _factorymon.publication'),
+		"who comes with $id begins anew");
+	$lost->close;
+}
+my $fresh = $dashboard->stream;
+is($fresh->next_event('tick')->{id}, 'sensor-data:' . sql($node,
+		'SELECT max(pub_seq) FROM _factorymon.publication'),
+	'who is new knows where we are');
+$fresh->close;
+is($dashboard->get('/api/stream', method => 'HEAD')->{status}, 200,
+	'HEAD opens no stream');
+
+# Connections that are lost, and such as fall silent
+my $log_end = -s $node->logfile;
+sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+	WHERE usename = 'watcher'});
+ok(FactorymonTest::poll_while('LISTEN', sub {
+		FactorymonTest::_slurp_from($node->logfile, $log_end) =~
+		  /LISTEN factorymon_alerts/ }), 'it listens again');
+is($dashboard->get('/api/alarms')->{status}, 200,
+	'a connection that was lost is no matter');
+my $single = start_dashboard($node, role => 'watcher',
+	args => [ '--connections', 1 ]);
+is($single->get('/api/alarms')->{status}, 200, 'one connection will do');
+my @pids = split /\n/, sql($node,
+	q{SELECT pid FROM pg_stat_activity WHERE usename = 'watcher'});
+kill 'STOP', @pids;
+my $asked_at = FactorymonTest::now();
+is($single->get('/api/partition-assignment')->{status}, 503,
+	'a server that says nothing is not waited for');
+cmp_ok(FactorymonTest::now() - $asked_at, '<', 25, 'for ever');
+ok(FactorymonTest::poll_while('an answer', sub {
+		$single->get('/api/partition-assignment')->{status} == 200 }),
+	'another connection answers');
+kill 'CONT', @pids;
+is($single->stop->{rc}, 0, 'it ends');
 
 # Without a database
 $node->stop('immediate');
