@@ -38,11 +38,10 @@ fm_now(void)
 }
 
 void
-fm_database_init(FmDatabase *database, const char *conninfo, bool verbose)
+fm_database_init(FmDatabase *database, const char *conninfo)
 {
 	memset(database, 0, sizeof(*database));
 	database->conninfo = conninfo;
-	database->verbose = verbose;
 	database->since = time(NULL);
 	database->first = true;
 	pthread_mutex_init(&database->mutex, NULL);

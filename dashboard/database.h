@@ -18,7 +18,6 @@
 typedef struct FmDatabase
 {
 	const char *conninfo;		/* of libpq */
-	bool		verbose;
 	pthread_mutex_t mutex;		/* of what follows */
 	bool		up;
 	bool		first;			/* nobody knows yet */
@@ -32,8 +31,7 @@ typedef struct FmDatabase
 /* Seconds of a clock that is never set. */
 extern double fm_now(void);
 
-extern void fm_database_init(FmDatabase *database, const char *conninfo,
-							 bool verbose);
+extern void fm_database_init(FmDatabase *database, const char *conninfo);
 
 /*
  * Make *connection usable, a new one if need be; false: there is none, and

@@ -68,7 +68,7 @@ main(int argc, char **argv)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	setvbuf(stderr, NULL, _IOLBF, 0);
 
-	fm_database_init(&database, options.database, options.verbose);
+	fm_database_init(&database, options.database);
 	answers = fm_answers_start(&database, options.connections);
 	stream = fm_stream_start(&database);
 	if (answers == NULL || stream == NULL)

@@ -13,7 +13,6 @@
  */
 #include "stream.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -24,6 +23,7 @@
 
 #include "../producer/buf.h"
 #include "json.h"
+#include "positions.h"
 
 #define MAX_CLIENTS 200
 #define MAX_OF_ADDRESS 10
@@ -34,7 +34,6 @@
 #define AT_ONCE_TEXT "500"
 #define MAX_REPLAY 1000
 #define MAX_JOINING 20			/* before it is looked for events again */
-#define MAX_PIPELINES 64
 #define ADDRESS_LEN 64
 
 typedef struct Event
@@ -61,19 +60,6 @@ typedef struct Client
 	size_t		offset;			/* of the first one, sent already */
 } Client;
 
-/* How far a pipeline has been read. */
-typedef struct Position
-{
-	char		name[NAME_MAX + 1];
-	int64_t		seq;
-} Position;
-
-typedef struct Positions
-{
-	int			n;
-	Position	items[MAX_PIPELINES];
-} Positions;
-
 struct FmStream
 {
 	FmDatabase *database;
@@ -88,7 +74,7 @@ struct FmStream
 	bool		listening;
 	bool		was_up;
 	bool		known;			/* positions are */
-	Positions	positions;
+	FmPositions	positions;
 };
 
 /* ----------------------------------------------------------------------
@@ -182,107 +168,6 @@ broadcast(FmStream *stream, const FmBuf *text)
 }
 
 /* ----------------------------------------------------------------------
- * Positions and ids
- * ------------------------------------------------------------------- */
-
-static Position *
-find_position(Positions *positions, const char *name)
-{
-	for (int i = 0; i < positions->n; i++)
-		if (strcmp(positions->items[i].name, name) == 0)
-			return &positions->items[i];
-	return NULL;
-}
-
-/* The same, made if it is not there; NULL: there are too many. */
-static Position *
-make_position(Positions *positions, const char *name)
-{
-	Position   *position = find_position(positions, name);
-
-	if (position != NULL)
-		return position;
-	if (positions->n == MAX_PIPELINES || strlen(name) > NAME_MAX)
-		return NULL;
-	position = &positions->items[positions->n++];
-	strcpy(position->name, name);
-	position->seq = 0;
-	return position;
-}
-
-static void
-put_id(FmBuf *buf, const Positions *positions)
-{
-	fm_buf_puts(buf, "id: ");
-	for (int i = 0; i < positions->n; i++)
-	{
-		if (i > 0)
-			fm_buf_putc(buf, ',');
-		for (const char *c = positions->items[i].name; *c != '\0'; c++)
-		{
-			if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-				(*c >= '0' && *c <= '9') || *c == '-' || *c == '_' ||
-				*c == '.')
-				fm_buf_putc(buf, *c);
-			else
-				fm_buf_printf(buf, "%%%02X", (unsigned char) *c);
-		}
-		fm_buf_printf(buf, ":%lld", (long long) positions->items[i].seq);
-	}
-	fm_buf_putc(buf, '\n');
-}
-
-/* A name up to the colon; false: it is none. */
-static bool
-read_name(const char **text, char *name)
-{
-	size_t		len = 0;
-
-	for (; **text != ':' && **text != '\0' && len < NAME_MAX; (*text)++)
-	{
-		char		digits[3] = {0};
-		char	   *end;
-
-		if (**text != '%')
-		{
-			name[len++] = **text;
-			continue;
-		}
-		strncpy(digits, *text + 1, 2);
-		name[len++] = (char) strtol(digits, &end, 16);
-		if (strlen(digits) != 2 || *end != '\0' || name[len - 1] == '\0')
-			return false;
-		*text += 2;
-	}
-	name[len] = '\0';
-	return len > 0 && **text == ':';
-}
-
-static bool
-read_id(const char *text, Positions *positions)
-{
-	positions->n = 0;
-	while (*text != '\0')
-	{
-		char		name[NAME_MAX + 1];
-		Position   *position;
-		char	   *end;
-
-		if (!read_name(&text, name))
-			return false;
-		position = make_position(positions, name);
-		if (position == NULL)
-			return false;
-		position->seq = strtoll(text + 1, &end, 10);
-		if (end == text + 1 || position->seq < 0 ||
-			(*end != ',' && *end != '\0'))
-			return false;
-		text = *end == ',' ? end + 1 : end;
-	}
-	return positions->n > 0;
-}
-
-/* ----------------------------------------------------------------------
  * Reading what is new; by the thread
  * ------------------------------------------------------------------- */
 
@@ -307,9 +192,9 @@ query(FmStream *stream, const char *text, int nparams,
 }
 
 static void
-put_alarm(FmBuf *buf, const Positions *positions, const char *payload)
+put_alarm(FmBuf *buf, const FmPositions *positions, const char *payload)
 {
-	put_id(buf, positions);
+	fm_positions_put_id(buf, positions);
 	fm_buf_puts(buf, "event: alarm\ndata: ");
 	fm_buf_puts(buf, payload);
 	fm_buf_puts(buf, "\n\n");
@@ -317,7 +202,7 @@ put_alarm(FmBuf *buf, const Positions *positions, const char *payload)
 
 /* Events of a pipeline behind a number, some at a time; NULL: it failed. */
 static PGresult *
-read_events(FmStream *stream, const Position *position)
+read_events(FmStream *stream, const FmPosition *position)
 {
 	char		seq[32];
 	const char *params[2] = {position->name, seq};
@@ -330,7 +215,7 @@ read_events(FmStream *stream, const Position *position)
 
 /* The number of each pipeline's last event. */
 static bool
-read_positions(FmStream *stream, Positions *positions)
+read_positions(FmStream *stream, FmPositions *positions)
 {
 	PGresult   *result = query(stream, "SELECT p.name, coalesce("
 							   "(SELECT o.pub_seq"
@@ -343,7 +228,7 @@ read_positions(FmStream *stream, Positions *positions)
 	positions->n = 0;
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		Position   *position = make_position(positions,
+		FmPosition   *position = fm_make_position(positions,
 											 PQgetvalue(result, i, 0));
 
 		if (position != NULL)
@@ -355,7 +240,7 @@ read_positions(FmStream *stream, Positions *positions)
 
 /* What one pipeline has that is new, to all. */
 static void
-advance(FmStream *stream, Position *position)
+advance(FmStream *stream, FmPosition *position)
 {
 	int			n = AT_ONCE;
 
@@ -381,7 +266,7 @@ advance(FmStream *stream, Position *position)
 static void
 look(FmStream *stream)
 {
-	Positions	now;
+	FmPositions	now;
 
 	if (!read_positions(stream, &now))
 		return;
@@ -390,7 +275,7 @@ look(FmStream *stream)
 	stream->known = true;
 	for (int i = 0; i < now.n; i++)
 	{
-		Position   *position = make_position(&stream->positions,
+		FmPosition   *position = fm_make_position(&stream->positions,
 											 now.items[i].name);
 
 		if (position == NULL)
@@ -407,8 +292,8 @@ look(FmStream *stream)
 
 /* What a client has missed of one pipeline; false: that cannot be told. */
 static bool
-replay_pipeline(FmStream *stream, Positions *at, Position *from,
-				const Position *end, int *total, FmBuf *text)
+replay_pipeline(FmStream *stream, FmPositions *at, FmPosition *from,
+				const FmPosition *end, int *total, FmBuf *text)
 {
 	while (from->seq < end->seq)
 	{
@@ -437,18 +322,18 @@ replay_pipeline(FmStream *stream, Positions *at, Position *from,
 static bool
 replay(FmStream *stream, const char *last_id, FmBuf *text)
 {
-	Positions	at;
+	FmPositions	at;
 	int			total = 0;
 
-	if (!stream->known || !read_id(last_id, &at))
+	if (!stream->known || !fm_positions_read_id(last_id, &at))
 		return false;
 	for (int i = 0; i < at.n; i++)
-		if (find_position(&stream->positions, at.items[i].name) == NULL)
+		if (fm_find_position(&stream->positions, at.items[i].name) == NULL)
 			return false;
 	for (int i = 0; i < stream->positions.n; i++)
 	{
-		const Position *end = &stream->positions.items[i];
-		Position   *from = make_position(&at, end->name);
+		const FmPosition *end = &stream->positions.items[i];
+		FmPosition   *from = fm_make_position(&at, end->name);
 
 		if (from == NULL ||
 			!replay_pipeline(stream, &at, from, end, &total, text))
@@ -484,14 +369,13 @@ welcome(FmStream *stream, const char *last_id, FmBuf *text)
 	if (last_id != NULL && !replay(stream, last_id, text))
 	{
 		text->len = len;
-		last_id = NULL;
 		if (stream->known)
-			put_id(text, &stream->positions);
+			fm_positions_put_id(text, &stream->positions);
 		fm_buf_puts(text, "event: reset\ndata: {}\n\n");
 	}
 	else if (stream->known)
 	{
-		put_id(text, &stream->positions);
+		fm_positions_put_id(text, &stream->positions);
 		put_state(text, "tick", stream->was_up);
 	}
 }
