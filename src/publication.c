@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 
 #include "alert_message.h"
+#include "guc.h"
 #include "kpi.h"
 #include "own_table.h"
 #include "pipeline_internal.h"
@@ -621,4 +622,31 @@ fm_publication_failed(const FmPipeline *pipeline, const int64 *numbers,
 					   " attempts = d.attempts + excluded.attempts,"
 					   " last_error = excluded.last_error",
 					   SPI_OK_INSERT);
+}
+
+/* What went out, or was never to; what Kafka has not got yet stays. */
+void
+fm_publication_expire(void)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(fm_alert_retention)};
+
+	/* their numbers are in the order of their age */
+	fm_spi_run("WITH kept AS (SELECT p.pipeline_id, (SELECT x.pub_seq"
+			   "  FROM _factorymon.publication x"
+			   "  WHERE x.pipeline_id = p.pipeline_id"
+			   "  AND x.numbered_at >= now() - make_interval(mins => $1)"
+			   "  ORDER BY x.pub_seq LIMIT 1) AS pub_seq"
+			   " FROM _factorymon.publisher p),"
+			   " gone AS (DELETE FROM _factorymon.publication o USING kept k"
+			   "  WHERE o.pipeline_id = k.pipeline_id"
+			   "  AND (o.pub_seq < k.pub_seq OR k.pub_seq IS NULL)"
+			   "  AND (NOT o.to_kafka OR (SELECT d.delivered_at"
+			   "   FROM _factorymon.delivery d"
+			   "   WHERE d.pipeline_id = o.pipeline_id"
+			   "   AND d.pub_seq = o.pub_seq) IS NOT NULL)"
+			   "  RETURNING o.pipeline_id, o.pub_seq)"
+			   " DELETE FROM _factorymon.delivery d USING gone g"
+			   " WHERE d.pipeline_id = g.pipeline_id AND d.pub_seq = g.pub_seq",
+			   1, types, values, NULL, SPI_OK_DELETE);
 }

@@ -98,4 +98,10 @@ extern void fm_publication_failed(const FmPipeline *pipeline,
 								  const int64 *numbers, int n, bool refused,
 								  const char *error);
 
+/*
+ * Delete, of all pipelines, what is older than factorymon.alert_retention and
+ * not to be sent any more; in the caller's transaction.
+ */
+extern void fm_publication_expire(void);
+
 #endif							/* FM_PUBLICATION_H */

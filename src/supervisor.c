@@ -48,6 +48,7 @@
 #include "moved.h"
 #include "ownerless.h"
 #include "pipeline.h"
+#include "publication.h"
 #include "publisher.h"
 #include "shmem.h"
 #include "shmem_sensor.h"
@@ -374,33 +375,6 @@ make_partitions_ahead(const FmPipeline *pipeline)
 	}
 }
 
-/* What went out, or was never to; what Kafka has not got yet stays. */
-static void
-delete_old_publications(void)
-{
-	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(fm_alert_retention)};
-
-	/* their numbers are in the order of their age */
-	fm_spi_run("WITH kept AS (SELECT p.pipeline_id, (SELECT x.pub_seq"
-			   "  FROM _factorymon.publication x"
-			   "  WHERE x.pipeline_id = p.pipeline_id"
-			   "  AND x.numbered_at >= now() - make_interval(mins => $1)"
-			   "  ORDER BY x.pub_seq LIMIT 1) AS pub_seq"
-			   " FROM _factorymon.publisher p),"
-			   " gone AS (DELETE FROM _factorymon.publication o USING kept k"
-			   "  WHERE o.pipeline_id = k.pipeline_id"
-			   "  AND (o.pub_seq < k.pub_seq OR k.pub_seq IS NULL)"
-			   "  AND (NOT o.to_kafka OR (SELECT d.delivered_at"
-			   "   FROM _factorymon.delivery d"
-			   "   WHERE d.pipeline_id = o.pipeline_id"
-			   "   AND d.pub_seq = o.pub_seq) IS NOT NULL)"
-			   "  RETURNING o.pipeline_id, o.pub_seq)"
-			   " DELETE FROM _factorymon.delivery d USING gone g"
-			   " WHERE d.pipeline_id = g.pipeline_id AND d.pub_seq = g.pub_seq",
-			   1, types, values, NULL, SPI_OK_DELETE);
-}
-
 static void
 clean_events(FmPipeline *unused)
 {
@@ -408,7 +382,7 @@ clean_events(FmPipeline *unused)
 
 	fm_worker_begin(&scope);
 	delete_old_events();
-	delete_old_publications();
+	fm_publication_expire();
 	delete_old_requests();
 	fm_worker_commit(&scope);
 }
