@@ -15,8 +15,8 @@
 /* Alarms that are shown one by one; how many there are is shown, too. */
 #define MAX_ACTIVE "500"
 
-/* Alarms that operators have to do with, and how bad they are: one for each
- * condition of a sensor, the worst, through however many partitions it comes. */
+/* Alarms that operators have to do with, and how bad they are: for each
+ * condition of a sensor the worst, through however many partitions it comes. */
 #define ACTIVE \
 	"FROM (SELECT DISTINCT ON (pipeline, sensor_id, condition) *" \
 	" FROM factorymon.alarms WHERE announced_event_id IS NOT NULL" \

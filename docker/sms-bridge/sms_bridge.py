@@ -239,7 +239,7 @@ def tell(alert):
 def changed_at(alert):
     """When an alert came, or was over; the beginning of time if it does not say."""
     text = alert.get("startsAt" if alert["status"] == "firing" else "endsAt", "")
-    match = re.fullmatch(r"([0-9T:-]{19})(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})", text)
+    match = re.fullmatch(r"([0-9T:-]{19})(\.[0-9]+)?(Z|[+-][0-9:]{5})", text)
     try:
         second = datetime.datetime.fromisoformat(
             match[1] + match[3].replace("Z", "+00:00"))

@@ -84,8 +84,13 @@ class Program(Gateway):
         return super().status_for(number)
 
     def record(self, request):
-        with open(self.options.record, "a", encoding="utf-8") as file:
-            file.write(json.dumps(request) + "\n")
+        append(self.options.record, request)
+
+
+def append(path, record):
+    """A line to a record, at once: whoever reads it sees all of it or nothing."""
+    with open(path, "ab", buffering=0) as file:
+        file.write(json.dumps(record).encode() + b"\n")
 
 
 def announce(port_file, port):

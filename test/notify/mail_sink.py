@@ -17,9 +17,8 @@ import asyncio
 import base64
 import email
 import email.policy
-import json
 
-from gateway import announce
+from gateway import announce, append
 
 
 class Session:
@@ -99,11 +98,10 @@ class Session:
         """Into the record."""
         mail = email.message_from_bytes(content, policy=email.policy.default)
         body = mail.get_body(("plain",))
-        with open(self.options.record, "a", encoding="utf-8") as file:
-            file.write(json.dumps({
-                "user": self.user, "to": self.recipients,
-                "from": mail["From"], "subject": mail["Subject"],
-                "text": body.get_content() if body else None}) + "\n")
+        append(self.options.record, {
+            "user": self.user, "to": self.recipients,
+            "from": mail["From"], "subject": mail["Subject"],
+            "text": body.get_content() if body else None})
 
 
 async def main():

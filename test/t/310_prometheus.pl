@@ -1,7 +1,7 @@
-# Debian's Prometheus and the dashboard: promtool finds nothing to say about the
-# metrics and the rules, the rules do what their tests say, and a real server
-# that scrapes gets from a reading to an alert, and to its end.  What comes of
-# an alert is the next test's.
+# Debian's Prometheus and the dashboard: promtool finds nothing to say about
+# the metrics and the rules, the rules do what their tests say, and a real
+# server that scrapes gets from a reading to an alert, and to its end.  What
+# comes of an alert is the next test's.
 
 use strict;
 use warnings;

@@ -1,10 +1,10 @@
-# From a reading to a mail and to a text message, through Debian's Prometheus and
-# Alertmanager with the configuration that is shipped: what they say, who gets
-# them, what is not told, and that a gateway which fails for a while loses
+# From a reading to a mail and to a text message, through Debian's Prometheus
+# and Alertmanager with the configuration that is shipped: what they say, who
+# gets them, what is not told, and that a gateway which fails for a while loses
 # nothing and sends nothing twice.
 #
 # The intervals of the configuration are shortened, or it would take minutes;
-# mail goes without TLS to a server of the test's.  All else is as it is shipped.
+# mail goes without TLS to a server of the test's.  All else is as shipped.
 
 use strict;
 use warnings;
@@ -314,10 +314,11 @@ like($mail->{text},
 	'where');
 my $since = of_alarm('hot', q{to_char(since, 'YYYY-MM-DD HH24:MI:SS')});
 like($mail->{text}, qr/^    since  \Q$since\E/m, 'since when');
-like($mail->{text}, qr{^Dashboard: \Qhttps://plant.example/monitor?a=1&b=2\E$}m,
+like($mail->{text}, qr/^Dashboard: \Q$settings{DASHBOARD_URL}\E$/m,
 	'and where to look');
 unlike($mail->{text}, qr/Over:|no value/, 'and nothing else');
-text_for_all('a text', qr/^CRITICAL \Q$section\E: hot \Q$value\E C, limit -50, /);
+text_for_all('a text',
+	qr/^CRITICAL \Q$section\E: hot \Q$value\E C, limit -50, /);
 my ($token) = lines_of($secret{sms});
 is((texts())[0]{authorization}, "Bearer $token", 'with the secret');
 my $hook = one_of('the webhook', \&notifications,
@@ -335,8 +336,8 @@ $prometheus->comes_to('factorymon_alarm_present{sensor_id="hot"}',
 	'sensor_id', 'hot=0', 'as Prometheus sees it');
 is(acknowledge('hot'), 1, 'acknowledged');
 $mail = mail('a mail says so', qr/^\[over\] hot/);
-like($mail->{text}, qr/^Over:\n\nhot: limit, critical\n.*^    until  20\d\d-/ms,
-	'when');
+like($mail->{text},
+	qr/^Over:\n\nhot: limit, critical\n.*^    until  20\d\d-/ms, 'when');
 text_for_all('a text, too', qr/^OVER \Q$section\E: hot /);
 is(scalar(grep { $_->{subject} =~ /^\[over\] hot/ } mails()), 1, 'once');
 
@@ -353,8 +354,8 @@ is(scalar(grep { $_->{fields}{text} =~ /^WARNING/ } texts()), 0,
 $prometheus->comes_to('ALERTS{alertname="PlantAlarm",severity="warning"}',
 	'sensor_id', '', 'there is no warning any more');
 
-# Nor of what others hide: alerts by hand, and one that nothing hides.  They have
-# a group of their own, but for the warnings about the real alarm.
+# Nor of what others hide: alerts by hand, and some that nothing hides.  They
+# have a group of their own, but for the warnings about the real alarm.
 my $instance = '127.0.0.1:' . $dashboard->port;
 
 sub alert
@@ -461,8 +462,9 @@ foreach my $number (@numbers)
 
 	is(scalar(grep { $_ =~ $once } @mine), 1, "$number: once");
 }
-is(scalar(grep { $_->{fields}{to} eq $numbers[0] && $_->{fields}{text} =~ $again }
-	  texts()), 1, 'nor did whoever was served get it again');
+is(scalar(grep {
+			$_->{fields}{to} eq $numbers[0] && $_->{fields}{text} =~ $again
+		} texts()), 1, 'nor did whoever was served get it again');
 my $health = HTTP::Tiny->new->get("http://127.0.0.1:$bridge_port/healthz");
 my %counts = %{ decode_json($health->{content}) };
 is_deeply(
