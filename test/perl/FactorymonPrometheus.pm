@@ -1,8 +1,10 @@
 # FactorymonPrometheus.pm: Debian's Prometheus, with the configuration that is
-# shipped, in tests.
+# shipped, in tests; and a plant for it to look at.
 #
 #	use FactorymonPrometheus;
 #
+#	my ($broker, $node) = start_plant();
+#	my $dashboard = start_dashboard($node, role => 'watcher');
 #	my $prometheus = start_prometheus($program, $dashboard);
 #	$prometheus->comes_to('up', 'job', 'factorymon=1', 'it is scraped');
 #	$prometheus->stop;
@@ -15,6 +17,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use FactorymonCheck;
 use FactorymonTest;
 use File::Copy ();
 use HTTP::Tiny;
@@ -23,7 +26,7 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(free_port start_prometheus);
+our @EXPORT = qw(free_port start_plant start_prometheus);
 
 # A port that nobody listens at.
 sub free_port
@@ -33,6 +36,24 @@ sub free_port
 		LocalAddr => '127.0.0.1') or die "listen: $!\n";
 
 	return $listener->sockport;
+}
+
+# start_plant(): a broker, and a node with a pipeline, where every temperature is
+# critical, and with a role "watcher" that may read.
+sub start_plant
+{
+	my $broker = start_broker(topics => ['sensor-data:3']);
+	my $node = new_node();
+
+	create_pipeline($node, $broker, workers => 1, options => quick_options(),
+		alert_topic => '');
+	sql($node, <<'QUERY');
+CREATE ROLE watcher LOGIN;
+SELECT factorymon.grant_access('reader', 'watcher');
+INSERT INTO factorymon.threshold (sensor_type, critical_high)
+VALUES ('temperature', -50);
+QUERY
+	return ($broker, $node);
 }
 
 # start_prometheus($program, $dashboard [, $alertmanager_port])

@@ -8,7 +8,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
-use FactorymonCheck;
 use FactorymonDashboard;
 use FactorymonPrometheus;
 use FactorymonTest;
@@ -40,16 +39,7 @@ foreach (
 	is($rc, 0, "promtool @$_[0, 1]") or diag $said;
 }
 
-my $broker = start_broker(topics => ['sensor-data:3']);
-my $node = new_node();
-create_pipeline($node, $broker, workers => 1, options => quick_options(),
-	alert_topic => '');
-sql($node, <<'QUERY');
-CREATE ROLE watcher LOGIN;
-SELECT factorymon.grant_access('reader', 'watcher');
-INSERT INTO factorymon.threshold (sensor_type, critical_high)
-VALUES ('temperature', -50);
-QUERY
+my ($broker, $node) = start_plant();
 is(run_producer(kafka => $broker, sensors => 5, count => 100, seed => 7,
 		rate => 1000, heartbeat => 1)->{rc}, 0, 'readings');
 ok(poll_until($node, 'SELECT messages FROM factorymon.message_counters', 100),

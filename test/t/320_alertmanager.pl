@@ -11,7 +11,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
-use FactorymonCheck;
 use FactorymonDashboard;
 use FactorymonPrometheus;
 use FactorymonTest;
@@ -244,16 +243,7 @@ my $alertmanager = FactorymonTest::Process->start([
 	], name => 'alertmanager');
 push @services, $alertmanager;
 
-my $broker = start_broker(topics => ['sensor-data:3']);
-my $node = new_node();
-create_pipeline($node, $broker, workers => 1, options => quick_options(),
-	alert_topic => '');
-sql($node, <<'QUERY');
-CREATE ROLE watcher LOGIN;
-SELECT factorymon.grant_access('reader', 'watcher');
-INSERT INTO factorymon.threshold (sensor_type, critical_high)
-VALUES ('temperature', -50);
-QUERY
+my ($broker, $node) = start_plant();
 my $dashboard = start_dashboard($node, role => 'watcher');
 my $prometheus = start_prometheus($prometheus_program, $dashboard,
 	$alertmanager_port);
