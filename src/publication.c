@@ -237,6 +237,10 @@ describe(const FmPipeline *pipeline, const Due *due, FmAlertMessage *message)
 		DatumGetInt32(due->values[DUE_LIMIT_VERSION]);
 }
 
+/* ----------------------------------------------------------------------
+ * Rows as messages
+ * ------------------------------------------------------------------- */
+
 /* Columns of _factorymon.publication, from 1. */
 enum
 {
@@ -259,6 +263,93 @@ enum
 	PUBLICATION_TO_KAFKA,
 	PUBLICATION_COLUMNS = PUBLICATION_TO_KAFKA
 };
+
+#define PUBLICATION_LIST \
+	"pipeline_id, pub_seq, event_id, stream_id, out_seq, recorded_at," \
+	" numbered_at, message_key, payload, alarm_id, transition, severity," \
+	" announced, source_topic, source_partition, source_offset, to_kafka"
+
+/* What the headers have, in their order. */
+static const int header_columns[FM_PUBLICATION_HEADERS] = {
+	PUBLICATION_EVENT_ID, PUBLICATION_ALARM_ID, PUBLICATION_TRANSITION,
+	PUBLICATION_SEVERITY, PUBLICATION_SOURCE_TOPIC,
+	PUBLICATION_SOURCE_PARTITION, PUBLICATION_SOURCE_OFFSET
+};
+
+static char *
+header_text(int column, Datum value)
+{
+	switch (column)
+	{
+		case PUBLICATION_EVENT_ID:
+		case PUBLICATION_ALARM_ID:
+			return DatumGetCString(DirectFunctionCall1(uuid_out, value));
+		case PUBLICATION_SEVERITY:
+			return psprintf("%d", DatumGetInt16(value));
+		case PUBLICATION_SOURCE_PARTITION:
+			return psprintf("%d", DatumGetInt32(value));
+		case PUBLICATION_SOURCE_OFFSET:
+			return psprintf(INT64_FORMAT, DatumGetInt64(value));
+		default:
+			return TextDatumGetCString(value);
+	}
+}
+
+/* Milliseconds since 1970, halves rounded away from it. */
+static int64
+milliseconds(TimestampTz time)
+{
+	int64		usecs = time + USECS_PER_DAY *
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
+
+	return (usecs + (usecs < 0 ? -500 : 500)) / 1000;
+}
+
+/*
+ * A row as what is sent of it.  Both those who just wrote the row and those who
+ * read it from the table come here: what is sent again is the same.
+ */
+static void
+make_publication(const Datum *values, const bool *nulls,
+				 FmPublication *publication)
+{
+	publication->pub_seq = DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]);
+	publication->timestamp =
+		milliseconds(DatumGetTimestampTz(values[PUBLICATION_RECORDED_AT - 1]));
+	publication->key =
+		TextDatumGetCString(values[PUBLICATION_MESSAGE_KEY - 1]);
+	publication->payload = TextDatumGetCString(values[PUBLICATION_PAYLOAD - 1]);
+	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
+	{
+		int			column = header_columns[i];
+
+		publication->headers[i] = nulls[column - 1] ? NULL :
+			header_text(column, values[column - 1]);
+	}
+}
+
+/* A row that is being written, if it is for Kafka. */
+static void
+hand_on(FmHandover *handover, const TupleTableSlot *row)
+{
+	MemoryContext old;
+
+	if (!DatumGetBool(row->tts_values[PUBLICATION_TO_KAFKA - 1]))
+		return;
+	if (handover->n == handover->room)
+	{
+		handover->complete = false;
+		return;
+	}
+	old = MemoryContextSwitchTo(handover->context);
+	make_publication(row->tts_values, row->tts_isnull,
+					 &handover->publications[handover->n++]);
+	MemoryContextSwitchTo(old);
+}
+
+/* ----------------------------------------------------------------------
+ * Giving numbers
+ * ------------------------------------------------------------------- */
 
 /* Columns that a row has as they are found. */
 static void
@@ -285,7 +376,7 @@ copy_columns(TupleTableSlot *row, const Due *due)
 
 static void
 put_publication(FmOwnTable *table, const FmPipeline *pipeline,
-				const Due *due, int64 pub_seq)
+				const Due *due, int64 pub_seq, FmHandover *handover)
 {
 	TupleTableSlot *row = fm_own_table_row(table);
 	FmAlertMessage message;
@@ -311,6 +402,7 @@ put_publication(FmOwnTable *table, const FmPipeline *pipeline,
 					 false);
 	fm_own_table_set(row, PUBLICATION_SOURCE_OFFSET,
 					 Int64GetDatum(message.offset), message.offset < 0);
+	hand_on(handover, row);
 	fm_own_table_put(table, row);
 }
 
@@ -319,7 +411,8 @@ put_publication(FmOwnTable *table, const FmPipeline *pipeline,
  * not have been all.
  */
 static int64
-number_due(const FmPipeline *pipeline, int64 first, bool *more)
+number_due(const FmPipeline *pipeline, int64 first, FmHandover *handover,
+		   bool *more)
 {
 	static void *plan = NULL;	/* a process serves one pipeline */
 	FmArgs		args = {0};
@@ -342,7 +435,7 @@ number_due(const FmPipeline *pipeline, int64 first, bool *more)
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
 						  due.values, due.nulls);
-		put_publication(&table, pipeline, &due, first + i);
+		put_publication(&table, pipeline, &due, first + i, handover);
 		*more = n >= DatumGetInt64(due.values[DUE_MOST]);
 	}
 	fm_own_table_close(&table);
@@ -397,12 +490,19 @@ goes_there(const FmPipeline *pipeline)
 }
 
 void
-fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering)
+fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering,
+					  FmHandover *handover)
 {
 	int64		before = lock_publisher(pipeline->id);
-	int64		n = number_due(pipeline, before + 1, &numbering->more);
-	int64		last = before + n;
+	int64		last;
+	int64		n;
 
+	handover->n = 0;
+	handover->complete = before == handover->after;
+	if (!handover->complete)
+		handover->room = 0;
+	n = number_due(pipeline, before + 1, handover, &numbering->more);
+	last = before + n;
 	if (n > 0)
 		last = fm_kpi_take(pipeline->id, before + 1, last);
 	/* not before all that is committed was counted, and alone: the rows of
@@ -414,6 +514,8 @@ fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering)
 		advance_publisher(pipeline->id, last);
 		ForceSyncCommit();
 	}
+	if (last > before + n)
+		handover->complete = false; /* floods: they are read from the table */
 	numbering->n = last - before;
 	numbering->last = last;
 	/* after the numbering, which saw no more than this sees */
@@ -456,12 +558,12 @@ fm_publication_notify(const FmPipeline *pipeline, int64 first, int64 last)
 static void
 read_publication(uint64 row, FmPublication *publication)
 {
-	publication->pub_seq = fm_spi_int8(row, 1);
-	publication->timestamp = fm_spi_int8(row, 2);
-	publication->key = fm_spi_text(row, 3);
-	publication->payload = fm_spi_text(row, 4);
-	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
-		publication->headers[i] = fm_spi_text(row, 5 + i);
+	Datum		values[PUBLICATION_COLUMNS];
+	bool		nulls[PUBLICATION_COLUMNS];
+
+	for (int i = 0; i < PUBLICATION_COLUMNS; i++)
+		values[i] = fm_spi_value(row, i + 1, &nulls[i]);
+	make_publication(values, nulls, publication);
 }
 
 static void
@@ -505,12 +607,7 @@ fm_publication_load(const FmPipeline *pipeline, int64 after,
 	fm_args_int4(&args, limit);
 	args_texts(&args, keys, nkeys);
 	args_numbers(&args, numbers, nnumbers);
-	n = (int) fm_spi_run_kept(&plan, "SELECT pub_seq,"
-							  " (extract(epoch FROM recorded_at) * 1000)::bigint,"
-							  " message_key, payload, event_id::text,"
-							  " alarm_id::text, transition, severity::text,"
-							  " source_topic, source_partition::text,"
-							  " source_offset::text"
+	n = (int) fm_spi_run_kept(&plan, "SELECT " PUBLICATION_LIST
 							  " FROM _factorymon.publication o"
 							  " WHERE pipeline_id = $1 AND pub_seq > $2"
 							  " AND to_kafka AND (SELECT d.delivered_at"

@@ -31,6 +31,25 @@ typedef struct FmPublication
 
 extern const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS];
 
+/*
+ * What fm_publication_number() hands on, so that nobody need read it back:
+ * rows for Kafka, in order, palloc'ed in context.  They are there once the
+ * transaction has committed, and nothing before.
+ */
+typedef struct FmHandover
+{
+	/* set by the caller */
+	int64		after;			/* nothing, if the numbers do not begin behind
+								 * this one */
+	int			room;			/* that many at most, the first ones */
+	MemoryContext context;
+	FmPublication *publications;	/* an array of room */
+	/* the answer */
+	int			n;
+	bool		complete;		/* there is nothing else up to the last number
+								 * that Kafka should get */
+} FmHandover;
+
 /* What fm_publication_number() did. */
 typedef struct FmNumbering
 {
@@ -54,7 +73,8 @@ typedef struct FmNumbering
  * synchronous_commit says, since what is sent must not be lost afterwards.
  */
 extern void fm_publication_number(const FmPipeline *pipeline,
-								  FmNumbering *numbering);
+								  FmNumbering *numbering,
+								  FmHandover *handover);
 
 /* NOTIFY about [first, last], which takes effect at commit. */
 extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,

@@ -232,17 +232,19 @@ number(FmPublisher *publisher)
 	for (int turn = 0; turn < NUMBERING_TURNS && numbering.more; turn++)
 	{
 		FmOwnerScope scope;
+		FmHandover	handover;
 
 		CHECK_FOR_INTERRUPTS();
+		fm_publisher_expect(publisher, &handover);
 		fm_worker_begin(&scope);
-		fm_publication_number(publisher->pipeline, &numbering);
+		fm_publication_number(publisher->pipeline, &numbering, &handover);
 		fm_worker_commit(&scope);
 		publisher->clock_at = numbering.clock_at;
 		if (numbering.n == 0)
 			continue;
 		n += numbering.n;
 		publisher->info.numbered += numbering.n;
-		publisher->more = true;
+		fm_publisher_take(publisher, &numbering, &handover);
 		notify(publisher, numbering.last - numbering.n + 1, numbering.last);
 		if (numbering.elsewhere)
 			leave(publisher);
