@@ -81,6 +81,7 @@ enum
 	DUE_KAFKA_OFFSET,
 	DUE_READING_INDEX,
 	DUE_LIMIT_VERSION,
+	DUE_SENSOR_ID,
 	DUE_SENSOR,
 	DUE_SENSOR_TYPE,
 	DUE_FACTORY_SECTION,
@@ -100,7 +101,7 @@ enum
 	" n.level, n.severity, n.previous_state, n.previous_level, n.value," \
 	" n.limit_value, n.deadband, n.quality, n.score, n.event_time, n.since," \
 	" n.raised_at, n.cause, n.actor, n.comment, n.kafka_offset," \
-	" n.reading_index, n.limit_version, s.name, v.sensor_type," \
+	" n.reading_index, n.limit_version, n.sensor_id, s.name, v.sensor_type," \
 	" v.factory_section, v.machine_id, v.zone, v.unit," \
 	" nullif(st.topic, ''), nullif(st.kafka_partition, -1)," \
 	" p.alert_topic IS NOT NULL, (SELECT greatest(1, $2 / count(*)) FROM due)"
@@ -376,15 +377,14 @@ copy_columns(TupleTableSlot *row, const Due *due)
 
 static void
 put_publication(FmOwnTable *table, const FmPipeline *pipeline,
-				const Due *due, int64 pub_seq, FmHandover *handover)
+				const Due *due, const FmAlertMessage *message, int64 pub_seq,
+				FmHandover *handover)
 {
 	TupleTableSlot *row = fm_own_table_row(table);
-	FmAlertMessage message;
 	StringInfoData payload;
 
-	describe(pipeline, due, &message);
 	initStringInfo(&payload);
-	fm_alert_message_compose(&payload, &message);
+	fm_alert_message_compose(&payload, message);
 	copy_columns(row, due);
 	fm_own_table_set(row, PUBLICATION_PIPELINE_ID,
 					 Int16GetDatum(pipeline->id), false);
@@ -393,53 +393,81 @@ put_publication(FmOwnTable *table, const FmPipeline *pipeline,
 					 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
 					 false);
 	fm_own_table_set(row, PUBLICATION_MESSAGE_KEY,
-					 CStringGetTextDatum(message.sensor_id != NULL ?
-										 message.sensor_id : pipeline->name),
+					 CStringGetTextDatum(message->sensor_id != NULL ?
+										 message->sensor_id : pipeline->name),
 					 false);
 	fm_own_table_set(row, PUBLICATION_PAYLOAD,
 					 PointerGetDatum(cstring_to_text_with_len(payload.data,
 															  payload.len)),
 					 false);
 	fm_own_table_set(row, PUBLICATION_SOURCE_OFFSET,
-					 Int64GetDatum(message.offset), message.offset < 0);
+					 Int64GetDatum(message->offset), message->offset < 0);
 	hand_on(handover, row);
 	fm_own_table_put(table, row);
 }
 
+/* The same for key figures. */
+static void
+describe_event(const Due *due, const FmAlertMessage *message, int64 pub_seq,
+			   FmKpiEvent *event)
+{
+	memset(event, 0, sizeof(*event));
+	event->pub_seq = pub_seq;
+	event->recorded_at = message->recorded_at;
+	event->factory_section = message->factory_section;
+	event->zone = message->zone;
+	event->transition = message->transition;
+	event->state = message->state;
+	event->condition = message->condition;
+	event->actor = message->by;
+	event->comment = message->comment;
+	event->alarm_id = *message->alarm_id;
+	event->has_alarm = true;
+	event->announced = message->announced;
+	event->severity = message->severity;
+	event->stream_id = DatumGetInt32(due->values[DUE_STREAM_ID]);
+	event->sensor_id = DatumGetInt32(due->values[DUE_SENSOR_ID]);
+	if (!due->nulls[DUE_EVENT_TIME])
+		event->event_time = message->event_time;
+}
+
 /*
- * What has no number yet, from number first on; how many, and whether that may
- * not have been all.
+ * What has no number yet, from number first on; how many, what key figures need
+ * to know of them, and whether that may not have been all.
  */
-static int64
+static int
 number_due(const FmPipeline *pipeline, int64 first, FmHandover *handover,
-		   bool *more)
+		   FmKpiEvent **events, bool *more)
 {
 	static void *plan = NULL;	/* a process serves one pipeline */
 	FmArgs		args = {0};
 	FmOwnTable	table;
-	int64		n;
+	int			n;
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_int4(&args, MAX_NUMBERED);
-	n = (int64) fm_args_run_kept(&args, &plan, plan == NULL ?
-								 number_query(pipeline->id) : "numbering",
-								 SPI_OK_SELECT);
+	n = (int) fm_args_run_kept(&args, &plan, plan == NULL ?
+							   number_query(pipeline->id) : "numbering",
+							   SPI_OK_SELECT);
 	*more = false;
 	if (n == 0)
 		return 0;
 	fm_own_table_open(&table, "publication", PUBLICATION_COLUMNS,
 					  PUBLICATION_PIPELINE_ID);
-	for (int64 i = 0; i < n; i++)
+	*events = palloc(n * sizeof(FmKpiEvent));
+	for (int i = 0; i < n; i++)
 	{
 		Due			due;
+		FmAlertMessage message;
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
 						  due.values, due.nulls);
-		put_publication(&table, pipeline, &due, first + i, handover);
+		describe(pipeline, &due, &message);
+		put_publication(&table, pipeline, &due, &message, first + i, handover);
+		describe_event(&due, &message, first + i, &(*events)[i]);
 		*more = n >= DatumGetInt64(due.values[DUE_MOST]);
 	}
 	fm_own_table_close(&table);
-	CommandCounterIncrement();	/* it will be read in this transaction */
 	return n;
 }
 
@@ -494,17 +522,19 @@ fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering,
 					  FmHandover *handover)
 {
 	int64		before = lock_publisher(pipeline->id);
+	FmKpiEvent *events = NULL;
 	int64		last;
-	int64		n;
+	int			n;
 
 	handover->n = 0;
 	handover->complete = before == handover->after;
 	if (!handover->complete)
 		handover->room = 0;
-	n = number_due(pipeline, before + 1, handover, &numbering->more);
+	n = number_due(pipeline, before + 1, handover, &events,
+				   &numbering->more);
 	last = before + n;
 	if (n > 0)
-		last = fm_kpi_take(pipeline->id, before + 1, last);
+		last = fm_kpi_take(pipeline->id, events, n, last);
 	/* not before all that is committed was counted, and alone: the rows of
 	 * positions are locked in the order of their names */
 	else if (fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())

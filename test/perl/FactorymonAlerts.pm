@@ -24,7 +24,8 @@ our @EXPORT = qw(
 
 # alert_messages($kafka [, $topic])
 #
-# All messages of a topic: { partition, key, timestamp, headers, value }, those of
+# All messages of a topic: { partition, key, timestamp, headers, value }, and text,
+# which is all but the partition as it was read; those of
 # a partition in their order.
 sub alert_messages
 {
@@ -41,6 +42,7 @@ sub alert_messages
 		my ($partition, $key, $timestamp, $headers, $value) = split /\t/, $_, 5;
 
 		push @messages, {
+			text => join("\t", $key, $timestamp, $headers, $value),
 			partition => $partition, key => $key, timestamp => $timestamp,
 			headers => { map { split /=/, $_, 2 } split /,/, $headers },
 			value => decode_json($value) };
