@@ -206,6 +206,13 @@ collect(const FmPublisher *publisher, FmMailState state, int64 *numbers)
 	return n;
 }
 
+/* Was it refused, and has not got through since? */
+static bool
+holds_up(const FmMail *mail)
+{
+	return mail->delay > 0 && mail->state != FM_MAIL_CONFIRMED;
+}
+
 /* Keys that have a message that was refused; returns how many. */
 static int
 refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
@@ -218,7 +225,7 @@ refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
 		const FmMail *mail = &publisher->mail[i];
 		bool		found;
 
-		if (mail->delay == 0 || mail->state == FM_MAIL_CONFIRMED)
+		if (!holds_up(mail))
 			continue;
 		(void) busykeys_insert(keys, mail->publication.key, &found);
 		if (!found)
@@ -385,15 +392,13 @@ fm_publisher_load(FmPublisher *publisher)
 			  compare_mail);
 }
 
-/* Is a key's place taken by a message that was refused? */
+/* Does something wait in the table behind a message that was refused? */
 static bool
 has_refused(const FmPublisher *publisher)
 {
 	for (int i = 0; i < publisher->nmail; i++)
 	{
-		const FmMail *mail = &publisher->mail[i];
-
-		if (mail->delay > 0 && mail->state != FM_MAIL_CONFIRMED)
+		if (holds_up(&publisher->mail[i]))
 			return true;
 	}
 	return false;

@@ -24,9 +24,8 @@ our @EXPORT = qw(
 
 # alert_messages($kafka [, $topic])
 #
-# All messages of a topic: { partition, key, timestamp, headers, value }, and text,
-# which is all but the partition as it was read; those of
-# a partition in their order.
+# All messages of a topic: { partition, key, timestamp, headers, value, text },
+# those of a partition in their order; text is all but the partition, as read.
 sub alert_messages
 {
 	my ($kafka, $topic) = @_;
