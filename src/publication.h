@@ -3,7 +3,8 @@
  * publication.h
  *	  What goes out to consumers, as rows of _factorymon.publication.
  *
- * Used by the publisher alone; each function runs in the caller's
+ * publication.c numbers and writes them, delivery.c follows them on their way
+ * to Kafka.  Used by the publisher alone; each function runs in the caller's
  * transaction, switched to the extension's owner, inside SPI.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -17,7 +18,7 @@
 
 #include "pipeline.h"
 
-/* Headers of a message, in this order; see publication.c for their names. */
+/* Headers of a message, in this order; see delivery.c for their names. */
 #define FM_PUBLICATION_HEADERS 7
 
 typedef struct FmPublication
