@@ -567,6 +567,18 @@ take_over(FmPublisher *publisher)
 	fm_worker_commit(&scope);
 }
 
+/*
+ * Statements here find rows by keys, in tables that change all the time and
+ * may never have been analyzed: what statistics there are must not make the
+ * planner read a whole table for some rows of it, and sort them.
+ */
+static void
+override_planner(void)
+{
+	SetConfigOption("enable_seqscan", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("enable_bitmapscan", "off", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void
 factorymon_publisher_main(Datum arg)
 {
@@ -590,6 +602,7 @@ factorymon_publisher_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  0);
 	fm_worker_override_settings();
+	override_planner();
 	/* what must last is flushed all the same, see fm_publication_number() */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	publisher->seen_generation = fm_shmem_database_generation(MyDatabaseId);

@@ -5,7 +5,7 @@
  *	  share.
  *
  * publisher.c is the process and its loop, publisher_queue.c what is on its
- * way to Kafka, publication.c the rows behind it.
+ * way to Kafka, publication.c and delivery.c the rows behind it.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -23,8 +23,12 @@
 #include "sender.h"
 #include "shmem.h"
 
-/* Messages that may wait in memory for Kafka; the rest waits in the table. */
-#define FM_PUBLISHER_WINDOW 1000
+/*
+ * Messages that may wait in memory for Kafka; the rest waits in the table, and
+ * has to be read from there.  A sensor's go out one round trip after the other,
+ * so where few sensors have much to tell most of this waits.
+ */
+#define FM_PUBLISHER_WINDOW 4000
 
 typedef enum FmMailState
 {
