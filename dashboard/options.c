@@ -17,13 +17,16 @@
 
 #include "version.h"
 
+#define TIME_ZONE_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+	"abcdefghijklmnopqrstuvwxyz0123456789_/+-"
+
 typedef enum Id
 {
 	OPT_HOST = 256,				/* ids must not be characters */
 	OPT_PORT, OPT_PORT_FILE, OPT_DATABASE, OPT_ALLOWED_HOSTS, OPT_CONNECTIONS,
 	OPT_METRICS_LOCAL, OPT_NO_LOGIN, OPT_SESSION_IDLE, OPT_SESSION_MOST,
 	OPT_TLS_CERTIFICATE, OPT_TLS_KEY, OPT_BEHIND_TLS_PROXY,
-	OPT_TRUSTED_PROXY, OPT_VERBOSE, OPT_HELP, OPT_VERSION
+	OPT_TRUSTED_PROXY, OPT_TIME_ZONE, OPT_VERBOSE, OPT_HELP, OPT_VERSION
 } Id;
 
 typedef struct Setting
@@ -71,6 +74,9 @@ static const Setting settings[] = {
 	{OPT_TRUSTED_PROXY, "trusted-proxy", "LIST", "MONITORING_TRUSTED_PROXY",
 		"addresses and networks, by commas, of proxies whose X-Forwarded-For"
 	" is believed [none]"},
+	{OPT_TIME_ZONE, "time-zone", "NAME", "MONITORING_TIME_ZONE",
+		"the plant's, in which the page shows times, as"
+	" America/Sao_Paulo [the browser's]"},
 	{OPT_VERBOSE, "verbose", NULL, NULL, "a line for each request"},
 	{OPT_HELP, "help", NULL, NULL, "show this"},
 	{OPT_VERSION, "version", NULL, NULL, "show the version"},
@@ -200,6 +206,10 @@ set_option(FmOptions *options, Id id, const char *text)
 		case OPT_TRUSTED_PROXY:
 			options->trusted_proxies = text;
 			return true;
+		case OPT_TIME_ZONE:
+			/* whether there is one of that name, the page's browser knows */
+			options->time_zone = text;
+			return strspn(text, TIME_ZONE_CHARACTERS) == strlen(text);
 		case OPT_VERBOSE:
 			options->verbose = true;
 			return true;
@@ -302,7 +312,8 @@ fm_options_read(FmOptions *options, int argc, char **argv)
 	{
 		.host = "127.0.0.1",.port = 5000,.database = "",.allowed_hosts = "",
 			.connections = 3,.session_idle = 900,
-			.session_most = FM_MAX_SESSION,.trusted_proxies = ""
+			.session_most = FM_MAX_SESSION,.trusted_proxies = "",
+			.time_zone = ""
 	};
 	if (!read_environment(options))
 		return FM_EXIT_USAGE;

@@ -35,6 +35,7 @@ typedef struct FmOptions
 	const char *tls_key;
 	bool		behind_tls_proxy;	/* clients come by https all the same */
 	const char *trusted_proxies;	/* addresses and networks, by commas */
+	const char *time_zone;		/* the plant's; "": not told */
 	bool		verbose;		/* a line on stderr for each request */
 } FmOptions;
 
