@@ -89,8 +89,8 @@ FROM generate_series(-2, 400) AS n;
 INSERT INTO _factorymon.reject (rejected_at, pipeline_id, stream_id,
 	kafka_offset, message_at, value, reason, sqlstate, detail, attempts)
 SELECT '2025-03-02 00:00+00'::timestamptz + n * interval '1 s', 904,
-	9040 + n % 2, 9007199254740992 + n, nullif(n, 3) * interval '1 s'
-	+ '2025-03-01 00:00+00', CASE WHEN n <> 2 THEN
+	9040 + n % 2, 9007199254740992 + n, timestamptz '2025-03-01 00:00+00'
+	+ nullif(n, 3) * interval '1 s', CASE WHEN n <> 2 THEN
 	convert_to((ARRAY['=HYPERLINK("x")', '+1', '-1.5e3', '@x',
 		'a "quoted", one', E'two\r\nlines', E'\tx', 'plain ü',
 		repeat('x', 300), '-1+2'])[n], 'UTF8') END,
