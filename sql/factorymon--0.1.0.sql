@@ -3578,7 +3578,7 @@ SELECT s
 	FROM _factorymon.sensor s
 	JOIN _factorymon.pipeline p USING (pipeline_id)
 	WHERE s.name = $1 AND ($2 IS NULL OR p.name = $2)
-	ORDER BY s.registered_at DESC
+	ORDER BY s.registered_at DESC, s.sensor_id DESC
 	LIMIT 1
 $$;
 REVOKE EXECUTE ON FUNCTION _factorymon.find_sensor(text, text) FROM PUBLIC;
