@@ -296,12 +296,27 @@ give_health(struct MHD_Connection *connection)
 				   "text/plain; charset=utf-8");
 }
 
+/* "gzip", or "gzip;q=0.5", but not "gzip;q=0.0" */
+static bool
+takes_gzip(const char *encodings)
+{
+	const char *found = encodings != NULL ? strstr(encodings, "gzip") : NULL;
+
+	if (found == NULL)
+		return false;
+	found += 4;
+	found += strspn(found, " \t;");
+	if (strncasecmp(found, "q=0", 3) != 0)
+		return true;
+	found += 3;
+	return strspn(found, ".0") < strcspn(found, ", \t;");
+}
+
 static enum MHD_Result
 give_file(struct MHD_Connection *connection, const FmFile *file)
 {
-	const char *encodings = header_of(connection, "Accept-Encoding");
-	bool		gzip = file->gzip != NULL && encodings != NULL &&
-		strstr(encodings, "gzip") != NULL;
+	bool		gzip = file->gzip != NULL &&
+		takes_gzip(header_of(connection, "Accept-Encoding"));
 	const char *data = gzip ? file->gzip : file->data;
 	const char *end = gzip ? file->gzip_end : file->end;
 	struct MHD_Response *response =
