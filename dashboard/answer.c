@@ -7,9 +7,9 @@
  * an endpoint with its values.  It is idle, queued, or being worked on; those
  * who wait for it are a list, in either of the latter two.
  *
- * There are two queues, because what has no parameters exists once and what has
- * some exists as often as somebody likes.  The former goes first and is never
- * refused, and one of the threads, if there are several, is left to it.
+ * There are two queues, because what has no parameters exists once, and what
+ * has some exists as often as somebody likes.  The former goes first and is
+ * never refused, and one of the threads, if there are several, is left to it.
  */
 #include "answer.h"
 

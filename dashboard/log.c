@@ -27,7 +27,7 @@ fm_log_escape(char *to, size_t size, const char *text)
 	return to;
 }
 
-/* Nothing here may go on without: a guessable token is worse than no service. */
+/* Nothing may go on without: a token that can be guessed is worse than none. */
 void
 fm_random_hex(char *to, size_t n)
 {

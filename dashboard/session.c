@@ -16,7 +16,8 @@
 #define MAX_JOBS 8				/* of one session */
 
 static const FmReason no_session = {"no_session", "nobody is logged in"};
-const FmReason fm_reason_logged_out = {"logged_out", "the session has been ended"};
+const FmReason fm_reason_logged_out = {"logged_out",
+"the session has been ended"};
 
 /* ----------------------------------------------------------------------
  * Small things

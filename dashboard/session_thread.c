@@ -95,7 +95,7 @@ set_cookie(const FmSession *session, FmAnswer *answer, bool gone)
 			 sessions->secure ? "; Secure" : "", gone ? "; Max-Age=0" : "");
 }
 
-/* Be logged in and have an answer that says so; NULL: it says why not. */
+/* Be logged in and have an answer that says so; false: one that says why not. */
 static bool
 log_in(FmSession *session, FmAnswer **answer)
 {
@@ -119,7 +119,7 @@ log_in(FmSession *session, FmAnswer **answer)
 	return false;
 }
 
-/* The state that follows, and the answer out. */
+/* The state that follows, and the answer out; false: they are not let in. */
 static bool
 begin(FmSession *session)
 {
@@ -221,7 +221,7 @@ work_on(FmSession *session, FmJob *job)
 	fm_session_free_job(job);
 }
 
-/* For a job, or until the connection says something, which is its end mostly. */
+/* For a job, or until the connection says something: that is its end mostly. */
 static void
 wait_for_something(FmSession *session, double until)
 {
