@@ -1,6 +1,7 @@
-# Apache Superset with the dashboard of docker/superset: a server is set up the way
-# its image does it, provisioned twice, and asked over REST as a user would ask
-# for what each chart shows; that is compared with queries over the base tables.
+# Apache Superset with the dashboard of docker/superset: a server is set up the
+# way its image does it, provisioned twice, and asked over REST as a user would
+# ask for what each chart shows; that is compared with queries over the base
+# tables.
 # Then a browser looks at the dashboard.
 #
 # Takes two minutes, and four the first time (830 MB from PyPI): only with
@@ -286,7 +287,8 @@ foreach ([ 'Temperature by zone', 'temperature' ],
 {
 	my ($name, $type) = @$_;
 	my @rows = rows($name);
-	my ($from, $to) = (sort { $a <=> $b } map { $_->{minute_at} } @rows)[ 0, -1 ];
+	my ($from, $to) =
+	  (sort { $a <=> $b } map { $_->{minute_at} } @rows)[ 0, -1 ];
 
 	figures_are($name, {
 			map { ("$_->{minute_at} $_->{factory_section} $_->{zone}" =>
@@ -301,8 +303,9 @@ QUERY
 	cmp_ok($to - $from, '>=', 50 * 60000, "$name: most of an hour");
 	cmp_ok($to / 1000, '>', time() - 600, "$name: until now");
 }
-figures_are('Alarms per hour', { map { ("$_->{hour_at} $_->{severity_class}" =>
-			$_->{alarms}) } rows('Alarms per hour') }, <<'QUERY');
+figures_are('Alarms per hour', {
+		map { ("$_->{hour_at} $_->{severity_class}" => $_->{alarms}) }
+		  rows('Alarms per hour') }, <<'QUERY');
 SELECT 3600000 * floor(extract(epoch FROM bin_at) / 3600)::bigint || ' ' || class,
 	sum(n)
 FROM _factorymon.alarm_bin,
@@ -343,6 +346,8 @@ SKIP:
 			grep { $_->{text} =~ /normal/ && $_->{color} eq 'rgb(242, 165, 165)' }
 			@{ $seen->{machines} }), '', 'and no normal one is');
 	cmp_ok(-s $picture, '>', 20000, 'the picture is one');
+	like(($said = (provision())[1]), qr/^provision: 0 changes$/m,
+		'looking at it has changed nothing') or diag $said;
 	copy($picture, "$ENV{FACTORYMON_SCREENSHOTS}/superset.png")
 	  or die "$ENV{FACTORYMON_SCREENSHOTS}: $!\n"
 	  if $ENV{FACTORYMON_SCREENSHOTS};
