@@ -73,6 +73,7 @@ sub get
 
 	$answer->{json} = JSON::PP::decode_json($answer->{content})
 	  if ($answer->{headers}{'content-type'} || '') =~ /json/
+	  && !$answer->{headers}{'content-encoding'}
 	  && length $answer->{content};
 	return $answer;
 }
