@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+
 static const FmEndpoint endpoints[] = {
 	{"/api/system-status",
 		.parts = {{"pipelines", "SELECT * FROM factorymon.system_status"
@@ -164,34 +166,11 @@ is_number_within(const char *value, long least, long most)
 		atol(value) <= most;
 }
 
-/* Text that JSON and the database take. */
-static bool
-is_utf8(const char *text)
-{
-	const unsigned char *c = (const unsigned char *) text;
-
-	while (*c != '\0')
-	{
-		int			more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 :
-			*c >= 0xe0 && *c < 0xf0 ? 2 : *c >= 0xf0 && *c < 0xf5 ? 3 : -1;
-		unsigned char first = *c++;
-
-		if (more < 0 || (first == 0xe0 && *c < 0xa0) ||
-			(first == 0xed && *c > 0x9f) || (first == 0xf0 && *c < 0x90) ||
-			(first == 0xf4 && *c > 0x8f))
-			return false;
-		for (; more > 0; more--)
-			if ((*c++ & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 int
 fm_endpoint_param(const FmEndpoint *endpoint, const char *name,
 				  const char *value, char *error, size_t errlen)
 {
-	if (!is_utf8(name) || (value != NULL && !is_utf8(value)))
+	if (!fm_json_is_utf8(name) || (value != NULL && !fm_json_is_utf8(value)))
 	{
 		snprintf(error, errlen, "a parameter is not UTF-8");
 		return -1;

@@ -122,6 +122,28 @@ put_value(FmBuf *buf, Oid type, const char *text)
 	}
 }
 
+bool
+fm_json_is_utf8(const char *text)
+{
+	const unsigned char *c = (const unsigned char *) text;
+
+	while (*c != '\0')
+	{
+		int			more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 :
+			*c >= 0xe0 && *c < 0xf0 ? 2 : *c >= 0xf0 && *c < 0xf5 ? 3 : -1;
+		unsigned char first = *c++;
+
+		if (more < 0 || (first == 0xe0 && *c < 0xa0) ||
+			(first == 0xed && *c > 0x9f) || (first == 0xf0 && *c < 0x90) ||
+			(first == 0xf4 && *c > 0x8f))
+			return false;
+		for (; more > 0; more--)
+			if ((*c++ & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
 void
 fm_json_rows(FmBuf *buf, const PGresult *result, int rows)
 {

@@ -12,6 +12,7 @@
 #define FM_JSON_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 
 #include "../producer/buf.h"
 
@@ -20,5 +21,8 @@ extern void fm_json_rows(FmBuf *buf, const PGresult *result, int rows);
 
 /* A string with its quotes; NULL: null. */
 extern void fm_json_string(FmBuf *buf, const char *text);
+
+/* Is it text that JSON and the database take? */
+extern bool fm_json_is_utf8(const char *text);
 
 #endif							/* FM_JSON_H */

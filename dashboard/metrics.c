@@ -12,14 +12,26 @@
 
 #include <stdio.h>
 
+#include "log.h"
+
 /* Alarms that are shown one by one; how many there are is shown, too. */
 #define MAX_ACTIVE "500"
 
-/* Alarms that operators have to do with, and how bad they are. */
+/* Alarms that operators have to do with, and how bad they are: for each
+ * condition of a sensor the worst, through however many partitions it comes. */
 #define ACTIVE \
-	"FROM factorymon.alarms WHERE announced_event_id IS NOT NULL" \
+	"FROM (SELECT DISTINCT ON (pipeline, sensor_id, condition) *" \
+	" FROM factorymon.alarms WHERE announced_event_id IS NOT NULL" \
 	" AND shown_state IN ('active_unacknowledged', 'active_acknowledged'," \
-	" 'returned_unacknowledged')"
+	" 'returned_unacknowledged') ORDER BY pipeline, sensor_id, condition," \
+	" severity DESC NULLS LAST, announced_at DESC) a"
+
+#define WORST_FIRST \
+	" ORDER BY severity DESC NULLS LAST, announced_at DESC LIMIT " MAX_ACTIVE
+
+/* What changes while an alarm is there, to be put beside it. */
+#define OF_ACTIVE(columns) \
+	"SELECT pipeline, sensor_id, condition, " columns " " ACTIVE WORST_FIRST
 
 typedef struct Metric
 {
@@ -77,17 +89,22 @@ static const Metric metrics[] = {
 	" FROM factorymon.worker_status()"},
 	{"factorymon_batch_duration_seconds", "histogram",
 		"Time that a worker needed for a batch.",
-		"SELECT 'bucket' AS suffix, w.pipeline, w.worker_number AS worker,"
-		" coalesce(b.bound::text, '+Inf') AS le,"
-		" (SELECT sum(c) FROM unnest(w.batch_histogram[1:h.n]) c)"
-		" FROM factorymon.worker_status() w,"
-		" unnest(w.batch_histogram) WITH ORDINALITY AS h (count, n)"
-		" LEFT JOIN unnest(factorymon.batch_histogram_bounds())"
-		" WITH ORDINALITY AS b (bound, n) USING (n)"
-		" UNION ALL SELECT 'sum', pipeline, worker_number, NULL,"
-		" batch_seconds FROM factorymon.worker_status()"
-		" UNION ALL SELECT 'count', pipeline, worker_number, NULL, batches"
-	" FROM factorymon.worker_status() ORDER BY 2, 3, 1, 5"},
+		/* one look at the workers, so that all lines are of the same moment */
+		"WITH w AS MATERIALIZED (SELECT pipeline, worker_number AS worker,"
+		" batch_seconds, batch_histogram FROM factorymon.worker_status()),"
+		" h AS (SELECT pipeline, worker, n,"
+		"  sum(c) OVER (PARTITION BY pipeline, worker ORDER BY n) AS total"
+		"  FROM w, unnest(batch_histogram) WITH ORDINALITY AS u (c, n)),"
+		" l AS (SELECT 'bucket' AS suffix, 1 AS part, n, pipeline, worker,"
+		"  coalesce(bound::text, '+Inf') AS le, total AS value FROM h"
+		"  LEFT JOIN unnest(factorymon.batch_histogram_bounds())"
+		"  WITH ORDINALITY AS b (bound, n) USING (n)"
+		" UNION ALL SELECT 'sum', 2, 0, pipeline, worker, NULL,"
+		"  batch_seconds FROM w"
+		" UNION ALL SELECT 'count', 3, 0, pipeline, worker, NULL,"
+		"  (SELECT sum(c) FROM unnest(batch_histogram) c) FROM w)"
+		" SELECT suffix, pipeline, worker, le, value FROM l"
+	" ORDER BY pipeline, worker, part, n"},
 	{"factorymon_worker_cpu_seconds_total", "counter",
 		"CPU time of a worker and its threads since it started.",
 		"SELECT pipeline, worker_number AS worker, cpu_seconds"
@@ -112,12 +129,34 @@ static const Metric metrics[] = {
 		" worst.",
 		"SELECT pipeline, sensor_id, condition, CASE WHEN severity >= 667"
 		" THEN 'critical' ELSE 'warning' END AS severity, factory_section,"
-		" machine_id, zone AS sensor_zone, 1 " ACTIVE
-		" ORDER BY severity DESC NULLS LAST, announced_at DESC"
-	" LIMIT " MAX_ACTIVE},
+		" machine_id, zone AS sensor_zone, coalesce(p.\"position\","
+		" nullif(factory_section, ''), pipeline) AS \"position\", 1"
+		" FROM (SELECT * " ACTIVE WORST_FIRST ") x"
+		" LEFT JOIN factorymon.operating_position_areas p"
+	" USING (pipeline, factory_section, zone)"},
+	{"factorymon_alarm_value", "gauge",
+		"Value with which each of these came to be what it is.",
+	OF_ACTIVE("unit, value")},
+	{"factorymon_alarm_limit", "gauge",
+		"Limit that it had reached then; none: it has returned, or has none.",
+	OF_ACTIVE("\"limit\"")},
+	{"factorymon_alarm_since_timestamp_seconds", "gauge",
+		"Time of the first reading of its last excursion.",
+	OF_ACTIVE("extract(epoch FROM since)")},
+	{"factorymon_alarm_present", "gauge",
+		"1: it is there; 0: it has returned and waits to be acknowledged.",
+	OF_ACTIVE("(state <> 'returned_unacknowledged')::integer")},
 	{"factorymon_alarm_active_truncated", "gauge",
 		"Alarms that are not among those of factorymon_alarm_active.",
 	"SELECT greatest(count(*) - " MAX_ACTIVE ", 0) " ACTIVE},
+	{"factorymon_flood", "gauge",
+		"1: more alarms than an operating position can follow.",
+		"SELECT \"position\", in_flood::integer"
+	" FROM factorymon.operating_positions"},
+	{"factorymon_announcements_10m", "gauge",
+		"Alarms that called at an operating position in ten minutes.",
+		"SELECT \"position\", announcements_10_minutes"
+	" FROM factorymon.operating_positions"},
 	{"factorymon_publisher_up", "gauge",
 		"1: the publisher of alarms runs and nothing is in its way.",
 		"SELECT pipeline, (state = 'running')::integer"
@@ -188,12 +227,20 @@ put_row(FmBuf *buf, const Metric *metric, const PGresult *result, int row)
 				  PQgetvalue(result, row, value));
 }
 
+/* How many could not be read, and whether for want of rights. */
+typedef struct Failures
+{
+	int			n;
+	bool		barred;
+} Failures;
+
 /* False: the connection is gone. */
 static bool
 put_metric(FmBuf *buf, const Metric *metric, FmDatabase *database,
-		   PGconn **connection)
+		   PGconn **connection, Failures *failures)
 {
-	char		error[256];
+	char		error[320];
+	char		id[FM_LOG_ID_LEN];
 	bool		lost;
 	PGresult   *result = fm_database_query(database, connection,
 										   metric->query, 0, NULL, error,
@@ -202,8 +249,11 @@ put_metric(FmBuf *buf, const Metric *metric, FmDatabase *database,
 	if (result == NULL)
 	{
 		if (!lost)
-			fprintf(stderr, "factorymon-dashboard: %s: %s\n", metric->name,
-					error);
+			fm_log_error(metric->name, error, id);
+		failures->n++;
+		/* class 42: rights, or what is not there; 3F: no such schema */
+		failures->barred |= strncmp(error, "42", 2) == 0 ||
+			strncmp(error, "3F", 2) == 0;
 		return !lost;
 	}
 	fm_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", metric->name,
@@ -217,12 +267,18 @@ put_metric(FmBuf *buf, const Metric *metric, FmDatabase *database,
 void
 fm_metrics_put(FmBuf *buf, FmDatabase *database, PGconn **connection)
 {
+	Failures	failures = {0};
 	bool		up = *connection != NULL;
 
 	for (int i = 0; up && i < NMETRICS; i++)
-		up = put_metric(buf, &metrics[i], database, connection);
+		up = put_metric(buf, &metrics[i], database, connection, &failures);
 	if (!up)
 		fm_buf_reset(buf);
-	fm_buf_printf(buf, "# HELP factorymon_up 1: the database answers.\n"
-				  "# TYPE factorymon_up gauge\nfactorymon_up %d\n", up);
+	fm_buf_printf(buf, "# HELP factorymon_up 1: the database answers, and its"
+				  " role may read.\n# TYPE factorymon_up gauge\n"
+				  "factorymon_up %d\n", up && !failures.barred);
+	fm_buf_printf(buf, "# HELP factorymon_metrics_failed Metrics that could"
+				  " not be read.\n# TYPE factorymon_metrics_failed gauge\n"
+				  "factorymon_metrics_failed %d\n",
+				  up ? failures.n : NMETRICS);
 }
