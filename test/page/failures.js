@@ -96,4 +96,5 @@ async function dataOld() {
 	await context.close();
 }
 
-export const tests = [databaseDown, serviceSilent, dataOld];
+export const tests = [databaseDown, serviceSilent];
+export const long = [dataOld];
