@@ -241,21 +241,3 @@ async function addAxe(page) {
 	await session.send("Runtime.evaluate", { expression: AXE });
 	await session.detach();
 }
-
-/** Keep a picture, if pictures are asked for. */
-export async function picture(name, viewport, hash = "", colorScheme = "light") {
-	const folder = process.env.FACTORYMON_PAGE_PICTURES;
-
-	if (!folder)
-		return;
-	const context = await newContext({ viewport, colorScheme });
-	const page = await open(context, hash);
-
-	await becomes(() => page.locator(".skeleton").count(), 0, `picture: ${name}`);
-	/* so many looks that lag has a trend */
-	await becomes(() => page.evaluate(() =>
-		!document.body.textContent.includes("…\n") && performance.now() > 8000),
-	true, `picture: ${name}: it has been looked at for a while`);
-	await page.screenshot({ path: `${folder}/${name}.png` });
-	await context.close();
-}

@@ -3,28 +3,9 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
-import { ask, becomes, check, equal, go, newContext, open, picture, rows, sql, text, texts }
-	from "./harness.js";
-
-/** Limits that the n-th sensor of temperature is beyond, or no more. */
-export async function limit(n, level) {
-	await sql(`INSERT INTO factorymon.threshold (sensor_type, sensor_id, ${level}) `
-		+ "SELECT sensor_type, sensor_id, -1000 FROM factorymon.latest_readings "
-		+ "WHERE sensor_type = 'temperature' ORDER BY sensor_id "
-		+ `OFFSET ${n} LIMIT 1`);
-	return sql("SELECT sensor_id FROM factorymon.threshold "
-		+ "WHERE sensor_id IS NOT NULL ORDER BY threshold_id DESC LIMIT 1");
-}
-
-export async function quiet() {
-	await sql("DELETE FROM factorymon.threshold WHERE sensor_id IS NOT NULL");
-	await becomes(() => sql("SELECT count(*) FROM factorymon.alarms "
-		+ "WHERE state LIKE 'active%'"), "0", "alarms return");
-	await sql("SELECT factorymon.acknowledge(announced_event_id, 'seen') FROM "
-		+ "factorymon.alarms WHERE state = 'returned_unacknowledged'");
-	await becomes(() => sql("SELECT count(*) FROM factorymon.alarms "
-		+ "WHERE state <> 'normal'"), "0", "and are over");
-}
+import { ask, becomes, check, equal, go, newContext, open, rows, sql,
+	text, texts } from "./harness.js";
+import { limit, quiet } from "./plant.js";
 
 let context;
 let page;
@@ -128,12 +109,13 @@ async function worker() {
 		.split("\n").map((line) => line.split("|")), "so does the page");
 	check(!(await rows(page, "#consumers")).some((row) => row[1] === victim),
 		"the process is gone");
-	await picture("pipeline", { width: 1366, height: 768 }, "pipeline");
+	await context.close();
 }
 
 /* Producers say every second that they are there. */
 async function producer() {
-	await go(page, "producers");
+	context = await newContext();
+	page = await open(context, "producers");
 	equal(await ask("kill_producer", "vibration"), "137", "a producer is killed");
 	await becomes(async () => (await rows(page, "#producers"))[0].slice(0, 2)
 		.join(" "), /^vibration-line silent/, "it is the first of the list");
@@ -145,4 +127,5 @@ async function producer() {
 	await context.close();
 }
 
-export const tests = [alarm, stillUnderPointer, paused, worker, producer];
+export const tests = [alarm, stillUnderPointer, paused, worker];
+export const long = [producer];

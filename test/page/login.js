@@ -5,8 +5,8 @@
  *
  * No pointer is used here: what cannot be reached by Tab cannot be done.
  */
-import { ask, becomes, calm, check, equal, newContext, objections, open, sql, text,
-	texts } from "./harness.js";
+import { ask, becomes, calm, check, equal, newContext, objections, open, sql,
+	text, texts } from "./harness.js";
 
 let context;
 let page;

@@ -1,11 +1,12 @@
 /*
  * looks.js - every view can be used by everybody: contrast, names, narrow
- * screens, little motion; and pictures of them
+ * screens, little motion
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
-import { ask, becomes, check, equal, go, newContext, objections, open, picture, sql }
+import { becomes, check, equal, go, newContext, objections, open, sql }
 	from "./harness.js";
+import { quiet } from "./plant.js";
 
 const VIEWS = ["", "sensors", "sensor", "alarms", "pipeline", "producers",
 	"rejects"];
@@ -82,27 +83,4 @@ async function still() {
 	}
 }
 
-async function pictures() {
-	const sensor = await sql("SELECT min(sensor_id) FROM factorymon.latest_readings "
-		+ "WHERE sensor_type = 'energy'");
-
-	await picture("overview", { width: 1366, height: 768 });
-	await picture("overview-dark", { width: 1366, height: 768 }, "", "dark");
-	await picture("phone", { width: 390, height: 844 });
-	await picture("wall", { width: 1920, height: 1080 });
-	await picture("sensor", { width: 1366, height: 768 },
-		`sensor/${sensor}?seconds=900`);
-	await picture("alarms", { width: 1366, height: 768 }, "alarms");
-}
-
-async function end() {
-	await sql("DELETE FROM factorymon.threshold WHERE sensor_id IS NOT NULL");
-	await becomes(() => sql("SELECT count(*) FROM factorymon.alarms "
-		+ "WHERE state LIKE 'active%'"), "0", "the alarms return");
-	await sql("SELECT factorymon.acknowledge(announced_event_id, 'seen') FROM "
-		+ "factorymon.alarms WHERE state = 'returned_unacknowledged'");
-	await becomes(() => sql("SELECT count(*) FROM factorymon.alarms "
-		+ "WHERE state <> 'normal'"), "0", "and are acknowledged");
-}
-
-export const tests = [begin, accessible, narrow, still, pictures, end];
+export const tests = [begin, accessible, narrow, still, quiet];

@@ -4,7 +4,7 @@
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
 import { readFileSync } from "node:fs";
-import { ask, becomes, check, equal, go, newContext, open, rows, sql, text, texts }
+import { becomes, check, equal, go, newContext, open, rows, sql, text, texts }
 	from "./harness.js";
 
 const folder = new URL("../../dashboard/page/", import.meta.url);

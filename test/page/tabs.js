@@ -6,8 +6,8 @@
  * A browser has six connections to a host; with a stream in each tab the
  * seventh would not load.
  */
-import { becomes, check, equal, newContext, open, text } from "./harness.js";
-import { limit, quiet } from "./live.js";
+import { becomes, equal, newContext, open, text } from "./harness.js";
+import { limit, quiet } from "./plant.js";
 
 const TABS = 7;
 

@@ -1,8 +1,10 @@
 # The page in a browser: what it shows is what the tables hold, it follows what
 # happens, says what it does not know, and can be read and used by everybody.
 #
+# FACTORYMON_PAGE_TESTS="figures live" runs only these of test/page;
 # FACTORYMON_PAGE_PICTURES=FOLDER keeps pictures there, which must exist and be
-# writable for whoever runs this (tools/unprivileged).
+# writable for whoever runs this (tools/unprivileged).  What waits for producers
+# or readings to be missed runs with FACTORYMON_LONG=1.
 
 use strict;
 use warnings;
@@ -68,9 +70,10 @@ my %answers = (
 	dashboard => sub { return $dashboard->process->kill($_[0]) },
 	fresh => sub { return 'http://localhost:' . $fresh->port . '/' });
 
-run_page($packages, $dashboard,
-	[ split / /, $ENV{FACTORYMON_PAGE_TESTS}
-		|| 'figures looks settings live tabs states failures' ], %answers);
+my $tests = $ENV{FACTORYMON_PAGE_TESTS}
+  || 'figures looks settings live tabs states failures'
+  . ($ENV{FACTORYMON_PAGE_PICTURES} ? ' pictures' : '');
+run_page($packages, $dashboard, [ split / /, $tests ], %answers);
 is($fresh->stop->{rc}, 0, 'the other dashboard ends');
 is($dashboard->stop->{rc}, 0, 'the dashboard ends');
 $node->stop;
