@@ -27,6 +27,8 @@ export const base = process.env.FACTORYMON_PAGE_URL;
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
+process.stdin.on("end", () => process.exit(1));
+
 function say(...words) {
 	process.stdout.write(`${JSON.stringify(words)}\n`);
 }
@@ -154,7 +156,9 @@ const browser = await chromium.launch({
 	executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
 	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update",
-		"--disable-sync"]
+		"--disable-sync"],
+	/* a signal is the end of us, and that of the browser, which notices */
+	handleSIGTERM: false, handleSIGINT: false, handleSIGHUP: false
 });
 
 export async function stop() {
