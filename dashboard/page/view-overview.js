@@ -204,8 +204,9 @@ function qualityPanel() {
 	const outbox = h("p", { class: "big" });
 	const publisher = h("p", {});
 	const senders = h("p", {});
-	const card = h("div", { class: "cards" }, rejected, outbox, publisher,
-		senders);
+	/* who is gone comes first: it must be seen without scrolling */
+	const card = h("div", { class: "cards" }, senders, rejected, outbox,
+		publisher);
 
 	return new Panel({
 		title: t("overview.quality"), sources: [status, producers], width: "w4", id: "quality",

@@ -47,9 +47,9 @@ async function overview() {
 		+ "JOIN factorymon.worker_status() w USING (pid) ORDER BY 1")),
 	"overview: owners of partitions");
 	await becomes(() => texts(page, "#quality p"), async () => [
+		"3 producers, and all are there",
 		`${await sql("SELECT count(*) FROM _factorymon.reject")} rejected`,
-		"All events are with Kafka", "publisher running",
-		"3 producers, and all are there"
+		"All events are with Kafka", "publisher running"
 	], "overview: rejects, outbox and producers");
 }
 

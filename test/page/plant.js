@@ -6,9 +6,9 @@
 import { becomes, sql } from "./harness.js";
 
 /** A limit that the n-th sensor of temperature is beyond; its name. */
-export async function limit(n, level) {
+export async function limit(n, level, value = -1000) {
 	await sql(`INSERT INTO factorymon.threshold (sensor_type, sensor_id, ${level}) `
-		+ "SELECT sensor_type, sensor_id, -1000 FROM factorymon.latest_readings "
+		+ `SELECT sensor_type, sensor_id, ${value} FROM factorymon.latest_readings `
 		+ "WHERE sensor_type = 'temperature' ORDER BY sensor_id "
 		+ `OFFSET ${n} LIMIT 1`);
 	return sql("SELECT sensor_id FROM factorymon.threshold "

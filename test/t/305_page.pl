@@ -40,7 +40,7 @@ is(run_producer(kafka => $broker, malformed => 1, count => 120, rate => 1000,
 		seed => 7, heartbeat => 0)->{rc}, 0, 'messages that are none');
 my %producer = map {
 	$_ => start_producer(kafka => $broker, sensor_type => $_, sensors => 10,
-		sensor_id => $_, producer_id => "$_-line", rate => 10, heartbeat => 1,
+		sensor_id => 'hall', producer_id => "$_-line", rate => 10, heartbeat => 1,
 		anomalies => 'none', seed => 7, malformed => $_ eq 'energy' ? 0.02 : 0)
 } qw(temperature vibration energy);
 ok(poll_until($node, 'SELECT count(*) FROM factorymon.latest_readings', 30),
