@@ -66,7 +66,7 @@ async function wrong() {
 async function reader() {
 	await logIn("anna", await ask("password", "anna"));
 	await becomes(() => text(page, "#user"), "anna", "a reader logs in");
-	await becomes(() => texts(page, "#alarms li a"), ["mill", "oven"],
+	await becomes(() => texts(page, "#alarms li a"), ["oven", "saw"],
 		"and sees alarms");
 	equal(await texts(page, "#alarms .actions button"), [],
 		"but can do nothing about them");
@@ -84,7 +84,7 @@ async function operator() {
 	await becomes(() => text(page, "#user"), "otto", "an operator logs in");
 	await page.reload();
 	await becomes(() => text(page, "#user"), "otto", "and stays when he reloads");
-	await becomes(() => texts(page, "#alarms li a"), ["mill", "oven"], "alarms");
+	await becomes(() => texts(page, "#alarms li a"), ["oven", "saw"], "alarms");
 	equal([...new Set(await texts(page, "#alarms .actions button"))],
 		["Acknowledge", "Shelve"], "of which he can do something about");
 }
@@ -110,29 +110,29 @@ async function acknowledge() {
 
 /* Where it was announced again since it was looked at. */
 async function stale() {
-	await page.locator("#alarms li", { hasText: "mill" }).locator("a").first()
+	await page.locator("#alarms li", { hasText: "saw" }).locator("a").first()
 		.focus();
 	await press("a");
-	await becomes(() => texts(page, "dialog h2"), ["Acknowledge: mill"], "again");
-	equal(await ask("reading", "mill", 2, 20), "0", "meanwhile it returns");
-	equal(await ask("reading", "mill", 3, 130), "0", "and comes again");
+	await becomes(() => texts(page, "dialog h2"), ["Acknowledge: saw"], "again");
+	equal(await ask("reading", "saw", 2, 20), "0", "meanwhile it returns");
+	equal(await ask("reading", "saw", 3, 130), "0", "and comes again");
 	await becomes(() => sql("SELECT count(*) FROM factorymon.alerts WHERE "
-		+ "sensor_id = 'mill' AND announced AND transition <> 'returned'"), "2",
+		+ "sensor_id = 'saw' AND announced AND transition <> 'returned'"), "2",
 	"announced anew");
 	await press("Enter");
 	await becomes(() => text(page, "dialog .problem"),
 		"it was announced again since; look at it first",
 		"what one has not seen cannot be acknowledged");
 	await press("Escape");
-	equal(await stateOf("mill"), "active_unacknowledged", "it waits");
+	equal(await stateOf("saw"), "active_unacknowledged", "it waits");
 	calm("a stale alarm", /^409 .*\/api\/alarms\/acknowledge$/);
 }
 
 async function shelve() {
-	await page.locator("#alarms li", { hasText: "mill" }).locator("a").first()
+	await page.locator("#alarms li", { hasText: "saw" }).locator("a").first()
 		.focus();
 	await press("s");
-	await becomes(() => texts(page, "dialog h2"), ["Shelve: mill"], "s: asks");
+	await becomes(() => texts(page, "dialog h2"), ["Shelve: saw"], "s: asks");
 	await press("ArrowDown");
 	await press("Tab");
 	await press("Enter");
@@ -140,17 +140,17 @@ async function shelve() {
 		"not without a reason");
 	await page.keyboard.type("being mended");
 	await press("Enter");
-	await becomes(() => stateOf("mill"), "shelved", "shelved");
+	await becomes(() => stateOf("saw"), "shelved", "shelved");
 	equal(await sql("SELECT round(extract(epoch FROM shelved_until - now()) / 600) "
-		+ "FROM factorymon.alarms WHERE sensor_id = 'mill' "
+		+ "FROM factorymon.alarms WHERE sensor_id = 'saw' "
 		+ "AND condition = 'limit'"), "6", "for the hour that was chosen");
 	await page.evaluate(() => { location.hash = "#/alarms"; });
-	await becomes(() => texts(page, "#blocked tbody a"), ["mill"],
+	await becomes(() => texts(page, "#blocked tbody a"), ["saw"],
 		"it is listed as such");
 	await page.locator("#blocked button", { hasText: "Unshelve" }).focus();
 	await press("Enter");
 	await press("Enter");
-	await becomes(() => stateOf("mill"), "active_unacknowledged", "unshelved");
+	await becomes(() => stateOf("saw"), "active_unacknowledged", "unshelved");
 }
 
 async function logOut() {

@@ -33,9 +33,9 @@ sub reading
 		base_value => $value, start => '@' . ($start + 60 * $at))->{rc};
 }
 
-is(reading($_, 1, 120), 0, "$_: too hot") foreach qw(mill oven);
+is(reading($_, 1, 120), 0, "$_: too hot") foreach qw(oven saw);
 comes_to($node, state_of($_), 'active_unacknowledged', $_)
-  foreach qw(mill oven);
+  foreach qw(oven saw);
 my $dashboard = start_dashboard($node, role => 'watcher');
 
 run_page($packages, $dashboard, ['login'],
