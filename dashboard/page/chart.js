@@ -116,7 +116,8 @@ function optionsOf(element, { limits, unit }) {
 		width: Math.max(240, element.clientWidth), height: 320,
 		scales: { x: { time: true }, y: { range: rangeOf(limits) } },
 		cursor: { drag: { x: true, y: false } },
-		axes: [{ ...axis, values: (plot, ticks) => ticks.map((tick) =>
+		/* as far apart as a time is wide */
+		axes: [{ ...axis, space: 90, values: (plot, ticks) => ticks.map((tick) =>
 				axisTime(tick * 1000, plot.scales.x.max - plot.scales.x.min)) },
 			{ ...axis, size: 64, label: unit,
 				values: (plot, ticks) => ticks.map((tick) => measure(tick)) }],

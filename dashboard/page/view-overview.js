@@ -204,8 +204,9 @@ function qualityPanel() {
 	const outbox = h("p", { class: "big" });
 	const publisher = h("p", {});
 	const senders = h("p", {});
-	const card = h("div", { class: "cards" }, rejected, outbox, publisher,
-		senders);
+	/* who is gone comes first: it must be seen without scrolling */
+	const card = h("div", { class: "cards" }, senders, rejected, outbox,
+		publisher);
 
 	return new Panel({
 		title: t("overview.quality"), sources: [status, producers], width: "w4", id: "quality",
@@ -244,8 +245,8 @@ function recentPanel() {
 		id: "recent", tools: [h("a", { href: "#/pipeline" }, t("panel.more"))],
 		render(body) {
 			const since = now() - RECENT_MS;
-			const rows = events.data.alerts.filter((event) =>
-				Date.parse(event.at) > since && isNews(event)).slice(0, FEW);
+			const rows = condensed(events.data.alerts.filter((event) =>
+				Date.parse(event.at) > since && isNews(event))).slice(0, FEW);
 
 			if (rows.length === 0) {
 				empty(body, t("overview.recent.none"));
@@ -268,6 +269,25 @@ function recentPanel() {
 function isNews(event) {
 	return event.kind === "alarm" ?
 		event.announced && event.level === "critical" : !QUIET.has(event.event);
+}
+
+/* One take-over of several partitions is one piece of news, at its end. */
+function condensed(list) {
+	const news = [];
+
+	for (const event of list) {
+		const last = news[news.length - 1];
+		if (event.event !== "taken" || last?.event !== "taken" ||
+			last.pipeline !== event.pipeline) {
+			news.push(event);
+			continue;
+		}
+		const several = new Set([...last.partitions, ...event.partitions]);
+		news[news.length - 1] = {
+			...last, consumer: null, partitions: [...several].sort((a, b) => a - b)
+		};
+	}
+	return news;
 }
 
 function newsOf(event) {

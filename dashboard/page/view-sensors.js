@@ -80,7 +80,11 @@ export function sensors({ parameters }) {
 		}
 	});
 
-	filter.addEventListener("input", () => panel.update());
+	filter.addEventListener("input", () => {
+		parameters.set("filter", filter.value);
+		window.history.replaceState(null, "", `#/sensors?${parameters}`);
+		panel.update();
+	});
 	return {
 		title: t("nav.sensors"), heading: t("nav.sensors"), panels: [panel]
 	};

@@ -180,7 +180,7 @@ export default {
 	"overview.alarms": "Alarms",
 	"overview.partitions": "Partitions",
 	"overview.throughput": "Throughput",
-	"overview.quality": "Rejects and outbox",
+	"overview.quality": "Producers, rejects, outbox",
 	"overview.recent": "Last ten minutes",
 	"overview.recent.none": "Nothing but readings.",
 	"overview.nosection": "no section",

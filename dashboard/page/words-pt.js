@@ -179,7 +179,7 @@ export default {
 	"overview.alarms": "Alarmes",
 	"overview.partitions": "Partições",
 	"overview.throughput": "Vazão",
-	"overview.quality": "Rejeitadas e saída",
+	"overview.quality": "Produtores, rejeitadas, saída",
 	"overview.recent": "Últimos dez minutos",
 	"overview.recent.none": "Nada além de leituras.",
 	"overview.nosection": "sem seção",
