@@ -84,10 +84,9 @@ async function logIn(redraw) {
  * Actions
  * ----------------------------------------------------------------- */
 
-/* Seconds; once is as long as is allowed, if it does not return before. */
-const DURATIONS = [
-	["1800", "dialog.shelve.30"], ["3600", "dialog.shelve.60"],
-	["14400", "dialog.shelve.240"], ["28800", "dialog.shelve.480"],
+const HOURS = [
+	["30 minutes", "dialog.shelve.30"], ["1 hour", "dialog.shelve.60"],
+	["4 hours", "dialog.shelve.240"], ["8 hours", "dialog.shelve.480"],
 	["once", "dialog.shelve.once"]
 ];
 
@@ -115,12 +114,11 @@ const ACTIONS = {
 	shelve: {
 		fields: () => [{
 			name: "duration", label: t("dialog.duration"), required: true,
-			options: DURATIONS.map(([value, name]) => [value, t(name)])
+			options: HOURS.map(([value, name]) => [value, t(name)])
 		}, comment(true)],
 		body: (alarm, values) => ({
 			...of(alarm), reason: values.comment,
-			duration_seconds: values.duration === "once" ? 28800 :
-				Number(values.duration),
+			duration: values.duration === "once" ? "8 hours" : values.duration,
 			one_shot: values.duration === "once"
 		})
 	},
