@@ -1,0 +1,225 @@
+# shellcheck shell=bash
+#
+# life.sh: the commands that set up, start, stop and remove
+#
+# Copyright (c) 2026, factorymon contributors; PostgreSQL License
+
+# A password for each role, made once; readable in containers whoever runs
+# there, and on this machine only for who may enter the folder.
+make_secrets()
+{
+	local name
+
+	mkdir -p docker/secrets
+	chmod 700 docker/secrets
+	for name in "${SECRETS[@]}"; do
+		[[ ! -s docker/secrets/${name}_password ]] || continue
+		head -c 24 /dev/urandom | base64 | tr '+/' '-_' |
+			tr -d '\n' >"docker/secrets/${name}_password"
+		echo "made docker/secrets/${name}_password"
+	done
+	# Only brokers elsewhere want one, and it is not ours to make.
+	[[ -e docker/secrets/kafka_sasl_password ]] ||
+		: >docker/secrets/kafka_sasl_password
+	chmod 444 docker/secrets/*_password
+}
+
+command_setup()
+{
+	if [[ ! -e .env ]]; then
+		cp .env.example .env
+		echo "made .env: your settings"
+	fi
+	make_secrets
+	compose config -q
+	if [[ -n $(running_container postgres) ]]; then
+		docker exec "$(running_container postgres)" \
+			/docker-entrypoint-initdb.d/10-factorymon.sh
+	fi
+	echo "set up: ${COMPOSE[*]} $(compose version --short), project $PROJECT"
+}
+
+set_up_once()
+{
+	[[ -e .env && -e docker/secrets/kafka_sasl_password ]] || command_setup
+}
+
+# What "make stop-consumers" and the like have paused runs again; what somebody
+# paused for reasons of their own stays so.
+readonly OUR_REASON='by the commands of the stack'
+
+resume_ingest()
+{
+	local paused
+
+	paused=$(value "SELECT string_agg(format('%s (%s: %s)', name, paused_by,
+		coalesce(pause_reason, 'no reason given')), ', ')
+		FROM factorymon.pipelines WHERE paused_at IS NOT NULL
+		AND pause_reason IS DISTINCT FROM '$OUR_REASON'")
+	if [[ -n $paused && ${1:-} != all ]]; then
+		echo "still paused: $paused; make start-consumers resumes it"
+		return
+	fi
+	value "SELECT factorymon.resume(name) FROM factorymon.pipelines
+		WHERE paused_at IS NOT NULL" >/dev/null
+	wait_sql "SELECT coalesce(bool_and(state = 'running'), false)
+		FROM factorymon.system_status" 60 || {
+		show_pipeline
+		fail "ingest did not start within a minute (make logs-consumers)"
+	}
+	echo "ingest runs"
+}
+
+pause_ingest()
+{
+	value "SELECT factorymon.pause(name, reason => '$OUR_REASON')
+		FROM factorymon.pipelines WHERE running" >/dev/null
+	wait_sql "SELECT NOT bool_or(state = 'running')
+		FROM factorymon.partition_status()" 60 ||
+		fail "ingest did not stop within a minute"
+	echo "ingest is paused; Kafka keeps what sensors send"
+}
+
+urls()
+{
+	local address
+
+	address=$(setting BIND_ADDRESS 127.0.0.1)
+	[[ $address != 127.0.0.1 && $address != 0.0.0.0 ]] || address=localhost
+	say "where things are"
+	url dashboard "http://$address:$(setting MONITORING_PORT 5000)/"
+	url kafka-ui "http://$address:$(setting KAFKA_UI_PORT 8080)/"
+	url prometheus "http://$address:$(setting PROMETHEUS_PORT 9090)/"
+	url postgres "psql -h $address -p $(setting POSTGRES_PORT 5432) -U operator factory" \
+		" (password: docker/secrets/operator_password)"
+	url kafka1 "$address:9092, $address:9094, $address:9096"
+}
+
+url()
+{
+	[[ -z $(running_container "$1") ]] || printf '  %-12s %s\n' "$1" "$2${3:-}"
+}
+
+command_start()
+{
+	set_up_once
+	up
+	resume_ingest
+	urls
+}
+
+command_stack()
+{
+	command_setup
+	command_build-all
+	command_start
+}
+
+command_full-start()
+{
+	set_up_once
+	say "infrastructure"
+	up "${INFRASTRUCTURE[@]}"
+	say "consumers"
+	resume_ingest all
+	say "monitoring"
+	up "${MONITORING[@]}"
+	say "sensors, and what else is chosen"
+	up
+	urls
+}
+
+command_stop()
+{
+	compose_all stop
+}
+
+command_infrastructure-only()
+{
+	set_up_once
+	compose_all stop "${SENSORS[@]}" "${MONITORING[@]}"
+	up_only "${INFRASTRUCTURE[@]}"
+	pause_ingest
+	urls
+}
+
+command_with-consumers()
+{
+	set_up_once
+	up_only "${INFRASTRUCTURE[@]}"
+	resume_ingest all
+	urls
+}
+
+command_with-monitoring()
+{
+	set_up_once
+	up_only "${INFRASTRUCTURE[@]}" "${MONITORING[@]}"
+	resume_ingest all
+	urls
+}
+
+# Containers that were stopped on purpose are not waited for: they go.
+up_only()
+{
+	compose_all rm -f >/dev/null
+	up "$@"
+}
+
+command_start-monitoring()
+{
+	set_up_once
+	up "${MONITORING[@]}"
+	urls
+}
+
+command_stack-clean()
+{
+	local names volumes
+
+	names=$(containers | cut -f 1 | tr '\n' ' ')
+	volumes=$(docker volume ls -q \
+		--filter "label=com.docker.compose.project=$PROJECT" | tr '\n' ' ')
+	echo "removing containers: ${names:-none}"
+	echo "removing volumes, with everything that was stored: ${volumes:-none}"
+	compose_all down -v --remove-orphans
+	echo "kept: images, .env, docker/secrets"
+}
+
+# ---------------------------------------------------------------- parts
+
+command_build-all()
+{
+	compose_all build postgres temperature-sensor dashboard client
+}
+
+command_build-sensors()
+{
+	compose build temperature-sensor
+}
+
+command_build-consumers()
+{
+	compose build postgres
+}
+
+command_start-sensors()
+{
+	set_up_once
+	up "${SENSORS[@]}"
+}
+
+command_stop-sensors()
+{
+	compose stop "${SENSORS[@]}"
+}
+
+command_start-consumers()
+{
+	resume_ingest all
+}
+
+command_stop-consumers()
+{
+	pause_ingest
+}
