@@ -116,7 +116,8 @@ condition()
 	esac
 }
 
-# What waits, as "name (condition), ..."; kafka-init has to have ended.
+# What waits, as "name (condition), ..."; what does something once has to have
+# ended.
 not_ready()
 {
 	local name state status how list=""
@@ -124,7 +125,9 @@ not_ready()
 	while IFS=$'\t' read -r name state status; do
 		how=$(condition "$state" "$status")
 		case $name/$how in
-			*/ready | *kafka-init*/ended) ;;
+			*-init*/ended | *-provision*/ended) ;;
+			*-init*/ready | *-provision*/ready) list+=", $name (running)" ;;
+			*/ready) ;;
 			*) list+=", $name ($how)" ;;
 		esac
 	done < <(containers)
