@@ -3205,6 +3205,273 @@ SELECT p.name AS pipeline, p.topic, p.consumer_group,
 	) h ON h.pipeline = p.name;
 
 /*
+ * The plant at a glance, for dashboards: flat rows, plain types, numbers beside
+ * words to sort and colour by.  What is asked for every minute must not cost
+ * more the longer readings are kept: the present is one probe of the index per
+ * sensor, the past as many as sensors times minutes asked for.  What probes is
+ * in functions, so that it can do without JIT, which would take ten times as
+ * long as the probes.
+ */
+
+/*
+ * Sensors in use, each with its newest reading, where it is, and whether that
+ * reading still tells of the present: for as long as the deadman lets the sensor
+ * be quiet, and for five minutes at least.  A reading ahead of its message
+ * (flags & 16) would be the newest one for as long as its clock is wrong.
+ */
+CREATE FUNCTION _factorymon.sensor_now()
+RETURNS TABLE (
+	sensor_id integer,
+	pipeline text,
+	factory_section text,
+	zone text,
+	machine_id text,
+	sensor_type text,
+	unit text,
+	ts timestamptz,
+	value double precision,
+	is_current boolean)
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1000
+AS $$
+SELECT s.sensor_id, p.name, v.factory_section, v.zone, v.machine_id,
+		v.sensor_type, v.unit, r.ts, r.value,
+		coalesce(r.ts > now() - greatest(interval '5 minutes',
+			make_interval(secs => w.silent_after)), false)
+	FROM _factorymon.sensor AS s
+	JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
+	LEFT JOIN LATERAL (
+		SELECT x.ts, x.value, x.sensor_version_id
+			FROM _factorymon.reading AS x
+			WHERE x.pipeline_id = s.pipeline_id
+				AND x.sensor_id = s.sensor_id
+				AND x.flags & 16 = 0
+			ORDER BY x.ts DESC, x.kafka_offset DESC, x.reading_index DESC,
+				x.stream_id DESC
+			LIMIT 1) AS r ON true
+	/* without a reading: as it was described last */
+	JOIN _factorymon.sensor_version AS v
+		ON v.sensor_version_id = coalesce(r.sensor_version_id,
+			(SELECT max(x.sensor_version_id)
+				FROM _factorymon.sensor_version AS x
+				WHERE x.sensor_id = s.sensor_id))
+	LEFT JOIN _factorymon.watched_sensors() AS w ON w.sensor_id = s.sensor_id
+	WHERE s.retired_at IS NULL
+$$;
+COMMENT ON FUNCTION _factorymon.sensor_now() IS
+	'sensors in use with their newest readings, and whether these are current';
+
+/* Every minute from the first reading to the last. */
+CREATE FUNCTION _factorymon.reading_minutes()
+RETURNS SETOF timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 50000
+AS $$
+SELECT generate_series(
+		date_bin(interval '1 minute', min(f.ts), timestamptz 'epoch'),
+		max(l.ts), interval '1 minute')
+	FROM _factorymon.sensor AS s
+	CROSS JOIN LATERAL (
+		SELECT x.ts
+			FROM _factorymon.reading AS x
+			WHERE x.pipeline_id = s.pipeline_id AND x.sensor_id = s.sensor_id
+			ORDER BY x.ts
+			LIMIT 1) AS f
+	CROSS JOIN LATERAL (
+		SELECT x.ts
+			FROM _factorymon.reading AS x
+			WHERE x.pipeline_id = s.pipeline_id AND x.sensor_id = s.sensor_id
+			ORDER BY x.ts DESC
+			LIMIT 1) AS l
+$$;
+COMMENT ON FUNCTION _factorymon.reading_minutes() IS
+	'begins of the minutes from the first reading to the last';
+
+/* Readings of a range of time by zone.  The range is known when the query
+ * starts, so time partitions without it are not even opened. */
+CREATE FUNCTION _factorymon.zone_readings("from" timestamptz, "to" timestamptz)
+RETURNS TABLE (
+	pipeline text,
+	factory_section text,
+	zone text,
+	sensor_type text,
+	unit text,
+	avg_value double precision,
+	min_value double precision,
+	max_value double precision,
+	readings bigint,
+	sensors bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 20
+AS $$
+SELECT p.name, v.factory_section, v.zone, v.sensor_type, v.unit,
+		sum(g.total) / sum(g.readings), min(g.min_value), max(g.max_value),
+		sum(g.readings)::bigint, count(DISTINCT v.sensor_id)
+	FROM _factorymon.sensor_version AS v
+	JOIN _factorymon.sensor AS s ON s.sensor_id = v.sensor_id
+	JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS readings, sum(r.value) AS total,
+				min(r.value) AS min_value, max(r.value) AS max_value
+			FROM _factorymon.reading AS r
+			WHERE r.pipeline_id = s.pipeline_id
+				AND r.sensor_id = v.sensor_id
+				AND r.sensor_version_id = v.sensor_version_id
+				AND r.ts >= zone_readings."from"
+				AND r.ts < zone_readings."to") AS g
+	WHERE g.readings > 0
+	GROUP BY p.name, v.factory_section, v.zone, v.sensor_type, v.unit
+$$;
+COMMENT ON FUNCTION _factorymon.zone_readings(timestamptz, timestamptz) IS
+	'readings of a range of time by zone, sensor type and unit';
+
+CREATE VIEW factorymon.plant_now AS
+SELECT
+	n.pipeline,
+	n.sensor_type,
+	n.unit,
+	avg(n.value) FILTER (WHERE n.is_current) AS avg_value,
+	min(n.value) FILTER (WHERE n.is_current) AS min_value,
+	max(n.value) FILTER (WHERE n.is_current) AS max_value,
+	count(*) FILTER (WHERE n.is_current) AS sensors,
+	count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
+	max(n.ts) AS last_reading_at
+FROM _factorymon.sensor_now() AS n
+GROUP BY n.pipeline, n.sensor_type, n.unit;
+
+CREATE VIEW factorymon.zone_now AS
+SELECT
+	n.pipeline,
+	n.factory_section,
+	n.zone,
+	n.sensor_type,
+	n.unit,
+	avg(n.value) FILTER (WHERE n.is_current) AS avg_value,
+	min(n.value) FILTER (WHERE n.is_current) AS min_value,
+	max(n.value) FILTER (WHERE n.is_current) AS max_value,
+	count(*) FILTER (WHERE n.is_current) AS sensors,
+	count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
+	max(n.ts) AS last_reading_at
+FROM _factorymon.sensor_now() AS n
+GROUP BY n.pipeline, n.factory_section, n.zone, n.sensor_type, n.unit;
+
+/* Alarms that are blocked do not make a machine critical: whoever blocked them
+ * knows.  As in system_status, what has returned but waits to be acknowledged
+ * counts as unacknowledged. */
+CREATE VIEW factorymon.machine_status AS
+SELECT
+	row_number() OVER (ORDER BY m.level_rank DESC, m.unacknowledged DESC,
+		m.severity DESC NULLS LAST, m.machine_id, m.zone, m.factory_section,
+		m.pipeline) AS rank,
+	m.pipeline,
+	m.factory_section,
+	m.zone,
+	m.machine_id,
+	CASE m.level_rank
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS level,
+	m.level_rank,
+	m.severity,
+	m.critical AS alarms_critical,
+	m.warning AS alarms_warning,
+	m.unacknowledged AS alarms_unacknowledged,
+	m.blocked AS alarms_blocked,
+	m.alarm_since,
+	m.sensors,
+	m.sensors_missing,
+	m.last_reading_at
+FROM (
+	SELECT n.pipeline, n.factory_section, n.zone, n.machine_id,
+			coalesce(max(a.level_rank), 0) AS level_rank,
+			max(a.severity)::integer AS severity,
+			coalesce(sum(a.critical), 0)::bigint AS critical,
+			coalesce(sum(a.warning), 0)::bigint AS warning,
+			coalesce(sum(a.unacknowledged), 0)::bigint AS unacknowledged,
+			coalesce(sum(a.blocked), 0)::bigint AS blocked,
+			min(a.alarm_since) AS alarm_since,
+			count(*) AS sensors,
+			count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
+			max(n.ts) AS last_reading_at
+		FROM _factorymon.sensor_now() AS n
+		LEFT JOIN (
+			SELECT x.sensor_id,
+					max((x.level & 3)::integer) FILTER (WHERE x.heard)
+						AS level_rank,
+					max(x.severity) FILTER (WHERE x.heard AND x.level & 3 > 0)
+						AS severity,
+					min(x.since) FILTER (WHERE x.heard AND x.level & 3 > 0)
+						AS alarm_since,
+					count(*) FILTER (WHERE x.heard AND x.level & 3 = 2)
+						AS critical,
+					count(*) FILTER (WHERE x.heard AND x.level & 3 = 1)
+						AS warning,
+					count(*) FILTER (WHERE x.heard AND x.state IN
+						('active_unacknowledged', 'returned_unacknowledged'))
+						AS unacknowledged,
+					count(*) FILTER (WHERE NOT x.heard) AS blocked
+				FROM (
+					SELECT y.*, y.blocks = 0 AND y.shelving = 'none' AS heard
+						FROM _factorymon.alarm AS y
+						WHERE y.state <> 'normal' OR y.level & 3 > 0) AS x
+				GROUP BY x.sensor_id) AS a ON a.sensor_id = n.sensor_id
+		GROUP BY n.pipeline, n.factory_section, n.zone, n.machine_id) AS m;
+
+/*
+ * A condition on minute_at is one on the list of minutes, and each minute that
+ * remains is a range of the index per sensor.  Grouping readings by their minute
+ * would look natural, but a condition on what they are grouped by reaches no
+ * index and no partition.
+ */
+CREATE VIEW factorymon.zone_minutes AS
+SELECT
+	m.minute_at,
+	z.pipeline,
+	z.factory_section,
+	z.zone,
+	z.sensor_type,
+	z.unit,
+	z.avg_value,
+	z.min_value,
+	z.max_value,
+	z.readings,
+	z.sensors
+FROM _factorymon.reading_minutes() AS m(minute_at)
+	CROSS JOIN LATERAL _factorymon.zone_readings(m.minute_at,
+		m.minute_at + interval '1 minute') AS z;
+
+/* The same way: bins are ten minutes, and the index is on their time. */
+CREATE VIEW factorymon.alarm_hours AS
+SELECT
+	h.hour_at,
+	b.pipeline,
+	b."position",
+	c.severity_class,
+	c.class_rank,
+	CASE c.class_rank WHEN 1 THEN b.low WHEN 2 THEN b.medium ELSE b.high
+	END AS announcements
+FROM generate_series(
+		(SELECT date_bin(interval '1 hour', min(x.bin_at), timestamptz 'epoch')
+			FROM _factorymon.alarm_bin AS x),
+		(SELECT max(x.bin_at) FROM _factorymon.alarm_bin AS x),
+		interval '1 hour') AS h(hour_at)
+	CROSS JOIN LATERAL (
+		SELECT p.name AS pipeline, x."position", sum(x.low)::bigint AS low,
+				sum(x.medium)::bigint AS medium, sum(x.high)::bigint AS high
+			FROM _factorymon.alarm_bin AS x
+			JOIN _factorymon.pipeline AS p ON p.pipeline_id = x.pipeline_id
+			WHERE x.bin_at >= h.hour_at
+				AND x.bin_at < h.hour_at + interval '1 hour'
+			GROUP BY p.name, x."position") AS b
+	CROSS JOIN (VALUES (1, 'low'), (2, 'medium'), (3, 'high'))
+		AS c(class_rank, severity_class);
+
+/*
  * What happened last, to the plant and to the pipelines.  Each of the two is
  * read by its own index, no further than asked for.
  */
@@ -4258,7 +4525,7 @@ COMMENT ON COLUMN factorymon.rebalancing_events.pipeline IS
 COMMENT ON COLUMN factorymon.rebalancing_events.consumer IS
 	'member id of the consumer; null: none was involved';
 COMMENT ON COLUMN factorymon.rebalancing_events.event IS
-	'what happened, in one word';
+	'what happened, in one word; of workers: started, ended (whom nobody told to: crashed or terminated), assign, taken, waiting, revoke, fenced';
 COMMENT ON COLUMN factorymon.rebalancing_events.partitions IS
 	'Kafka partitions concerned; null: not about partitions';
 COMMENT ON COLUMN factorymon.rebalancing_events.reason IS
@@ -4493,6 +4760,127 @@ COMMENT ON COLUMN factorymon.deadman.mass_since IS
 COMMENT ON COLUMN factorymon.deadman.configured IS
 	'watched sensors whose interval is configured in factorymon.threshold, and not learned; sensor_health has the intervals';
 
+COMMENT ON VIEW factorymon.plant_now IS
+	'current average of each sensor type, over all of a pipelines sensors that are in use';
+COMMENT ON COLUMN factorymon.plant_now.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.plant_now.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.plant_now.unit IS
+	'unit of the values; sensors of one type with different units are different rows';
+COMMENT ON COLUMN factorymon.plant_now.avg_value IS
+	'average of the newest readings, one of each sensor; null: no sensor has a current one';
+COMMENT ON COLUMN factorymon.plant_now.min_value IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.plant_now.max_value IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.plant_now.sensors IS
+	'sensors whose newest reading is current: no older than five minutes, or than the deadman lets the sensor be quiet where that is longer';
+COMMENT ON COLUMN factorymon.plant_now.sensors_missing IS
+	'sensors in use that have no current reading, and do not count';
+COMMENT ON COLUMN factorymon.plant_now.last_reading_at IS
+	'time of the newest reading, current or not';
+
+COMMENT ON VIEW factorymon.zone_now IS
+	'current average of each sensor type in each zone, over the sensors that are in use';
+COMMENT ON COLUMN factorymon.zone_now.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.zone_now.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.zone_now.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.zone_now.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.zone_now.unit IS
+	'unit of the values; sensors of one type with different units are different rows';
+COMMENT ON COLUMN factorymon.zone_now.avg_value IS
+	'average of the newest readings, one of each sensor; null: no sensor has a current one';
+COMMENT ON COLUMN factorymon.zone_now.min_value IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.zone_now.max_value IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.zone_now.sensors IS
+	'sensors whose newest reading is current: no older than five minutes, or than the deadman lets the sensor be quiet where that is longer';
+COMMENT ON COLUMN factorymon.zone_now.sensors_missing IS
+	'sensors in use that have no current reading, and do not count';
+COMMENT ON COLUMN factorymon.zone_now.last_reading_at IS
+	'time of the newest reading, current or not';
+
+COMMENT ON VIEW factorymon.machine_status IS
+	'machines with sensors in use, the most critical one first by rank';
+COMMENT ON COLUMN factorymon.machine_status.rank IS
+	'1 is the most critical machine: by level, unacknowledged alarms, severity, name';
+COMMENT ON COLUMN factorymon.machine_status.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.machine_status.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.machine_status.zone IS
+	'zone that it is in; with sensors in several zones it is one row in each';
+COMMENT ON COLUMN factorymon.machine_status.machine_id IS
+	'machine';
+COMMENT ON COLUMN factorymon.machine_status.level IS
+	'worst level of its alarms that are up and not blocked: critical, warning, normal';
+COMMENT ON COLUMN factorymon.machine_status.level_rank IS
+	'the same to sort and colour by: 2 critical, 1 warning, 0 normal';
+COMMENT ON COLUMN factorymon.machine_status.severity IS
+	'highest severity of these alarms (1 to 1000); null: there is none';
+COMMENT ON COLUMN factorymon.machine_status.alarms_critical IS
+	'alarms up at level critical';
+COMMENT ON COLUMN factorymon.machine_status.alarms_warning IS
+	'alarms up at level warning';
+COMMENT ON COLUMN factorymon.machine_status.alarms_unacknowledged IS
+	'alarms, up or returned, that wait for somebody to acknowledge them';
+COMMENT ON COLUMN factorymon.machine_status.alarms_blocked IS
+	'alarms that are shelved, suppressed, under maintenance or out of service, and do not count';
+COMMENT ON COLUMN factorymon.machine_status.alarm_since IS
+	'when the oldest of the alarms that are up began; null: there is none';
+COMMENT ON COLUMN factorymon.machine_status.sensors IS
+	'its sensors in use';
+COMMENT ON COLUMN factorymon.machine_status.sensors_missing IS
+	'those of them without a current reading (see zone_now)';
+COMMENT ON COLUMN factorymon.machine_status.last_reading_at IS
+	'time of their newest reading';
+
+COMMENT ON VIEW factorymon.zone_minutes IS
+	'readings of each zone and sensor type by the minute, without minutes that had none; ask with a range of minute_at: what it costs is minutes times sensors';
+COMMENT ON COLUMN factorymon.zone_minutes.minute_at IS
+	'begin of the minute';
+COMMENT ON COLUMN factorymon.zone_minutes.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.zone_minutes.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.zone_minutes.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.zone_minutes.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.zone_minutes.unit IS
+	'unit of the values; sensors of one type with different units are different rows';
+COMMENT ON COLUMN factorymon.zone_minutes.avg_value IS
+	'average of the readings';
+COMMENT ON COLUMN factorymon.zone_minutes.min_value IS
+	'lowest reading';
+COMMENT ON COLUMN factorymon.zone_minutes.max_value IS
+	'highest reading';
+COMMENT ON COLUMN factorymon.zone_minutes.readings IS
+	'how many there were';
+COMMENT ON COLUMN factorymon.zone_minutes.sensors IS
+	'of how many sensors';
+
+COMMENT ON VIEW factorymon.alarm_hours IS
+	'announcements of alarms by the hour, operating position and class of severity, for hours and positions that had one';
+COMMENT ON COLUMN factorymon.alarm_hours.hour_at IS
+	'begin of the hour';
+COMMENT ON COLUMN factorymon.alarm_hours.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.alarm_hours."position" IS
+	'operating position';
+COMMENT ON COLUMN factorymon.alarm_hours.severity_class IS
+	'low, medium (from 334) or high (from 667)';
+COMMENT ON COLUMN factorymon.alarm_hours.class_rank IS
+	'the same to sort by: 1 low, 2 medium, 3 high';
+COMMENT ON COLUMN factorymon.alarm_hours.announcements IS
+	'how often alarms called for an operator';
+
 COMMENT ON VIEW _factorymon.lasting_request IS
 	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS
@@ -4545,6 +4933,9 @@ END;
 $$;
 
 /* Monitoring may see how the machinery does, but no reading and no reject. */
+REVOKE EXECUTE ON FUNCTION _factorymon.sensor_now(),
+	_factorymon.reading_minutes(),
+	_factorymon.zone_readings(timestamptz, timestamptz) FROM pg_monitor;
 GRANT SELECT ON
 	factorymon.pipelines,
 	factorymon.publisher_health,
@@ -4557,6 +4948,7 @@ GRANT SELECT ON
 	factorymon.deadman,
 	factorymon.operating_positions,
 	factorymon.alarm_rate,
+	factorymon.alarm_hours,
 	factorymon.floods
 	TO pg_monitor;
 GRANT EXECUTE ON FUNCTION

@@ -333,7 +333,9 @@ fm_event_record(int16 pipeline_id, const char *consumer, const char *event,
 	fm_args_text(&args, reason);
 	fm_args_run(&args, "INSERT INTO _factorymon.event"
 				" (pipeline_id, consumer, event, partitions, reason)"
-				" VALUES ($1, $2, $3, $4, $5)", SPI_OK_INSERT);
+				" SELECT pipeline_id, $2, $3, $4, $5"
+				" FROM _factorymon.pipeline WHERE pipeline_id = $1",
+				SPI_OK_INSERT);
 	SPI_finish();
 	fm_owner_end(&scope);
 	pfree(array);

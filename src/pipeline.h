@@ -63,7 +63,7 @@ extern void fm_pipeline_pause(int16 pipeline_id, const char *by_whom,
 
 /*
  * Record an event (rebalancing_events) in the caller's transaction.
- * partitions may be NULL.
+ * partitions may be NULL.  Nothing where the pipeline is gone.
  */
 extern void fm_event_record(int16 pipeline_id, const char *consumer,
 							const char *event, const int32 *partitions,

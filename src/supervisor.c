@@ -69,11 +69,13 @@ typedef struct FmStaff
 	int			slot;			/* in shared memory; -1: none */
 	uint64		generation;
 	bool		wanted;
+	pid_t		pid;			/* 0: not seen running yet */
 	FmChild		child;
 	bool		owner_logged;	/* its owner cannot log in: said once */
 } FmStaff;
 
 static List *staff = NIL;		/* of FmStaff *, in TopMemoryContext */
+static List *ended = NIL;		/* the same: copies, to be told of */
 static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
 static bool wrong_version = false;	/* of the library: wait, and say so */
@@ -213,6 +215,21 @@ start_publisher(const FmPipeline *pipeline, FmStaff *member, Oid owner)
 		release_slot(member);
 }
 
+/*
+ * Remember that a worker ended whom nobody told to: it could not say so itself
+ * if it was killed.  To be called in a transaction, which report_ends() is not.
+ */
+static void
+note_end(const FmStaff *member)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	FmStaff    *copy = palloc(sizeof(FmStaff));
+
+	*copy = *member;
+	ended = lappend(ended, copy);
+	MemoryContextSwitchTo(old);
+}
+
 /* Start one worker, or the publisher, if it does not run and may. */
 static void
 staff_place(const FmPipeline *pipeline, int number)
@@ -223,8 +240,14 @@ staff_place(const FmPipeline *pipeline, int number)
 
 	member->wanted = true;
 	if (fm_child_is_running(&member->child))
+	{
+		(void) GetBackgroundWorkerPid(member->child.handle, &member->pid);
 		return;
+	}
 	worker_ended |= was_running;
+	if (was_running && number != PUBLISHER)
+		note_end(member);
+	member->pid = 0;
 	release_slot(member);
 	if (!fm_child_may_start(&member->child))
 		return;
@@ -444,6 +467,27 @@ do_duty(void (*duty) (FmPipeline *), FmPipeline *pipeline)
 	MemoryContextSwitchTo(context);
 }
 
+/* For the history: "ended", of the workers of note_end(). */
+static void
+report_ends(FmPipeline *unused)
+{
+	while (ended != NIL)
+	{
+		FmStaff		member = *(FmStaff *) linitial(ended);
+		FmOwnerScope scope;
+
+		/* once, whatever comes of it */
+		pfree(linitial(ended));
+		ended = list_delete_first(ended);
+		fm_worker_begin(&scope);
+		fm_event_record(member.pipeline_id, NULL, "ended", NULL, 0,
+						psprintf(member.pid > 0 ? "worker %d, process %d" :
+								 "worker %d", member.worker_number,
+								 (int) member.pid));
+		fm_worker_commit(&scope);
+	}
+}
+
 /* Where nothing runs, requests wait, too. */
 static void
 answer_ownerless(FmPipeline *unused)
@@ -603,6 +647,8 @@ run(void)
 		staff_pipelines(pipelines);
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(turn);
+		if (ended != NIL)
+			do_duty(report_ends, NULL);
 		dismiss();
 		if (due)
 		{

@@ -659,6 +659,9 @@ factorymon_worker_main(Datum arg)
 	worker->sensors = fm_sensor_cache_create(worker->context, pipeline->id,
 											 pipeline->name);
 	open_client(worker, options);
+	fm_worker_event(worker, "started", NULL, 0,
+					psprintf("worker %d, process %d", params.worker_number,
+							 MyProcPid));
 	pgstat_report_activity(STATE_IDLE, NULL);
 	run(worker);
 }

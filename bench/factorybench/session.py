@@ -12,7 +12,7 @@ from .limits import Export
 
 RUN_OVERHEAD = 8        # seconds for databases, tables, checks
 WARM = 0.1              # share of a core for compilers, from which on
-WARM_UP_RUNS = 6        # at most
+WARM_UP_SECONDS = 200   # at most, but for the run that is under way
 
 
 def say(text):
@@ -86,7 +86,8 @@ class Session:
                 continue
             self._warm = True
             self.fill(topic)
-            for number in range(WARM_UP_RUNS):
+            ends = time.monotonic() + WARM_UP_SECONDS
+            while time.monotonic() < ends:
                 began = time.monotonic()
                 before = self.cluster.compiler_seconds()
                 self.attempt(contender, topic)

@@ -58,6 +58,14 @@ QUERY
 goes_on('a worker was terminated');
 unlike(slurp_file($node->logfile, $log), qr/reinitializing/,
 	'the server was not restarted for it');
+ok(poll_until($node, <<"QUERY", 't'), 'its end and its successor are events');
+SELECT count(*) FILTER (WHERE event = 'ended'
+		AND reason ~ '^worker [12], process $victim\$') = 1
+	AND count(*) FILTER (WHERE event = 'started'
+		AND reason ~ '^worker [12], process [0-9]+\$') = 3
+FROM factorymon.rebalancing_events
+QUERY
+
 
 my @before = worker_pids($node);
 sql($node, "SELECT pg_terminate_backend(" . (worker_pids($node, 'supervisor'))[0]
