@@ -4,8 +4,8 @@
 #
 # Copyright (c) 2026, factorymon contributors; PostgreSQL License
 
-# A password for each role, made once; readable in containers whoever runs
-# there, and on this machine only for who may enter the folder.
+# A secret for each name, made once; readable in containers whoever runs there,
+# and on this machine only for who may enter the folder.
 make_secrets()
 {
 	local name
@@ -13,15 +13,17 @@ make_secrets()
 	mkdir -p docker/secrets
 	chmod 700 docker/secrets
 	for name in "${SECRETS[@]}"; do
-		[[ ! -s docker/secrets/${name}_password ]] || continue
-		head -c 24 /dev/urandom | base64 | tr '+/' '-_' |
-			tr -d '\n' >"docker/secrets/${name}_password"
-		echo "made docker/secrets/${name}_password"
+		[[ ! -s docker/secrets/$name ]] || continue
+		head -c 36 /dev/urandom | base64 | tr '+/' '-_' |
+			tr -d '\n' >"docker/secrets/$name"
+		echo "made docker/secrets/$name"
 	done
-	# Only brokers elsewhere want one, and it is not ours to make.
-	[[ -e docker/secrets/kafka_sasl_password ]] ||
-		: >docker/secrets/kafka_sasl_password
-	chmod 444 docker/secrets/*_password
+	for name in "${GIVEN_SECRETS[@]}"; do
+		[[ -e docker/secrets/$name ]] || : >"docker/secrets/$name"
+	done
+	for name in "${SECRETS[@]}" "${GIVEN_SECRETS[@]}"; do
+		chmod 444 "docker/secrets/$name"
+	done
 }
 
 command_setup()
@@ -41,7 +43,12 @@ command_setup()
 
 set_up_once()
 {
-	[[ -e .env && -e docker/secrets/kafka_sasl_password ]] || command_setup
+	local name
+
+	for name in .env "${SECRETS[@]/#/docker/secrets/}" \
+		"${GIVEN_SECRETS[@]/#/docker/secrets/}"; do
+		[[ -e $name ]] || { command_setup; return; }
+	done
 }
 
 # What "make stop-consumers" and the like have paused runs again; what somebody
@@ -90,6 +97,13 @@ urls()
 	url dashboard "http://$address:$(setting MONITORING_PORT 5000)/"
 	url kafka-ui "http://$address:$(setting KAFKA_UI_PORT 8080)/"
 	url prometheus "http://$address:$(setting PROMETHEUS_PORT 9090)/"
+	url alertmanager "http://$address:$(setting ALERTMANAGER_PORT 9093)/"
+	url grafana "http://$address:$(setting GRAFANA_PORT 3001)/" \
+		" (admin, docker/secrets/grafana_admin_password)"
+	url metabase "http://$address:$(setting METABASE_PORT 3000)/" \
+		" ($(setting METABASE_ADMIN_EMAIL admin@example.com), docker/secrets/metabase_admin_password)"
+	url superset "http://$address:$(setting SUPERSET_PORT 8088)/" \
+		" (admin, docker/secrets/superset_admin_password)"
 	url postgres "psql -h $address -p $(setting POSTGRES_PORT 5432) -U operator factory" \
 		" (password: docker/secrets/operator_password)"
 	url kafka1 "$address:9092, $address:9094, $address:9096"
