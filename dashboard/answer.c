@@ -12,17 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "csv.h"
 #include "json.h"
 #include "metrics.h"
 
 #define FRESH_SECONDS 1.0
 #define MAX_ENTRIES 512			/* more are forgotten when nobody waits */
 #define MAX_JOBS 64				/* more are refused */
+#define MAX_ROWS 1000000
 #define BUCKETS 256
 
 typedef struct Entry
 {
 	const FmEndpoint *endpoint; /* NULL: metrics */
+	bool		csv;
 	char		values[FM_MAX_PARAMS][FM_MAX_VALUE];
 	bool		given[FM_MAX_PARAMS];	/* else null */
 	FmAnswer   *answer;			/* the last one, or NULL */
@@ -134,14 +137,14 @@ set_etag(FmAnswer *answer, size_t from)
 
 /* What is said where the database is away. */
 static FmAnswer *
-say_down(FmDatabase *database, const FmEndpoint *endpoint)
+say_down(FmDatabase *database, const FmEndpoint *endpoint, bool csv)
 {
 	FmAnswer   *answer;
 	char		error[256];
 	time_t		since;
 
 	(void) fm_database_state(database, &since, error, sizeof(error));
-	if (endpoint == NULL || !endpoint->survives)
+	if (endpoint == NULL || !endpoint->survives || csv)
 		return problem(503, "the database cannot be reached", error);
 	answer = new_answer(200, "application/json");
 	fm_buf_puts(&answer->body, "{\"generated_at\":");
@@ -162,7 +165,7 @@ row_limit(const Entry *entry, int part)
 {
 	int			number = entry->endpoint->limit;
 
-	return number == 0 || part > 0 ? 1000000 :
+	return number == 0 || part > 0 ? MAX_ROWS :
 		atoi(entry->given[number - 1] ? entry->values[number - 1] :
 			 entry->endpoint->params[number - 1].initial);
 }
@@ -175,12 +178,13 @@ put_part(FmDatabase *database, PGconn **connection, const Entry *entry,
 {
 	const FmEndpoint *endpoint = entry->endpoint;
 	const char *params[FM_MAX_PARAMS];
+	int			most = part == 0 ? FM_MAX_PARAMS :
+		endpoint->parts[part].nparams;
 	int			nparams = 0;
 	int			limit = row_limit(entry, part);
 	PGresult   *result;
 
-	while (part == 0 && nparams < FM_MAX_PARAMS &&
-		   endpoint->params[nparams].name != NULL)
+	while (nparams < most && endpoint->params[nparams].name != NULL)
 	{
 		params[nparams] = entry->given[nparams] ? entry->values[nparams] :
 			endpoint->params[nparams].initial;
@@ -192,8 +196,13 @@ put_part(FmDatabase *database, PGconn **connection, const Entry *entry,
 	if (result == NULL)
 		return false;
 	*truncated |= PQntuples(result) > limit;
-	fm_buf_printf(rows, ",\n\"%s\":", endpoint->parts[part].name);
-	fm_json_rows(rows, result, limit);
+	if (entry->csv)
+		fm_csv_rows(rows, result, limit);
+	else
+	{
+		fm_buf_printf(rows, ",\n\"%s\":", endpoint->parts[part].name);
+		fm_json_rows(rows, result, limit);
+	}
 	PQclear(result);
 	return true;
 }
@@ -228,6 +237,16 @@ wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
 }
 
 static FmAnswer *
+wrap_csv(const FmBuf *rows)
+{
+	FmAnswer   *answer = new_answer(200, "text/csv; charset=utf-8");
+
+	fm_buf_put(&answer->body, rows->data, rows->len);
+	set_etag(answer, 0);
+	return answer;
+}
+
+static FmAnswer *
 find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
 {
 	const FmEndpoint *endpoint = entry->endpoint;
@@ -242,15 +261,17 @@ find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
 										0, NULL, error, sizeof(error), &lost);
 	bool		found = now != NULL;
 
-	for (int part = 0; found && part < FM_MAX_PARTS &&
+	for (int part = 0; found && part < (entry->csv ? 1 : FM_MAX_PARTS) &&
 		 endpoint->parts[part].name != NULL; part++)
 		found = put_part(database, connection, entry, part, &rows,
 						 &truncated, error, sizeof(error), &lost);
-	if (found)
+	if (found && entry->csv)
+		answer = wrap_csv(&rows);
+	else if (found)
 		answer = wrap(endpoint, database, &rows, PQgetvalue(now, 0, 0),
 					  truncated);
 	else if (lost)
-		answer = say_down(database, endpoint);
+		answer = say_down(database, endpoint, entry->csv);
 	else
 	{
 		fprintf(stderr, "factorymon-dashboard: %s: %s\n", endpoint->path,
@@ -280,7 +301,7 @@ find(FmAnswers *answers, PGconn **connection, const Entry *entry)
 	if (entry->endpoint == NULL)
 		return find_metrics(answers->database, connection);
 	if (!up)
-		return say_down(answers->database, entry->endpoint);
+		return say_down(answers->database, entry->endpoint, entry->csv);
 	return find_rows(answers->database, connection, entry);
 }
 
@@ -414,10 +435,10 @@ bucket_of(const FmEndpoint *endpoint, char values[][FM_MAX_VALUE],
 }
 
 static bool
-is_the_same(const Entry *entry, const FmEndpoint *endpoint,
+is_the_same(const Entry *entry, const FmEndpoint *endpoint, bool csv,
 			char values[][FM_MAX_VALUE], const bool *given)
 {
-	if (entry->endpoint != endpoint)
+	if (entry->endpoint != endpoint || entry->csv != csv)
 		return false;
 	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
 	{
@@ -456,13 +477,13 @@ forget_old(FmAnswers *answers)
 }
 
 static Entry *
-find_entry(FmAnswers *answers, const FmEndpoint *endpoint,
+find_entry(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 		   char values[][FM_MAX_VALUE], const bool *given)
 {
 	unsigned	bucket = bucket_of(endpoint, values, given);
 	Entry	   *entry = answers->buckets[bucket];
 
-	while (entry != NULL && !is_the_same(entry, endpoint, values, given))
+	while (entry != NULL && !is_the_same(entry, endpoint, csv, values, given))
 		entry = entry->next;
 	if (entry != NULL)
 		return entry;
@@ -470,6 +491,7 @@ find_entry(FmAnswers *answers, const FmEndpoint *endpoint,
 		forget_old(answers);
 	entry = fm_xcalloc(1, sizeof(Entry));
 	entry->endpoint = endpoint;
+	entry->csv = csv;
 	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
 	{
 		entry->given[i] = given[i];
@@ -483,7 +505,7 @@ find_entry(FmAnswers *answers, const FmEndpoint *endpoint,
 }
 
 FmAnswer *
-fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint,
+fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 			   char values[][FM_MAX_VALUE], const bool *given,
 			   FmWaiter *waiter)
 {
@@ -491,7 +513,7 @@ fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint,
 	Entry	   *entry;
 
 	pthread_mutex_lock(&answers->mutex);
-	entry = find_entry(answers, endpoint, values, given);
+	entry = find_entry(answers, endpoint, csv, values, given);
 	if (answers->stopping)
 		answer = problem(503, "the dashboard is being stopped", NULL);
 	else if (entry->answer != NULL && fm_now() < entry->fresh_until)

@@ -49,10 +49,11 @@ extern void fm_answers_stop(FmAnswers *answers);
 /*
  * The answer of an endpoint for these values (NULL: null), held for the
  * caller; or NULL: then the connection was suspended, and waiter->answer will
- * be there when it is resumed.  endpoint NULL asks for the metrics.
+ * be there when it is resumed.  endpoint NULL asks for the metrics; csv for the
+ * first list, as a file.
  */
 extern FmAnswer *fm_answers_ask(FmAnswers *answers,
-								const FmEndpoint *endpoint,
+								const FmEndpoint *endpoint, bool csv,
 								char values[][FM_MAX_VALUE],
 								const bool *given, FmWaiter *waiter);
 

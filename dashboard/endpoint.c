@@ -34,7 +34,15 @@ static const FmEndpoint endpoints[] = {
 				" s.messages_per_second, s.lag_messages, s.lag_seconds,"
 				" s.data_age_seconds, s.messages, s.readings, s.rejected,"
 				" s.publisher_pending, w.batches, w.batch_seconds,"
-				" w.cpu_seconds, w.memory_bytes"
+				" w.cpu_seconds, w.memory_bytes,"
+				" (SELECT jsonb_agg(b.n ORDER BY b.i) FROM (SELECT h.i,"
+				"   sum(h.n) AS n FROM factorymon.worker_status() x"
+				"   CROSS JOIN unnest(x.batch_histogram)"
+				"    WITH ORDINALITY AS h(n, i)"
+				"   WHERE x.pipeline = s.pipeline GROUP BY h.i) b)"
+				"  AS batch_histogram,"
+				" to_jsonb(factorymon.batch_histogram_bounds())"
+				"  AS batch_histogram_bounds"
 				" FROM factorymon.system_status s"
 				" LEFT JOIN (SELECT pipeline, sum(batches)::bigint AS batches,"
 				"  sum(batch_seconds) AS batch_seconds,"
@@ -69,15 +77,78 @@ static const FmEndpoint endpoints[] = {
 		.params = {{"limit", FM_PARAM_INT, "200", 1, 1000},
 		{"pipeline", FM_PARAM_TEXT, NULL, 0, 0}},
 	.limit = 1},
+	{"/api/plant",
+		.parts = {{"machines", "SELECT * FROM factorymon.machine_status"
+		" ORDER BY rank LIMIT $1::integer + 1"}},
+		.params = {{"limit", FM_PARAM_INT, "1000", 1, 10000}},
+	.limit = 1},
+	{"/api/sensors",
+		.parts = {{"sensors", "SELECT h.pipeline, h.sensor_id, h.sensor_type,"
+				" h.factory_section, h.zone, h.machine_id, h.state, h.reason,"
+				" h.last_ts, h.last_seen_age_seconds,"
+				" h.expected_interval_seconds, h.readings, r.value, h.unit,"
+				" r.level, r.side, r.quality"
+				" FROM factorymon.sensor_health h"
+				" LEFT JOIN factorymon.latest_readings r"
+				"  USING (pipeline, sensor_id)"
+				" WHERE ($2::text IS NULL OR h.factory_section = $2)"
+				" AND ($3::text IS NULL OR h.zone = $3)"
+				" AND ($4::text IS NULL OR h.machine_id = $4)"
+				" ORDER BY h.factory_section, h.zone, h.machine_id,"
+		" h.sensor_id, h.pipeline LIMIT $1::integer + 1"}},
+		.params = {{"limit", FM_PARAM_INT, "1000", 1, 10000},
+			{"section", FM_PARAM_TEXT, NULL, 0, 0},
+			{"zone", FM_PARAM_TEXT, NULL, 0, 0},
+		{"machine", FM_PARAM_TEXT, NULL, 0, 0}},
+	.limit = 1},
+	{"/api/sensor-series",
+		.parts = {{"points", "SELECT * FROM factorymon.sensor_series($1, $2,"
+				" coalesce($4::timestamptz, now())"
+				"  - make_interval(secs => $3::integer),"
+				" coalesce($4::timestamptz, now()), 600)"},
+			{"limits", "SELECT * FROM factorymon.sensor_limits($1, $2)", 2},
+			{"alarms", "SELECT at, event, alarm_id, condition, level, state,"
+				" value, unit, \"limit\", \"by\", comment, pipeline"
+				" FROM (SELECT recorded_at AS at, event_time,"
+				"  transition AS event, alarm_id, seq, condition, level, state,"
+				"  value, unit, \"limit\", \"by\", comment, pipeline"
+				"  FROM factorymon.alerts WHERE sensor_id = $1"
+				"  AND ($2::text IS NULL OR pipeline = $2)"
+				"  AND recorded_at >= coalesce($4::timestamptz, now())"
+				"   - make_interval(secs => $3::integer)"
+				"  AND recorded_at < coalesce($4::timestamptz, now())"
+				"  ORDER BY recorded_at DESC, seq DESC LIMIT 200) a"
+		" ORDER BY at DESC, seq DESC", 4}},
+		.params = {{"sensor", FM_PARAM_TEXT, "", 0, 0},
+			{"pipeline", FM_PARAM_TEXT, NULL, 0, 0},
+			{"seconds", FM_PARAM_INT, "3600", 60, 31622400},
+		{"to", FM_PARAM_TIME, NULL, 0, 0}}},
+	{"/api/rejects",
+		.parts = {{"rejects", "SELECT rejected_at, pipeline, topic,"
+				" kafka_partition, kafka_offset::text AS kafka_offset,"
+				" message_at, reason, sqlstate, detail, attempts, beginning"
+		" FROM factorymon.recent_rejects($1::integer + 1)"}},
+		.params = {{"limit", FM_PARAM_INT, "100", 1, 1000}},
+	.limit = 1},
+	{"/api/kpi",
+		.parts = {{"positions", "SELECT * FROM factorymon.alarm_kpi("
+		"now() - make_interval(hours => $1::integer), now())"}},
+		.params = {{"hours", FM_PARAM_INT, "24", 1, 8784}}},
 };
 
 #define NENDPOINTS ((int) (sizeof(endpoints) / sizeof(endpoints[0])))
 
 const FmEndpoint *
-fm_endpoint_find(const char *path)
+fm_endpoint_find(const char *path, bool *csv)
 {
+	size_t		len = strlen(path);
+
+	*csv = len > 4 && strcmp(path + len - 4, ".csv") == 0;
+	if (*csv)
+		len -= 4;
 	for (int i = 0; i < NENDPOINTS; i++)
-		if (strcmp(endpoints[i].path, path) == 0)
+		if (strlen(endpoints[i].path) == len &&
+			memcmp(endpoints[i].path, path, len) == 0)
 			return &endpoints[i];
 	return NULL;
 }

@@ -25,7 +25,7 @@ typedef enum FmParamType
 	FM_PARAM_TIME				/* RFC 3339; the database checks it */
 } FmParamType;
 
-/* A parameter in the query string; the n-th is $n of the first query. */
+/* A parameter in the query string; the n-th is $n of the queries. */
 typedef struct FmParam
 {
 	const char *name;
@@ -39,6 +39,8 @@ typedef struct FmPart
 {
 	const char *name;			/* of the list in the answer */
 	const char *query;
+	int			nparams;		/* it takes the first ones, so many; of the
+								 * first part: all */
 } FmPart;
 
 typedef struct FmEndpoint
@@ -53,8 +55,11 @@ typedef struct FmEndpoint
 	bool		survives;
 } FmEndpoint;
 
-/* The endpoint of a path, or NULL. */
-extern const FmEndpoint *fm_endpoint_find(const char *path);
+/*
+ * The endpoint of a path, or NULL.  With ".csv" behind its path, an endpoint
+ * gives the first of its lists for a spreadsheet.
+ */
+extern const FmEndpoint *fm_endpoint_find(const char *path, bool *csv);
 
 /*
  * Check a parameter and copy its value.  Returns its number from 0, or -1 with

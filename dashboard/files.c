@@ -3,8 +3,7 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * To add one: a line each of EMBED and in the table, and its name in the
- * Makefile's FILES.
+ * The page's files are those in page/; page/build has made their table.
  */
 #include "files.h"
 
@@ -20,11 +19,21 @@
 	extern const char fm_file_##name[]; \
 	extern const char fm_file_end_##name[]
 
+/* A file and its compressed form, under their numbers. */
+#define PAGE_FILE(number, address, type, file, lasting) \
+	EMBED(number, file); EMBED(number##_gzip, file ".gz");
 EMBED(openapi, "openapi.json");
+#include "page/built/files.inc"
+#undef PAGE_FILE
+
+#define PAGE_FILE(number, address, type, file, lasting) \
+	{address, type, fm_file_##number, fm_file_end_##number, \
+	fm_file_##number##_gzip, fm_file_end_##number##_gzip, lasting},
 
 static const FmFile files[] = {
 	{"/api/openapi.json", "application/json", fm_file_openapi,
-	fm_file_end_openapi},
+	fm_file_end_openapi, NULL, NULL, false},
+#include "page/built/files.inc"
 };
 
 const FmFile *

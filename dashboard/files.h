@@ -3,11 +3,13 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * They are in the program, so that it is one file wherever it is installed.
+ * They are in the program, so that it is one file wherever it is installed:
+ * the description of the API, and the page with all that it needs.
  */
 #ifndef FM_FILES_H
 #define FM_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct FmFile
@@ -16,6 +18,9 @@ typedef struct FmFile
 	const char *type;			/* Content-Type */
 	const char *data;
 	const char *end;
+	const char *gzip;			/* the same, compressed; NULL: is not there */
+	const char *gzip_end;
+	bool		immutable;		/* what is under this path never changes */
 } FmFile;
 
 /* The file of a path, or NULL. */

@@ -14,6 +14,8 @@
 #include "http.h"
 
 #include "files.h"
+#include "json.h"
+#include "version.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -236,7 +238,7 @@ take_param(void *arg, enum MHD_ValueKind kind, const char *name,
 /* Both when the request comes, and when its answer is there. */
 static enum MHD_Result
 ask(FmHttp *http, struct MHD_Connection *connection, Request *request,
-	const FmEndpoint *endpoint)
+	const FmEndpoint *endpoint, bool csv)
 {
 	Query		query = {.endpoint = endpoint};
 
@@ -251,8 +253,9 @@ ask(FmHttp *http, struct MHD_Connection *connection, Request *request,
 		return refuse(connection, MHD_HTTP_BAD_REQUEST, "bad request",
 					  query.error, NULL);
 	request->waiter.connection = connection;
-	request->answer = fm_answers_ask(http->answers, endpoint, query.values,
-									 query.given, &request->waiter);
+	request->answer = fm_answers_ask(http->answers, endpoint, csv,
+									 query.values, query.given,
+									 &request->waiter);
 	return request->answer == NULL ? MHD_YES :
 		give_answer(connection, request);
 }
@@ -284,7 +287,7 @@ give_metrics(FmHttp *http, struct MHD_Connection *connection,
 		!client_address(connection, address, sizeof(address)))
 		return refuse(connection, MHD_HTTP_FORBIDDEN, "forbidden",
 					  "metrics are for this machine only", NULL);
-	return ask(http, connection, request, NULL);
+	return ask(http, connection, request, NULL, false);
 }
 
 /* Liveness: that this is answered, whatever the database does. */
@@ -300,31 +303,68 @@ give_health(struct MHD_Connection *connection)
 static enum MHD_Result
 give_file(struct MHD_Connection *connection, const FmFile *file)
 {
+	const char *encodings = header_of(connection, "Accept-Encoding");
+	bool		gzip = file->gzip != NULL && encodings != NULL &&
+		strstr(encodings, "gzip") != NULL;
+	const char *data = gzip ? file->gzip : file->data;
+	const char *end = gzip ? file->gzip_end : file->end;
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer((size_t) (file->end - file->data),
-										(void *) file->data,
+		MHD_create_response_from_buffer((size_t) (end - data), (void *) data,
 										MHD_RESPMEM_PERSISTENT);
 
 	if (response != NULL)
-		(void) MHD_add_response_header(response, "Cache-Control", "no-cache");
+	{
+		(void) MHD_add_response_header(response, "Cache-Control",
+									   file->immutable ?
+									   "public, max-age=31536000, immutable" :
+									   "no-cache");
+		if (file->gzip != NULL)
+			(void) MHD_add_response_header(response, "Vary",
+										   "Accept-Encoding");
+		if (gzip)
+			(void) MHD_add_response_header(response, "Content-Encoding",
+										   "gzip");
+	}
 	return respond(connection, MHD_HTTP_OK, response, file->type);
+}
+
+/* What the page has to know of how this service was set up. */
+static enum MHD_Result
+give_settings(const FmOptions *options, struct MHD_Connection *connection)
+{
+	FmBuf		body = FM_BUF_INIT;
+	struct MHD_Response *response;
+
+	fm_buf_puts(&body, "{\"version\":");
+	fm_json_string(&body, FM_VERSION);
+	fm_buf_puts(&body, ",\"time_zone\":");
+	fm_json_string(&body, options->time_zone);
+	fm_buf_puts(&body, "}\n");
+	response = copy_of(body.data, body.len);
+	fm_buf_free(&body);
+	if (response != NULL)
+		(void) MHD_add_response_header(response, "Cache-Control", "no-cache");
+	return respond(connection, MHD_HTTP_OK, response, "application/json");
 }
 
 static enum MHD_Result
 route(FmHttp *http, struct MHD_Connection *connection, Request *request,
 	  const char *path, const char *method)
 {
-	const FmEndpoint *endpoint = fm_endpoint_find(path);
+	bool		csv;
+	const FmEndpoint *endpoint = fm_endpoint_find(path, &csv);
 	const FmFile *file = fm_file_find(path);
 	bool		stream = strcmp(path, "/api/stream") == 0;
 	bool		metrics = strcmp(path, "/metrics") == 0;
 	bool		health = strcmp(path, "/healthz") == 0;
+	bool		settings = strcmp(path, "/api/settings") == 0;
 
 	if (!is_our_host(http->options, header_of(connection, "Host")))
 		return refuse(connection, MHD_HTTP_FORBIDDEN, "forbidden",
 					  "this host is not known by that name, see"
 					  " --allowed-hosts", NULL);
-	if (endpoint == NULL && file == NULL && !stream && !metrics && !health)
+	if (endpoint == NULL && file == NULL && !stream && !metrics && !health &&
+		!settings)
 		return refuse(connection, MHD_HTTP_NOT_FOUND, "not found", NULL,
 					  NULL);
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
@@ -341,7 +381,9 @@ route(FmHttp *http, struct MHD_Connection *connection, Request *request,
 		return give_metrics(http, connection, request);
 	if (health)
 		return give_health(connection);
-	return ask(http, connection, request, endpoint);
+	if (settings)
+		return give_settings(http->options, connection);
+	return ask(http, connection, request, endpoint, csv);
 }
 
 /* ----------------------------------------------------------------------

@@ -17,11 +17,14 @@
 
 #include "version.h"
 
+#define TIME_ZONE_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+	"abcdefghijklmnopqrstuvwxyz0123456789_/+-"
+
 typedef enum Id
 {
 	OPT_HOST = 256,				/* ids must not be characters */
 	OPT_PORT, OPT_PORT_FILE, OPT_DATABASE, OPT_ALLOWED_HOSTS, OPT_CONNECTIONS,
-	OPT_METRICS_LOCAL, OPT_VERBOSE, OPT_HELP, OPT_VERSION
+	OPT_METRICS_LOCAL, OPT_TIME_ZONE, OPT_VERBOSE, OPT_HELP, OPT_VERSION
 } Id;
 
 typedef struct Setting
@@ -51,6 +54,9 @@ static const Setting settings[] = {
 	"connections to the database for queries, 1 to 16 [3]"},
 	{OPT_METRICS_LOCAL, "metrics-local", NULL, "MONITORING_METRICS_LOCAL",
 	"/metrics for clients on this machine only"},
+	{OPT_TIME_ZONE, "time-zone", "NAME", "MONITORING_TIME_ZONE",
+		"the plant's, in which the page shows times, as"
+	" America/Sao_Paulo [the browser's]"},
 	{OPT_VERBOSE, "verbose", NULL, NULL, "a line for each request"},
 	{OPT_HELP, "help", NULL, NULL, "show this"},
 	{OPT_VERSION, "version", NULL, NULL, "show the version"},
@@ -160,6 +166,10 @@ set_option(FmOptions *options, Id id, const char *text)
 		case OPT_METRICS_LOCAL:
 			options->metrics_local = true;
 			return text == NULL || read_switch(text, &options->metrics_local);
+		case OPT_TIME_ZONE:
+			/* whether there is one of that name, the page's browser knows */
+			options->time_zone = text;
+			return strspn(text, TIME_ZONE_CHARACTERS) == strlen(text);
 		case OPT_VERBOSE:
 			options->verbose = true;
 			return true;
@@ -250,7 +260,7 @@ fm_options_read(FmOptions *options, int argc, char **argv)
 	*options = (FmOptions)
 	{
 		.host = "127.0.0.1",.port = 5000,.database = "",.allowed_hosts = "",
-			.connections = 3
+			.connections = 3,.time_zone = ""
 	};
 	if (!read_environment(options))
 		return FM_EXIT_USAGE;

@@ -27,6 +27,7 @@ typedef struct FmOptions
 	const char *allowed_hosts;	/* further values of Host, by commas */
 	int			connections;	/* to the database */
 	bool		metrics_local;	/* /metrics only for clients on this machine */
+	const char *time_zone;		/* the plant's; "": not told */
 	bool		verbose;		/* a line on stderr for each request */
 } FmOptions;
 

@@ -3536,6 +3536,139 @@ $$;
 COMMENT ON FUNCTION factorymon.recent_alerts(integer) IS
 	'the newest events, newest first: kind alarm (event: a transition of an alarm, or a flood; pub_seq, ids, sensor, level, value, who and comment) and kind pipeline (event: of rebalancing_events; consumer, partitions, reason as detail)';
 
+/*
+ * Messages that could not be stored, newest offsets of each stream first: read
+ * by the index, no further than asked for.
+ */
+CREATE FUNCTION factorymon.recent_rejects(max_rows integer DEFAULT 100)
+RETURNS TABLE (
+	rejected_at timestamptz,
+	pipeline text,
+	topic text,
+	kafka_partition integer,
+	kafka_offset bigint,
+	message_at timestamptz,
+	reason text,
+	sqlstate text,
+	detail text,
+	attempts integer,
+	beginning text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 100
+AS $$
+SELECT r.rejected_at, p.name, s.topic, s.kafka_partition, r.kafka_offset,
+		r.message_at, r.reason, r.sqlstate, r.detail, r.attempts,
+		encode(substring(r.value FOR 200), 'escape')
+	FROM _factorymon.stream s
+	JOIN _factorymon.pipeline p USING (pipeline_id)
+	CROSS JOIN LATERAL (
+		SELECT x.*
+			FROM _factorymon.reject x
+			WHERE x.pipeline_id = s.pipeline_id AND x.stream_id = s.stream_id
+			ORDER BY x.kafka_offset DESC
+			LIMIT greatest(max_rows, 0)) r
+	ORDER BY r.rejected_at DESC, s.kafka_partition, r.kafka_offset DESC
+	LIMIT greatest(max_rows, 0)
+$$;
+COMMENT ON FUNCTION factorymon.recent_rejects(integer) IS
+	'messages that could not be stored, newest first, with the reason and the first 200 bytes of each (escaped where they are no text); rejects has them whole';
+
+/* A sensor by its name: of one pipeline, or where it was registered last. */
+CREATE FUNCTION _factorymon.find_sensor(name text, pipeline text)
+RETURNS _factorymon.sensor
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT s
+	FROM _factorymon.sensor s
+	JOIN _factorymon.pipeline p USING (pipeline_id)
+	WHERE s.name = $1 AND ($2 IS NULL OR p.name = $2)
+	ORDER BY s.registered_at DESC
+	LIMIT 1
+$$;
+REVOKE EXECUTE ON FUNCTION _factorymon.find_sensor(text, text) FROM PUBLIC;
+
+/*
+ * What a chart of a sensor shows.  A span has a point for each time slice that
+ * has readings, so that a spike stays visible (minimum, maximum) however
+ * long the span is.
+ */
+CREATE FUNCTION factorymon.sensor_series(
+	sensor_id text,
+	pipeline text DEFAULT NULL,
+	"from" timestamptz DEFAULT now() - interval '1 hour',
+	"to" timestamptz DEFAULT now(),
+	max_points integer DEFAULT 600)
+RETURNS TABLE (
+	at timestamptz,
+	readings bigint,
+	average double precision,
+	minimum double precision,
+	maximum double precision,
+	level text,
+	late bigint,
+	low_quality bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 600
+AS $$
+SELECT CASE WHEN count(*) = 1 THEN min(r.ts)
+			ELSE to_timestamp(avg(extract(epoch FROM r.ts))) END,
+		count(*), avg(r.value), min(r.value), max(r.value),
+		CASE max(r.level & 3)
+			WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+		END,
+		count(*) FILTER (WHERE r.flags & 8 <> 0),
+		count(*) FILTER (WHERE r.flags & 64 <> 0)
+	FROM _factorymon.find_sensor($1, $2) s
+	JOIN _factorymon.reading r
+		ON r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
+	WHERE r.ts >= $3 AND r.ts < $4
+	GROUP BY floor(extract(epoch FROM r.ts - $3)
+		/ greatest(extract(epoch FROM $4 - $3) / greatest($5, 1), 1e-6))
+	ORDER BY 1
+$$;
+COMMENT ON FUNCTION factorymon.sensor_series(text, text, timestamptz,
+	timestamptz, integer) IS
+	'readings of a sensor in [from, to), by at most so many equal slices of time: mean time, number, average, least and greatest value, worst level, how many came late or were of low quality; slices without readings are not there';
+
+CREATE FUNCTION factorymon.sensor_limits(
+	sensor_id text,
+	pipeline text DEFAULT NULL)
+RETURNS TABLE (
+	critical_low double precision,
+	warning_low double precision,
+	warning_high double precision,
+	critical_high double precision,
+	deadband double precision,
+	unit text,
+	expected_interval_seconds double precision,
+	threshold_id integer)
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 1
+AS $$
+SELECT l.critical_low, l.warning_low, l.warning_high, l.critical_high,
+		l.deadband, v.unit,
+		extract(epoch FROM l.expected_interval)::double precision,
+		l.threshold_id
+	FROM _factorymon.find_sensor($1, $2) s
+	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT x.*
+			FROM _factorymon.sensor_version x
+			WHERE x.sensor_id = s.sensor_id
+			ORDER BY x.sensor_version_id DESC
+			LIMIT 1) v
+	CROSS JOIN LATERAL _factorymon.limits_of(p.name, v.sensor_type, v.zone,
+		v.machine_id, s.name) l
+$$;
+COMMENT ON FUNCTION factorymon.sensor_limits(text, text) IS
+	'the limits in force for a sensor where it was registered last: null where there is none; threshold_id is the row of threshold, null for the built-in ones; no row: no such sensor';
+
 /* ======================================================================
  * 7. Comments
  * ==================================================================== */
