@@ -15,11 +15,21 @@
 /* Alarms that are shown one by one; how many there are is shown, too. */
 #define MAX_ACTIVE "500"
 
-/* Alarms that operators have to do with, and how bad they are. */
+/* Alarms that operators have to do with, and how bad they are: for each
+ * condition of a sensor the worst, through however many partitions it comes. */
 #define ACTIVE \
-	"FROM factorymon.alarms WHERE announced_event_id IS NOT NULL" \
+	"FROM (SELECT DISTINCT ON (pipeline, sensor_id, condition) *" \
+	" FROM factorymon.alarms WHERE announced_event_id IS NOT NULL" \
 	" AND shown_state IN ('active_unacknowledged', 'active_acknowledged'," \
-	" 'returned_unacknowledged')"
+	" 'returned_unacknowledged') ORDER BY pipeline, sensor_id, condition," \
+	" severity DESC NULLS LAST, announced_at DESC) a"
+
+#define WORST_FIRST \
+	" ORDER BY severity DESC NULLS LAST, announced_at DESC LIMIT " MAX_ACTIVE
+
+/* What changes while an alarm is there, to be put beside it. */
+#define OF_ACTIVE(columns) \
+	"SELECT pipeline, sensor_id, condition, " columns " " ACTIVE WORST_FIRST
 
 typedef struct Metric
 {
@@ -112,12 +122,34 @@ static const Metric metrics[] = {
 		" worst.",
 		"SELECT pipeline, sensor_id, condition, CASE WHEN severity >= 667"
 		" THEN 'critical' ELSE 'warning' END AS severity, factory_section,"
-		" machine_id, zone AS sensor_zone, 1 " ACTIVE
-		" ORDER BY severity DESC NULLS LAST, announced_at DESC"
-	" LIMIT " MAX_ACTIVE},
+		" machine_id, zone AS sensor_zone, coalesce(p.\"position\","
+		" nullif(factory_section, ''), pipeline) AS \"position\", 1"
+		" FROM (SELECT * " ACTIVE WORST_FIRST ") x"
+		" LEFT JOIN factorymon.operating_position_areas p"
+	" USING (pipeline, factory_section, zone)"},
+	{"factorymon_alarm_value", "gauge",
+		"Value with which each of these came to be what it is.",
+	OF_ACTIVE("unit, value")},
+	{"factorymon_alarm_limit", "gauge",
+		"Limit that it had reached then; none: it has returned, or has none.",
+	OF_ACTIVE("\"limit\"")},
+	{"factorymon_alarm_since_timestamp_seconds", "gauge",
+		"Time of the first reading of its last excursion.",
+	OF_ACTIVE("extract(epoch FROM since)")},
+	{"factorymon_alarm_present", "gauge",
+		"1: it is there; 0: it has returned and waits to be acknowledged.",
+	OF_ACTIVE("(state <> 'returned_unacknowledged')::integer")},
 	{"factorymon_alarm_active_truncated", "gauge",
 		"Alarms that are not among those of factorymon_alarm_active.",
 	"SELECT greatest(count(*) - " MAX_ACTIVE ", 0) " ACTIVE},
+	{"factorymon_flood", "gauge",
+		"1: more alarms than an operating position can follow.",
+		"SELECT \"position\", in_flood::integer"
+	" FROM factorymon.operating_positions"},
+	{"factorymon_announcements_10m", "gauge",
+		"Alarms that called at an operating position in ten minutes.",
+		"SELECT \"position\", announcements_10_minutes"
+	" FROM factorymon.operating_positions"},
 	{"factorymon_publisher_up", "gauge",
 		"1: the publisher of alarms runs and nothing is in its way.",
 		"SELECT pipeline, (state = 'running')::integer"

@@ -142,7 +142,7 @@ is_deeply([ sort map { $_->{card_id} } @{ $dashboard->{dashcards} } ],
 is($made->{databases}{ (keys %{ $made->{databases} })[0] }{details}{password},
 	bi_password, 'the password came as it is');
 
-# Metabase would draw cards over each other, or beyond the edge, without a word.
+# Metabase would draw cards over each other, or beyond the edge, and not say so.
 my (%taken, @misplaced);
 foreach my $card (@{ $dashboard->{dashcards} })
 {
@@ -179,10 +179,11 @@ sub rows_of
 	is("$status $answer->{status}", '202 completed', "$name: answers");
 	my %columns = map { $_->{name} => 1 } @{ $answer->{data}{cols} };
 	my $settings = $card{$name}{visualization_settings};
+	my @rules = @{ $settings->{'table.column_formatting'} || [] };
 	my @used = (
 		$settings->{'scalar.field'} // (),
 		(map { @{ $settings->{"graph.$_"} || [] } } qw(dimensions metrics)),
-		(map { @{ $_->{columns} } } @{ $settings->{'table.column_formatting'} || [] }),
+		(map { @{ $_->{columns} } } @rules),
 		(map { decode_json($_)->[1] } keys %{ $settings->{column_settings} || {} }));
 	is_deeply([ grep { !$columns{$_} } @used ], [],
 		"$name: what is set is set for columns that it has");
@@ -357,8 +358,8 @@ refused('a password that everybody has', 4, 'password is too common',
 refused('a database that is down, the first time', 5, 'cannot use bi at', {});
 is_deeply(stand_in()->{state}{databases}, {}, 'of which nothing is kept');
 $node->start;
-refused('a wrong password of the database', 5, 'password authentication failed',
-	{ FACTORYMON_DB_PASSWORD => 'wrong' });
+refused('a wrong password of the database', 5,
+	'password authentication failed', { FACTORYMON_DB_PASSWORD => 'wrong' });
 
 # The stand-in lets nothing pass.
 (undef, $login) = ask('POST', '/api/session',

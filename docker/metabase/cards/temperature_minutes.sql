@@ -1,8 +1,0 @@
--- The range on minute_at itself is what keeps this from reading everything.
-SELECT minute_at, factory_section || ' / ' || zone AS zone,
-    sum(avg_value * readings) / sum(readings) AS temperature
-FROM factorymon.zone_minutes
-WHERE minute_at >= date_trunc('minute', now()) - interval '1 hour'
-    AND sensor_type = 'temperature' AND unit = '°C'
-GROUP BY 1, 2
-ORDER BY 1, 2
