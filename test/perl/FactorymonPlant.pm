@@ -6,9 +6,9 @@
 #
 # A node with the pipeline sensor-data and 25 sensors on five machines: readings
 # of half an hour that ends some minutes ago, and a current one of each sensor
-# but those of machine-005, of which nothing is heard any more.  machine-002 is
-# critical, machine-003 warns, machine-004 was critical, has an acknowledged
-# alarm.  The role "bi" may read and must give its password.
+# but those of machine-005, of which nothing is heard any more.  machine-002 and
+# machine-004 are critical, the latter's alarm is acknowledged; machine-003 warns.
+# The role "bi" may read and must give its password.
 #
 # Copyright (c) 2026, factorymon contributors; PostgreSQL License
 
