@@ -55,7 +55,7 @@ compose_all()
 }
 
 # Containers of the project, of service $1 if given: name, state, what Docker
-# says of it; more arguments are for docker ps.
+# says of it, service; more arguments are for docker ps.
 containers()
 {
 	local filter=(--filter "label=com.docker.compose.project=$PROJECT"
@@ -63,7 +63,8 @@ containers()
 
 	[[ -z ${1:-} ]] || filter+=(--filter "label=com.docker.compose.service=$1")
 	docker ps -a "${filter[@]}" "${@:2}" \
-		--format '{{.Names}}\t{{.State}}\t{{.Status}}' | sort
+		--format '{{.Names}}\t{{.State}}\t{{.Status}}\t{{.Label "com.docker.compose.service"}}' |
+		sort
 }
 
 running_container()
@@ -116,17 +117,34 @@ condition()
 	esac
 }
 
-# What waits, as "name (condition), ..."; what does something once has to have
-# ended.
+# The services without a profile and those of profiles that are chosen, on a line.
+# (docker-compose 1.29 lists all of them, whatever is chosen.)
+chosen_services()
+{
+	awk -v chosen=",$COMPOSE_PROFILES," '
+		function flush() { if (name != "" && wanted) printf "%s ", name; name = "" }
+		/^services:/ { inside = 1; next }
+		/^[a-z]/ { flush(); inside = 0 }
+		inside && /^  [a-z0-9-]+:$/ { flush(); name = substr($1, 1, length($1) - 1); wanted = 1 }
+		inside && /^    profiles: / {
+			gsub(/[][]/, "", $2)
+			wanted = index(chosen, "," $2 ",") > 0
+		}' docker-compose.yml
+}
+
+# What of the services $@ (none: all that are chosen) waits, as "name (condition),
+# ..."; what does something once has to have ended.
 not_ready()
 {
-	local name state status how list=""
+	local name state status service how list="" wanted
 
-	while IFS=$'\t' read -r name state status; do
+	wanted=" ${*:-$(chosen_services)} "
+	while IFS=$'\t' read -r name state status service; do
+		[[ $wanted == *" $service "* ]] || continue
 		how=$(condition "$state" "$status")
-		case $name/$how in
-			*-init*/ended | *-provision*/ended) ;;
-			*-init*/ready | *-provision*/ready) list+=", $name (running)" ;;
+		case $service/$how in
+			*-init/ended | *-provision/ended) ;;
+			*-init/ready | *-provision/ready) list+=", $name (running)" ;;
 			*/ready) ;;
 			*) list+=", $name ($how)" ;;
 		esac
@@ -134,29 +152,29 @@ not_ready()
 	echo "${list#, }"
 }
 
-# Wait until everything that was made is healthy, and say what is awaited.
+# Wait until services are healthy, and say what is awaited.
 wait_ready()
 {
 	local began=$SECONDS deadline=$((SECONDS + ${WAIT:-300})) now last=x name
 
-	while now=$(not_ready); [[ -n $now ]]; do
+	while now=$(not_ready "$@"); [[ -n $now ]]; do
 		[[ $now == "$last" ]] ||
 			printf '%4d s  waiting for %s\n' $((SECONDS - began)) "$now"
 		last=$now
-		if ((SECONDS >= deadline)); then
+		if [[ $now == *"(failed)"* ]] || ((SECONDS >= deadline)); then
 			for name in $(sed 's/ ([^)]*)//g; s/,//g' <<<"$now"); do
 				echo "--- the end of the log of $name ---"
 				docker logs --tail 20 "$name" 2>&1 || true
 			done
-			fail "not ready after ${WAIT:-300} s: $now"
+			fail "not ready after $((SECONDS - began)) s: $now"
 		fi
 		sleep 1
 	done
-	printf '%4d s  ready: %d containers\n' $((SECONDS - began)) \
-		"$(containers | wc -l)"
+	printf '%4d s  ready: %d containers run\n' $((SECONDS - began)) \
+		"$(containers "" --filter status=running | wc -l)"
 }
 
-# Start services ("" : all of them) and wait for them.
+# Start services (none: all that are chosen) and wait for them.
 up()
 {
 	local options=(-d) service
@@ -169,5 +187,5 @@ up()
 		done
 	fi
 	compose up "${options[@]}" "$@"
-	wait_ready
+	wait_ready "$@"
 }

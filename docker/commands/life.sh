@@ -10,6 +10,7 @@ make_secrets()
 {
 	local name
 
+	SECRETS_MADE=no
 	mkdir -p docker/secrets
 	chmod 700 docker/secrets
 	for name in "${SECRETS[@]}"; do
@@ -17,6 +18,7 @@ make_secrets()
 		head -c 36 /dev/urandom | base64 | tr '+/' '-_' |
 			tr -d '\n' >"docker/secrets/$name"
 		echo "made docker/secrets/$name"
+		SECRETS_MADE=yes
 	done
 	for name in "${GIVEN_SECRETS[@]}"; do
 		[[ -e docker/secrets/$name ]] || : >"docker/secrets/$name"
@@ -24,6 +26,25 @@ make_secrets()
 	for name in "${SECRETS[@]}" "${GIVEN_SECRETS[@]}"; do
 		chmod 444 "docker/secrets/$name"
 	done
+}
+
+# Roles of a database that is there get the passwords of new files.  A container
+# sees a file that was made anew only after its own new start.
+renew_passwords()
+{
+	local service running=()
+
+	echo "the database gets new passwords, and who uses them starts anew"
+	docker restart -t 60 "$(running_container postgres)" >/dev/null
+	wait_ready postgres
+	docker exec "$(running_container postgres)" \
+		/docker-entrypoint-initdb.d/10-factorymon.sh
+	for service in dashboard grafana metabase superset alertmanager sms-bridge; do
+		[[ -z $(running_container "$service") ]] || running+=("$service")
+	done
+	((${#running[@]})) || return 0
+	compose_all restart "${running[@]}"
+	wait_ready "${running[@]}"
 }
 
 command_setup()
@@ -34,10 +55,8 @@ command_setup()
 	fi
 	make_secrets
 	compose config -q
-	if [[ -n $(running_container postgres) ]]; then
-		docker exec "$(running_container postgres)" \
-			/docker-entrypoint-initdb.d/10-factorymon.sh
-	fi
+	[[ $SECRETS_MADE == no || -z $(running_container postgres) ]] ||
+		renew_passwords
 	echo "set up: ${COMPOSE[*]} $(compose version --short), project $PROJECT"
 }
 
@@ -152,7 +171,7 @@ command_infrastructure-only()
 {
 	set_up_once
 	compose_all stop "${SENSORS[@]}" "${MONITORING[@]}"
-	up_only "${INFRASTRUCTURE[@]}"
+	up "${INFRASTRUCTURE[@]}"
 	pause_ingest
 	urls
 }
@@ -160,7 +179,7 @@ command_infrastructure-only()
 command_with-consumers()
 {
 	set_up_once
-	up_only "${INFRASTRUCTURE[@]}"
+	up "${INFRASTRUCTURE[@]}"
 	resume_ingest all
 	urls
 }
@@ -168,16 +187,9 @@ command_with-consumers()
 command_with-monitoring()
 {
 	set_up_once
-	up_only "${INFRASTRUCTURE[@]}" "${MONITORING[@]}"
+	up "${INFRASTRUCTURE[@]}" "${MONITORING[@]}"
 	resume_ingest all
 	urls
-}
-
-# Containers that were stopped on purpose are not waited for: they go.
-up_only()
-{
-	compose_all rm -f >/dev/null
-	up "$@"
 }
 
 command_start-monitoring()

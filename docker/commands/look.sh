@@ -19,7 +19,7 @@ command_status()
 	local name state status
 
 	say "containers"
-	while IFS=$'\t' read -r name state status; do
+	while IFS=$'\t' read -r name state status _; do
 		printf '  %-36s %-10s %s\n' "$name" \
 			"$(condition "$state" "$status")" "$status"
 	done < <(containers)
@@ -40,7 +40,7 @@ command_health()
 		echo "NOT OK  containers: $waiting"
 		bad=1
 	else
-		echo "ok      containers: $(containers | wc -l), all healthy"
+		echo "ok      containers: all healthy"
 	fi
 	waiting=$(value "SELECT string_agg(pipeline || ' is ' || state, ', ')
 		FROM factorymon.system_status WHERE state <> 'running'") || waiting=unknown

@@ -188,6 +188,26 @@ http()
 	curl -sS --max-time 10 "http://localhost:$1$2"
 }
 
+# Test $6: a program of arguments 2 to 4 answers JSON, of which $5 is $1, within 60
+# seconds.
+reaches()
+{
+	local deadline=$((SECONDS + 60)) found
+
+	until found=$("$2" "$3" "$4" | jq -r "$5" 2>&1) && [[ $found == "$1" ]]; do
+		((SECONDS < deadline)) || break
+		sleep 1
+	done
+	is "$found" "$1" "$6"
+}
+
+# A session of the role "dashboard" over TCP, with password $1.
+client_psql()
+{
+	docker exec -e PGPASSWORD="$1" "$(container postgres)" psql -XAtq -h postgres \
+		-U dashboard -d factory -c 'SELECT state FROM factorymon.system_status'
+}
+
 # How many messages sensors have sent: the sum of the ends of the partitions.
 ends()
 {
