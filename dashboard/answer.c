@@ -6,6 +6,10 @@
  * One mutex guards everything that is shared.  An entry is what can be asked:
  * an endpoint with its values.  It is idle, queued, or being worked on; those
  * who wait for it are a list, in either of the latter two.
+ *
+ * There are two queues, because what has no parameters exists once, and what
+ * has some exists as often as somebody likes.  The former goes first and is
+ * never refused, and one of the threads, if there are several, is left to it.
  */
 #include "answer.h"
 
@@ -18,9 +22,11 @@
 
 #define FRESH_SECONDS 1.0
 #define MAX_ENTRIES 512			/* more are forgotten when nobody waits */
-#define MAX_JOBS 64				/* more are refused */
+#define MAX_JOBS 64				/* more are refused, of those with parameters */
 #define MAX_ROWS 1000000
 #define BUCKETS 256
+#define MAX_WAIT 10.0			/* seconds; who asked so long ago is gone */
+#define FORGET_SECONDS 30		/* between two looks for what is old */
 
 typedef struct Entry
 {
@@ -31,10 +37,19 @@ typedef struct Entry
 	FmAnswer   *answer;			/* the last one, or NULL */
 	double		fresh_until;
 	bool		busy;			/* queued, or being worked on */
+	double		queued_at;
 	FmWaiter   *waiters;
 	struct Entry *next;			/* in its bucket */
 	struct Entry *next_job;
 } Entry;
+
+typedef struct Queue
+{
+	Entry	   *first;
+	Entry	  **last;
+	int			n;
+	int			at_work;		/* threads that work on what was in it */
+} Queue;
 
 struct FmAnswers
 {
@@ -43,9 +58,9 @@ struct FmAnswers
 	pthread_cond_t work;
 	Entry	   *buckets[BUCKETS];
 	int			nentries;
-	int			njobs;
-	Entry	   *first_job;
-	Entry	  **last_job;
+	double		forget_at;
+	Queue		plain;			/* what has no parameters */
+	Queue		various;
 	bool		stopping;
 	int			nthreads;
 	pthread_t	threads[];
@@ -54,17 +69,6 @@ struct FmAnswers
 /* ----------------------------------------------------------------------
  * Answers
  * ------------------------------------------------------------------- */
-
-static FmAnswer *
-new_answer(unsigned status, const char *type)
-{
-	FmAnswer   *answer = fm_xcalloc(1, sizeof(FmAnswer));
-
-	answer->references = 1;
-	answer->status = status;
-	answer->type = type;
-	return answer;
-}
 
 /* With the mutex. */
 static void
@@ -82,40 +86,6 @@ fm_answer_release(FmAnswers *answers, FmAnswer *answer)
 	pthread_mutex_lock(&answers->mutex);
 	drop(answer);
 	pthread_mutex_unlock(&answers->mutex);
-}
-
-void
-fm_problem(FmBuf *buf, unsigned status, const char *title, const char *detail)
-{
-	fm_buf_printf(buf, "{\"type\":\"about:blank\",\"status\":%u,\"title\":",
-				  status);
-	fm_json_string(buf, title);
-	if (detail != NULL && *detail != '\0')
-	{
-		fm_buf_puts(buf, ",\"detail\":");
-		fm_json_string(buf, detail);
-	}
-	fm_buf_puts(buf, "}\n");
-}
-
-static FmAnswer *
-problem(unsigned status, const char *title, const char *detail)
-{
-	FmAnswer   *answer = new_answer(status, "application/problem+json");
-
-	fm_problem(&answer->body, status, title, detail);
-	return answer;
-}
-
-static void
-put_now(FmBuf *buf, time_t at)
-{
-	struct tm	tm;
-	char		text[32];
-
-	gmtime_r(&at, &tm);
-	strftime(text, sizeof(text), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm);
-	fm_buf_puts(buf, text);
 }
 
 /* FNV-1a, 64 bits: it has to notice changes, not to withstand anybody. */
@@ -140,18 +110,19 @@ static FmAnswer *
 say_down(FmDatabase *database, const FmEndpoint *endpoint, bool csv)
 {
 	FmAnswer   *answer;
-	char		error[256];
+	const char *error;
 	time_t		since;
 
-	(void) fm_database_state(database, &since, error, sizeof(error));
+	(void) fm_database_state(database, &since, &error);
 	if (endpoint == NULL || !endpoint->survives || csv)
-		return problem(503, "the database cannot be reached", error);
-	answer = new_answer(200, "application/json");
+		return fm_answer_problem(503, "database_down",
+								 "the database cannot be reached", error);
+	answer = fm_answer_new(200, "application/json");
 	fm_buf_puts(&answer->body, "{\"generated_at\":");
-	put_now(&answer->body, time(NULL));
+	fm_answer_put_time(&answer->body, time(NULL));
 	fm_buf_puts(&answer->body, ",\"as_of\":null,\"truncated\":false,"
 				"\"database\":{\"state\":\"down\",\"since\":");
-	put_now(&answer->body, since);
+	fm_answer_put_time(&answer->body, since);
 	fm_buf_puts(&answer->body, ",\"error\":");
 	fm_json_string(&answer->body, error);
 	fm_buf_printf(&answer->body, "},\"%s\":null}\n",
@@ -211,23 +182,23 @@ static FmAnswer *
 wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
 	 const char *as_of, bool truncated)
 {
-	FmAnswer   *answer = new_answer(200, "application/json");
+	FmAnswer   *answer = fm_answer_new(200, "application/json");
 	size_t		from;
-	char		error[256];
+	const char *error;
 	time_t		since;
 
 	fm_buf_puts(&answer->body, "{\"generated_at\":");
-	put_now(&answer->body, time(NULL));
+	fm_answer_put_time(&answer->body, time(NULL));
 	fm_buf_printf(&answer->body, ",\"as_of\":\"%s\"", as_of);
 	from = answer->body.len;
 	fm_buf_printf(&answer->body, ",\"truncated\":%s",
 				  truncated ? "true" : "false");
 	if (endpoint->survives)
 	{
-		(void) fm_database_state(database, &since, error, sizeof(error));
+		(void) fm_database_state(database, &since, &error);
 		fm_buf_puts(&answer->body,
 					",\"database\":{\"state\":\"up\",\"since\":");
-		put_now(&answer->body, since);
+		fm_answer_put_time(&answer->body, since);
 		fm_buf_puts(&answer->body, ",\"error\":null}");
 	}
 	fm_buf_put(&answer->body, rows->data, rows->len);
@@ -236,10 +207,27 @@ wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
 	return answer;
 }
 
+/* The query failed: for now, or by its nature. */
+static FmAnswer *
+say_failed(const FmEndpoint *endpoint, const char *error)
+{
+	if (strncmp(error, "57014", 5) == 0)
+		return fm_answer_error(503, "database_timeout",
+							   "the query took too long", endpoint->path,
+							   error);
+	if (fm_database_is_passing(error))
+		return fm_answer_error(503, "database_busy",
+							   "the database cannot answer now",
+							   endpoint->path, error);
+	return fm_answer_error(500, strncmp(error, "42501", 5) == 0 ?
+						   "database_forbids" : "query_failed",
+						   "the query failed", endpoint->path, error);
+}
+
 static FmAnswer *
 wrap_csv(const FmBuf *rows)
 {
-	FmAnswer   *answer = new_answer(200, "text/csv; charset=utf-8");
+	FmAnswer   *answer = fm_answer_new(200, "text/csv; charset=utf-8");
 
 	fm_buf_put(&answer->body, rows->data, rows->len);
 	set_etag(answer, 0);
@@ -252,7 +240,7 @@ find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
 	const FmEndpoint *endpoint = entry->endpoint;
 	FmAnswer   *answer = NULL;
 	FmBuf		rows = FM_BUF_INIT;
-	char		error[256] = "";
+	char		error[320] = "";
 	bool		truncated = false;
 	bool		lost = false;
 	PGresult   *now = fm_database_query(database, connection,
@@ -273,11 +261,7 @@ find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
 	else if (lost)
 		answer = say_down(database, endpoint, entry->csv);
 	else
-	{
-		fprintf(stderr, "factorymon-dashboard: %s: %s\n", endpoint->path,
-				error);
-		answer = problem(500, "the query failed", error);
-	}
+		answer = say_failed(endpoint, error);
 	PQclear(now);
 	fm_buf_free(&rows);
 	return answer;
@@ -286,7 +270,7 @@ find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
 static FmAnswer *
 find_metrics(FmDatabase *database, PGconn **connection)
 {
-	FmAnswer   *answer = new_answer(200,
+	FmAnswer   *answer = fm_answer_new(200,
 									"text/plain; version=0.0.4; charset=utf-8");
 
 	fm_metrics_put(&answer->body, database, connection);
@@ -294,10 +278,20 @@ find_metrics(FmDatabase *database, PGconn **connection)
 }
 
 static FmAnswer *
+say_busy(void)
+{
+	return fm_answer_problem(503, "busy",
+							 "too much is being asked for at once", NULL);
+}
+
+static FmAnswer *
 find(FmAnswers *answers, PGconn **connection, const Entry *entry)
 {
-	bool		up = fm_database_connect(answers->database, connection);
+	bool		up;
 
+	if (fm_now() > entry->queued_at + MAX_WAIT)
+		return say_busy();
+	up = fm_database_connect(answers->database, connection);
 	if (entry->endpoint == NULL)
 		return find_metrics(answers->database, connection);
 	if (!up)
@@ -338,37 +332,117 @@ settle(Entry *entry, FmAnswer *answer)
 	wake(waiters, answer);
 }
 
+/* Forget what nobody has asked for lately. */
+static void
+forget_old(FmAnswers *answers)
+{
+	double		now = fm_now();
+
+	answers->forget_at = now + FORGET_SECONDS;
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		Entry	  **link = &answers->buckets[i];
+
+		while (*link != NULL)
+		{
+			Entry	   *entry = *link;
+
+			if (entry->busy || entry->fresh_until > now)
+			{
+				link = &entry->next;
+				continue;
+			}
+			*link = entry->next;
+			drop(entry->answer);
+			free(entry);
+			answers->nentries--;
+		}
+	}
+}
+
+static void
+enqueue(Queue *queue, Entry *entry)
+{
+	entry->queued_at = fm_now();
+	entry->next_job = NULL;
+	*queue->last = entry;
+	queue->last = &entry->next_job;
+	queue->n++;
+}
+
+/* The next thing to be worked on; NULL: none that this thread may. */
+static Entry *
+take_job(FmAnswers *answers, Queue **from)
+{
+	Queue	   *queue = answers->plain.n > 0 ? &answers->plain :
+		&answers->various;
+	Entry	   *entry = queue->first;
+
+	if (entry == NULL || (queue == &answers->various &&
+						  answers->nthreads > 1 &&
+						  queue->at_work >= answers->nthreads - 1))
+		return NULL;
+	queue->first = entry->next_job;
+	if (queue->first == NULL)
+		queue->last = &queue->first;
+	queue->n--;
+	queue->at_work++;
+	*from = queue;
+	return entry;
+}
+
+/* For work, or for a while. */
+static void
+wait_for_job(FmAnswers *answers)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += FORGET_SECONDS;
+	(void) pthread_cond_timedwait(&answers->work, &answers->mutex, &until);
+}
+
 static void *
 work(void *arg)
 {
 	FmAnswers  *answers = arg;
 	PGconn	   *connection = NULL;
+	Queue	   *queue;
 
 	pthread_mutex_lock(&answers->mutex);
-	for (;;)
+	while (!answers->stopping)
 	{
-		Entry	   *entry = answers->first_job;
+		Entry	   *entry = take_job(answers, &queue);
 		FmAnswer   *answer;
 
-		if (answers->stopping)
-			break;
+		if (fm_now() >= answers->forget_at)
+			forget_old(answers);
 		if (entry == NULL)
 		{
-			pthread_cond_wait(&answers->work, &answers->mutex);
+			wait_for_job(answers);
 			continue;
 		}
-		answers->first_job = entry->next_job;
-		answers->njobs--;
-		if (answers->first_job == NULL)
-			answers->last_job = &answers->first_job;
 		pthread_mutex_unlock(&answers->mutex);
 		answer = find(answers, &connection, entry);
 		pthread_mutex_lock(&answers->mutex);
 		settle(entry, answer);
+		queue->at_work--;
 	}
 	pthread_mutex_unlock(&answers->mutex);
 	PQfinish(connection);
 	return NULL;
+}
+
+/* Timeouts are those of a clock that is never set. */
+static void
+init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &attributes);
+	pthread_condattr_destroy(&attributes);
 }
 
 FmAnswers *
@@ -378,13 +452,17 @@ fm_answers_start(FmDatabase *database, int threads)
 									 (size_t) threads * sizeof(pthread_t));
 
 	answers->database = database;
-	answers->last_job = &answers->first_job;
+	answers->plain.last = &answers->plain.first;
+	answers->various.last = &answers->various.first;
 	pthread_mutex_init(&answers->mutex, NULL);
-	pthread_cond_init(&answers->work, NULL);
+	init_condition(&answers->work);
+	/* they look at how many they are */
+	pthread_mutex_lock(&answers->mutex);
 	while (answers->nthreads < threads &&
 		   pthread_create(&answers->threads[answers->nthreads], NULL, work,
 						  answers) == 0)
 		answers->nthreads++;
+	pthread_mutex_unlock(&answers->mutex);
 	if (answers->nthreads > 0)
 		return answers;
 	free(answers);
@@ -394,7 +472,9 @@ fm_answers_start(FmDatabase *database, int threads)
 void
 fm_answers_stop(FmAnswers *answers)
 {
-	FmAnswer   *answer = problem(503, "the dashboard is being stopped", NULL);
+	FmAnswer   *answer = fm_answer_problem(503, "stopping",
+										   "the dashboard is being stopped",
+										   NULL);
 
 	pthread_mutex_lock(&answers->mutex);
 	answers->stopping = true;
@@ -411,6 +491,25 @@ fm_answers_stop(FmAnswers *answers)
 	pthread_mutex_unlock(&answers->mutex);
 	for (int i = 0; i < answers->nthreads; i++)
 		pthread_join(answers->threads[i], NULL);
+}
+
+void
+fm_answers_free(FmAnswers *answers)
+{
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		Entry	   *entry = answers->buckets[i];
+
+		while (entry != NULL)
+		{
+			Entry	   *next = entry->next;
+
+			drop(entry->answer);
+			free(entry);
+			entry = next;
+		}
+	}
+	free(answers);
 }
 
 /* ----------------------------------------------------------------------
@@ -449,33 +548,6 @@ is_the_same(const Entry *entry, const FmEndpoint *endpoint, bool csv,
 	return true;
 }
 
-/* Forget what nobody has asked for lately. */
-static void
-forget_old(FmAnswers *answers)
-{
-	double		now = fm_now();
-
-	for (int i = 0; i < BUCKETS; i++)
-	{
-		Entry	  **link = &answers->buckets[i];
-
-		while (*link != NULL)
-		{
-			Entry	   *entry = *link;
-
-			if (entry->busy || entry->fresh_until > now)
-			{
-				link = &entry->next;
-				continue;
-			}
-			*link = entry->next;
-			drop(entry->answer);
-			free(entry);
-			answers->nentries--;
-		}
-	}
-}
-
 static Entry *
 find_entry(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 		   char values[][FM_MAX_VALUE], const bool *given)
@@ -504,6 +576,15 @@ find_entry(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 	return entry;
 }
 
+static bool
+has_parameters(const Entry *entry)
+{
+	for (int i = 0; entry->endpoint != NULL && i < FM_MAX_PARAMS; i++)
+		if (entry->given[i])
+			return true;
+	return false;
+}
+
 FmAnswer *
 fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 			   char values[][FM_MAX_VALUE], const bool *given,
@@ -511,18 +592,22 @@ fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 {
 	FmAnswer   *answer = NULL;
 	Entry	   *entry;
+	Queue	   *queue;
 
 	pthread_mutex_lock(&answers->mutex);
 	entry = find_entry(answers, endpoint, csv, values, given);
+	queue = has_parameters(entry) ? &answers->various : &answers->plain;
 	if (answers->stopping)
-		answer = problem(503, "the dashboard is being stopped", NULL);
+		answer = fm_answer_problem(503, "stopping",
+								   "the dashboard is being stopped", NULL);
 	else if (entry->answer != NULL && fm_now() < entry->fresh_until)
 	{
 		answer = entry->answer;
 		answer->references++;
 	}
-	else if (!entry->busy && answers->njobs >= MAX_JOBS)
-		answer = problem(503, "too much is being asked for at once", NULL);
+	else if (!entry->busy && queue == &answers->various &&
+			 queue->n >= MAX_JOBS)
+		answer = say_busy();
 	else
 	{
 		MHD_suspend_connection(waiter->connection);
@@ -531,10 +616,7 @@ fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 		if (!entry->busy)
 		{
 			entry->busy = true;
-			entry->next_job = NULL;
-			*answers->last_job = entry;
-			answers->last_job = &entry->next_job;
-			answers->njobs++;
+			enqueue(queue, entry);
 			pthread_cond_signal(&answers->work);
 		}
 	}

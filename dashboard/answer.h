@@ -28,6 +28,9 @@ typedef struct FmAnswer
 	const char *type;			/* Content-Type */
 	FmBuf		body;
 	char		etag[24];		/* weak, of what was found; "": none */
+	bool		for_one;		/* nobody else may see it */
+	int			retry_after;	/* seconds; 0: as is usual for the status */
+	char		cookie[192];	/* to be set; "": none */
 } FmAnswer;
 
 /* A request that waits; inside of whatever the caller has for it. */
@@ -46,6 +49,9 @@ extern FmAnswers *fm_answers_start(FmDatabase *database, int threads);
 /* Resume whoever waits, with an answer that says so, and end. */
 extern void fm_answers_stop(FmAnswers *answers);
 
+/* When nobody can ask any more. */
+extern void fm_answers_free(FmAnswers *answers);
+
 /*
  * The answer of an endpoint for these values (NULL: null), held for the
  * caller; or NULL: then the connection was suspended, and waiter->answer will
@@ -59,8 +65,31 @@ extern FmAnswer *fm_answers_ask(FmAnswers *answers,
 
 extern void fm_answer_release(FmAnswers *answers, FmAnswer *answer);
 
-/* A problem (RFC 9457) as the body of an answer. */
+/* A new one, for whoever asked alone. */
+extern FmAnswer *fm_answer_new(unsigned status, const char *type);
+
+/* The same, of a problem with this code. */
+extern FmAnswer *fm_answer_problem(unsigned status, const char *code,
+								   const char *title, const char *detail);
+
+/* The same, of an error that is logged as one of this place. */
+extern FmAnswer *fm_answer_error(unsigned status, const char *code,
+								 const char *title, const char *where,
+								 const char *error);
+
+/*
+ * A problem (RFC 9457) as the body of an answer.  Codes are for programs, and
+ * stay as they are; NULL: the usual one of the status.  detail and id (of the
+ * line in the log) may be NULL.
+ */
+extern void fm_problem_coded(FmBuf *buf, unsigned status, const char *code,
+							 const char *title, const char *detail,
+							 const char *id);
+
 extern void fm_problem(FmBuf *buf, unsigned status, const char *title,
 					   const char *detail);
+
+/* The time, as JSON has it. */
+extern void fm_answer_put_time(FmBuf *buf, time_t at);
 
 #endif							/* FM_ANSWER_H */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+
 /* "-1.5e3", but not "-Infinity" or "-1+cmd" */
 static bool
 is_number(const char *text)
@@ -24,7 +26,7 @@ is_number(const char *text)
 static bool
 is_formula(const char *text)
 {
-	return strchr("=+-@\t\r", text[0]) != NULL && text[0] != '\0' &&
+	return strchr("=+-@\t\r\n", text[0]) != NULL && text[0] != '\0' &&
 		!is_number(text);
 }
 
@@ -50,6 +52,19 @@ put_cell(FmBuf *buf, const char *text)
 	fm_buf_putc(buf, '"');
 }
 
+/* Times and truth as in JSON, so that both say the same. */
+static void
+put_value(FmBuf *buf, const PGresult *result, int row, int column)
+{
+	const char *text = PQgetvalue(result, row, column); /* null: "" */
+	Oid			type = PQftype(result, column);
+
+	if (type == TYPE_BOOL && *text != '\0')
+		fm_buf_puts(buf, *text == 't' ? "true" : "false");
+	else if (type != TYPE_TIMESTAMPTZ || !fm_put_time(buf, text))
+		put_cell(buf, text);
+}
+
 void
 fm_csv_rows(FmBuf *buf, const PGresult *result, int rows)
 {
@@ -66,7 +81,7 @@ fm_csv_rows(FmBuf *buf, const PGresult *result, int rows)
 		for (int i = 0; i < columns; i++)
 		{
 			fm_buf_puts(buf, i > 0 ? "," : "");
-			put_cell(buf, PQgetvalue(result, row, i));	/* null: "" */
+			put_value(buf, result, row, i);
 		}
 		fm_buf_puts(buf, "\r\n");
 	}

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
+
 static const FmEndpoint endpoints[] = {
 	{"/api/system-status",
 		.parts = {{"pipelines", "SELECT * FROM factorymon.system_status"
@@ -164,34 +166,74 @@ is_number_within(const char *value, long least, long most)
 		atol(value) <= most;
 }
 
-/* Text that JSON and the database take. */
+/* So many digits, as a number within these bounds. */
 static bool
-is_utf8(const char *text)
+is_part(const char *text, int digits, int least, int most)
 {
-	const unsigned char *c = (const unsigned char *) text;
+	int			n = 0;
 
-	while (*c != '\0')
+	for (int i = 0; i < digits; i++)
 	{
-		int			more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 :
-			*c >= 0xe0 && *c < 0xf0 ? 2 : *c >= 0xf0 && *c < 0xf5 ? 3 : -1;
-		unsigned char first = *c++;
-
-		if (more < 0 || (first == 0xe0 && *c < 0xa0) ||
-			(first == 0xed && *c > 0x9f) || (first == 0xf0 && *c < 0x90) ||
-			(first == 0xf4 && *c > 0x8f))
+		if (text[i] < '0' || text[i] > '9')
 			return false;
-		for (; more > 0; more--)
-			if ((*c++ & 0xc0) != 0x80)
-				return false;
+		n = n * 10 + text[i] - '0';
 	}
-	return true;
+	return n >= least && n <= most;
+}
+
+/* "Z" or "-03:00"; hours that PostgreSQL takes */
+static bool
+is_offset(const char *text)
+{
+	if (*text == 'Z' || *text == 'z')
+		return text[1] == '\0';
+	return (*text == '+' || *text == '-') && is_part(text + 1, 2, 0, 15) &&
+		text[3] == ':' && is_part(text + 4, 2, 0, 59) && text[6] == '\0';
+}
+
+/*
+ * Of RFC 3339, "2026-11-22T20:55:36.123Z".  Words that PostgreSQL would take
+ * for a time, such as "infinity", are none.
+ */
+static bool
+is_time(const char *text)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int			year;
+	int			month;
+	bool		leap;
+
+	/* bounds of the year leave room for every span in what PostgreSQL has */
+	if (!is_part(text, 4, 1, 9999) || text[4] != '-' ||
+		!is_part(text + 5, 2, 1, 12) || text[7] != '-')
+		return false;
+	year = atoi(text);
+	month = atoi(text + 5);
+	leap = month == 2 &&
+		((year % 4 == 0 && year % 100 != 0) || year % 400 == 0);
+	if (!is_part(text + 8, 2, 1, days[month - 1] + (leap ? 1 : 0)) ||
+		(text[10] != 'T' && text[10] != 't') ||
+		!is_part(text + 11, 2, 0, 23) || text[13] != ':' ||
+		!is_part(text + 14, 2, 0, 59) || text[16] != ':' ||
+		!is_part(text + 17, 2, 0, 60))
+		return false;
+	text += 19;
+	if (*text == '.')
+	{
+		size_t		digits = strspn(text + 1, "0123456789");
+
+		if (digits == 0 || digits > 9)
+			return false;
+		text += 1 + digits;
+	}
+	return is_offset(text);
 }
 
 int
 fm_endpoint_param(const FmEndpoint *endpoint, const char *name,
 				  const char *value, char *error, size_t errlen)
 {
-	if (!is_utf8(name) || (value != NULL && !is_utf8(value)))
+	if (!fm_json_is_utf8(name) || (value != NULL && !fm_json_is_utf8(value)))
 	{
 		snprintf(error, errlen, "a parameter is not UTF-8");
 		return -1;
@@ -213,6 +255,12 @@ fm_endpoint_param(const FmEndpoint *endpoint, const char *name,
 		{
 			snprintf(error, errlen, "parameter \"%s\" must be a number from"
 					 " %ld to %ld", name, param->least, param->most);
+			return -1;
+		}
+		if (param->type == FM_PARAM_TIME && !is_time(value))
+		{
+			snprintf(error, errlen, "parameter \"%s\" must be a time such as"
+					 " 2026-11-22T20:55:36Z (a + in it is written %%2B)", name);
 			return -1;
 		}
 		return i;

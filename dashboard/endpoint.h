@@ -22,7 +22,7 @@ typedef enum FmParamType
 {
 	FM_PARAM_INT,
 	FM_PARAM_TEXT,
-	FM_PARAM_TIME				/* RFC 3339; the database checks it */
+	FM_PARAM_TIME				/* RFC 3339 */
 } FmParamType;
 
 /* A parameter in the query string; the n-th is $n of the queries. */

@@ -9,18 +9,23 @@
  *
  * Browsers are told to trust nothing that does not come from here, and a name
  * that is not ours is refused, so that a page elsewhere cannot have its own
- * name lead here (DNS rebinding).
+ * name lead here (DNS rebinding).  guard.c knows who asks.
  */
 #include "http.h"
 
 #include "files.h"
+#include "guard.h"
 #include "json.h"
+#include "log.h"
+#include "login.h"
+#include "tls.h"
 #include "version.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,12 +33,18 @@
 #define MAX_CONNECTIONS 1000
 #define IDLE_SECONDS 30
 #define CONNECTION_MEMORY (16 * 1024)
+#define MAX_BODY (16 * 1024)
+#define MAX_IGNORED (1024 * 1024)	/* of a body; beyond, nobody listens */
 
 struct FmHttp
 {
 	const FmOptions *options;
 	FmAnswers  *answers;
 	FmStream   *stream;
+	FmGuard    *guard;
+	FmLogin    *login;
+	FmTls		tls;
+	atomic_bool started;		/* from then on, only who wants it hears more */
 	struct MHD_Daemon *daemon;
 	int			listener;		/* after quiesce, ours to close */
 };
@@ -42,6 +53,8 @@ typedef struct Request
 {
 	FmWaiter	waiter;			/* while it is suspended */
 	bool		begun;
+	FmBuf		body;			/* of POST; wiped, it may have passwords */
+	size_t		body_len;		/* bytes that came, in all */
 	FmAnswer   *answer;			/* held until the response is out */
 } Request;
 
@@ -86,8 +99,12 @@ respond(struct MHD_Connection *connection, unsigned status,
 									   headers[i][1]);
 	if (type != NULL)
 		(void) MHD_add_response_header(response, "Content-Type", type);
-	if (status == MHD_HTTP_SERVICE_UNAVAILABLE ||
-		status == MHD_HTTP_TOO_MANY_REQUESTS)
+	if (MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL))
+		(void) MHD_add_response_header(response, "Strict-Transport-Security",
+									   "max-age=31536000");
+	if ((status == MHD_HTTP_SERVICE_UNAVAILABLE ||
+		 status == MHD_HTTP_TOO_MANY_REQUESTS) &&
+		MHD_get_response_header(response, "Retry-After") == NULL)
 		(void) MHD_add_response_header(response, "Retry-After", "2");
 	result = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
@@ -125,6 +142,23 @@ header_of(struct MHD_Connection *connection, const char *name)
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+static void
+add_headers_of(struct MHD_Response *response, const FmAnswer *answer)
+{
+	char		seconds[16];
+
+	(void) MHD_add_response_header(response, "Cache-Control",
+								   answer->for_one ? "no-store" : "no-cache");
+	if (answer->etag[0] != '\0')
+		(void) MHD_add_response_header(response, "ETag", answer->etag);
+	if (answer->cookie[0] != '\0')
+		(void) MHD_add_response_header(response, "Set-Cookie",
+									   answer->cookie);
+	snprintf(seconds, sizeof(seconds), "%d", answer->retry_after);
+	if (answer->retry_after > 0)
+		(void) MHD_add_response_header(response, "Retry-After", seconds);
+}
+
 /* The answer is the request's, and stays until it is out. */
 static enum MHD_Result
 give_answer(struct MHD_Connection *connection, Request *request)
@@ -139,79 +173,9 @@ give_answer(struct MHD_Connection *connection, Request *request)
 										MHD_RESPMEM_PERSISTENT);
 
 	if (response != NULL)
-	{
-		(void) MHD_add_response_header(response, "Cache-Control", "no-cache");
-		if (answer->etag[0] != '\0')
-			(void) MHD_add_response_header(response, "ETag", answer->etag);
-	}
+		add_headers_of(response, answer);
 	return respond(connection, same ? MHD_HTTP_NOT_MODIFIED : answer->status,
 				   response, same ? NULL : answer->type);
-}
-
-/* ----------------------------------------------------------------------
- * Who asks
- * ------------------------------------------------------------------- */
-
-/* The client's address as text; true if it is this machine's. */
-static bool
-client_address(struct MHD_Connection *connection, char *text, size_t size)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection,
-								MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-
-	snprintf(text, size, "?");
-	if (info == NULL || info->client_addr == NULL)
-		return false;
-	(void) getnameinfo(info->client_addr,
-					   info->client_addr->sa_family == AF_INET6 ?
-					   sizeof(struct sockaddr_in6) :
-					   sizeof(struct sockaddr_in), text, (socklen_t) size,
-					   NULL, 0, NI_NUMERICHOST);
-	return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0 ||
-		strncmp(text, "::ffff:127.", 11) == 0;
-}
-
-static bool
-is_in_list(const char *list, const char *name, size_t len)
-{
-	while (*list != '\0')
-	{
-		size_t		n = strcspn(list, ",");
-
-		if ((n == len && strncasecmp(list, name, len) == 0) ||
-			(n == 1 && *list == '*'))
-			return true;
-		list += n + (list[n] == ',' ? 1 : 0);
-	}
-	return false;
-}
-
-/* Is it a name of ours that the client has used?  Addresses cannot lie. */
-static bool
-is_our_host(const FmOptions *options, const char *host)
-{
-	unsigned char address[16];
-	char		text[64];
-	size_t		len;
-
-	if (host == NULL)
-		return false;
-	len = strcspn(host, ":");
-	if (*host == '[')
-	{
-		host++;
-		len = strcspn(host, "]");
-	}
-	if (is_in_list("localhost", host, len) ||
-		is_in_list(options->allowed_hosts, host, len))
-		return true;
-	if (len >= sizeof(text))
-		return false;
-	memcpy(text, host, len);
-	text[len] = '\0';
-	return inet_pton(AF_INET, text, address) == 1 ||
-		inet_pton(AF_INET6, text, address) == 1;
 }
 
 /* ----------------------------------------------------------------------
@@ -263,12 +227,13 @@ ask(FmHttp *http, struct MHD_Connection *connection, Request *request,
 static enum MHD_Result
 open_stream(FmHttp *http, struct MHD_Connection *connection)
 {
-	char		address[64];
-	bool		local = client_address(connection, address, sizeof(address));
-	struct MHD_Response *response =
-		fm_stream_open(http->stream, connection, address, local,
-					   header_of(connection, "Last-Event-ID"));
+	FmClient	client;
+	struct MHD_Response *response;
 
+	fm_guard_client(http->guard, connection, &client);
+	response = fm_stream_open(http->stream, connection, client.address,
+							  client.exempt,
+							  header_of(connection, "Last-Event-ID"));
 	if (response == NULL)
 		return refuse(connection, MHD_HTTP_TOO_MANY_REQUESTS,
 					  "too many streams", NULL, NULL);
@@ -281,13 +246,44 @@ static enum MHD_Result
 give_metrics(FmHttp *http, struct MHD_Connection *connection,
 			 Request *request)
 {
-	char		address[64];
+	FmClient	client;
 
-	if (http->options->metrics_local &&
-		!client_address(connection, address, sizeof(address)))
+	fm_guard_client(http->guard, connection, &client);
+	if (http->options->metrics_local && !client.local)
 		return refuse(connection, MHD_HTTP_FORBIDDEN, "forbidden",
 					  "metrics are for this machine only", NULL);
 	return ask(http, connection, request, NULL, false);
+}
+
+static void
+wipe_body(Request *request)
+{
+	if (request->body.data != NULL)
+		explicit_bzero(request->body.data, request->body.len);
+	fm_buf_free(&request->body);
+}
+
+/* What sessions are for; also both when it comes and when its answer does. */
+static enum MHD_Result
+ask_session(FmHttp *http, struct MHD_Connection *connection,
+			Request *request, const char *path)
+{
+	if (request->waiter.answer != NULL)
+	{
+		request->answer = request->waiter.answer;
+		fm_login_answered(http->login, connection, path, request->answer);
+		return give_answer(connection, request);
+	}
+	if (request->body_len > MAX_BODY)
+		return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE,
+					  "a body of at most 16 KiB will do", NULL, NULL);
+	request->waiter.connection = connection;
+	request->answer = fm_login_ask(http->login, connection, path,
+								   request->body.data, request->body.len,
+								   &request->waiter);
+	wipe_body(request);
+	return request->answer == NULL ? MHD_YES :
+		give_answer(connection, request);
 }
 
 /* Liveness: that this is answered, whatever the database does. */
@@ -300,12 +296,27 @@ give_health(struct MHD_Connection *connection)
 				   "text/plain; charset=utf-8");
 }
 
+/* "gzip", or "gzip;q=0.5", but not "gzip;q=0.0" */
+static bool
+takes_gzip(const char *encodings)
+{
+	const char *found = encodings != NULL ? strstr(encodings, "gzip") : NULL;
+
+	if (found == NULL)
+		return false;
+	found += 4;
+	found += strspn(found, " \t;");
+	if (strncasecmp(found, "q=0", 3) != 0)
+		return true;
+	found += 3;
+	return strspn(found, ".0") < strcspn(found, ", \t;");
+}
+
 static enum MHD_Result
 give_file(struct MHD_Connection *connection, const FmFile *file)
 {
-	const char *encodings = header_of(connection, "Accept-Encoding");
-	bool		gzip = file->gzip != NULL && encodings != NULL &&
-		strstr(encodings, "gzip") != NULL;
+	bool		gzip = file->gzip != NULL &&
+		takes_gzip(header_of(connection, "Accept-Encoding"));
 	const char *data = gzip ? file->gzip : file->data;
 	const char *end = gzip ? file->gzip_end : file->end;
 	struct MHD_Response *response =
@@ -347,6 +358,15 @@ give_settings(const FmOptions *options, struct MHD_Connection *connection)
 	return respond(connection, MHD_HTTP_OK, response, "application/json");
 }
 
+/* methods: "POST", or "GET, HEAD" */
+static bool
+is_one_of(const char *methods, const char *method)
+{
+	if (strcmp(methods, "POST") == 0)
+		return strcmp(method, "POST") == 0;
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 static enum MHD_Result
 route(FmHttp *http, struct MHD_Connection *connection, Request *request,
 	  const char *path, const char *method)
@@ -358,18 +378,22 @@ route(FmHttp *http, struct MHD_Connection *connection, Request *request,
 	bool		metrics = strcmp(path, "/metrics") == 0;
 	bool		health = strcmp(path, "/healthz") == 0;
 	bool		settings = strcmp(path, "/api/settings") == 0;
+	const char *of_sessions = fm_login_methods(path);
+	const char *methods = of_sessions != NULL ? of_sessions : "GET, HEAD";
 
-	if (!is_our_host(http->options, header_of(connection, "Host")))
+	if (!fm_guard_is_our_host(http->guard, connection))
 		return refuse(connection, MHD_HTTP_FORBIDDEN, "forbidden",
 					  "this host is not known by that name, see"
 					  " --allowed-hosts", NULL);
-	if (endpoint == NULL && file == NULL && !stream && !metrics && !health &&
-		!settings)
+	if (endpoint == NULL && file == NULL && !stream && !metrics &&
+		!health && !settings && of_sessions == NULL)
 		return refuse(connection, MHD_HTTP_NOT_FOUND, "not found", NULL,
 					  NULL);
-	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+	if (!is_one_of(methods, method))
 		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-					  "method not allowed", NULL, "GET, HEAD");
+					  "method not allowed", NULL, methods);
+	if (of_sessions != NULL)
+		return ask_session(http, connection, request, path);
 	if (file != NULL)
 		return give_file(connection, file);
 	if (stream && strcmp(method, "HEAD") == 0)
@@ -390,6 +414,52 @@ route(FmHttp *http, struct MHD_Connection *connection, Request *request,
  * Called by libmicrohttpd
  * ------------------------------------------------------------------- */
 
+/*
+ * When its headers are there.  A body has a length that is told before, or
+ * somebody could send one without an end.
+ */
+static enum MHD_Result
+begin_request(struct MHD_Connection *connection)
+{
+	const char *len = header_of(connection, "Content-Length");
+
+	if (header_of(connection, "Transfer-Encoding") != NULL)
+		return refuse(connection, MHD_HTTP_LENGTH_REQUIRED,
+					  "a body needs a Content-Length", NULL, NULL);
+	if (len != NULL && strtoull(len, NULL, 10) > MAX_IGNORED)
+		return refuse(connection, MHD_HTTP_CONTENT_TOO_LARGE,
+					  "a body of at most 16 KiB will do", NULL, NULL);
+	return MHD_YES;
+}
+
+/* A piece of the body, which is kept where somebody wants it. */
+static void
+take_body(Request *request, const char *path, const char *data, size_t size)
+{
+	request->body_len += size;
+	if (fm_login_methods(path) == NULL)
+		return;
+	if (request->body_len <= MAX_BODY)
+	{
+		/* all at once, so that nothing is copied and left behind */
+		fm_buf_reserve(&request->body, MAX_BODY - request->body.len);
+		fm_buf_put(&request->body, data, size);
+	}
+	/* libmicrohttpd is done with it, too */
+	explicit_bzero((void *) (uintptr_t) data, size);
+}
+
+static void
+log_request(const char *method, const char *path)
+{
+	char		safe[512];
+	char		safe_method[40];
+
+	fprintf(stderr, "factorymon-dashboard: %s %s\n",
+			fm_log_escape(safe_method, sizeof(safe_method), method),
+			fm_log_escape(safe, sizeof(safe), path));
+}
+
 static enum MHD_Result
 on_request(void *arg, struct MHD_Connection *connection, const char *path,
 		   const char *method, const char *version, const char *data,
@@ -399,19 +469,19 @@ on_request(void *arg, struct MHD_Connection *connection, const char *path,
 	Request    *request = *context;
 
 	(void) version;
-	(void) data;
 	if (request == NULL)
 	{
 		*context = fm_xcalloc(1, sizeof(Request));
-		return MHD_YES;
+		return begin_request(connection);
 	}
 	if (*size > 0)
 	{
-		*size = 0;				/* a body that nobody wants */
+		take_body(request, path, data, *size);
+		*size = 0;
 		return MHD_YES;
 	}
 	if (http->options->verbose && !request->begun)
-		fprintf(stderr, "factorymon-dashboard: %s %s\n", method, path);
+		log_request(method, path);
 	request->begun = true;
 	return route(http, connection, request, path, method);
 }
@@ -431,6 +501,7 @@ on_completed(void *arg, struct MHD_Connection *connection, void **context,
 		request->answer = request->waiter.answer;
 	if (request->answer != NULL)
 		fm_answer_release(http->answers, request->answer);
+	wipe_body(request);
 	free(request);
 	*context = NULL;
 }
@@ -441,7 +512,7 @@ on_log(void *arg, const char *format, va_list args)
 {
 	const FmHttp *http = arg;
 
-	if (!http->options->verbose)
+	if (!http->options->verbose && http->started)
 		return;
 	fprintf(stderr, "factorymon-dashboard: ");
 	vfprintf(stderr, format, args);
@@ -487,33 +558,101 @@ open_listener(const FmOptions *options)
 	return fd;
 }
 
+/* Passwords must not cross a network in the clear. */
+static bool
+may_log_in(const FmHttp *http)
+{
+	struct sockaddr_storage address;
+	socklen_t	len = sizeof(address);
+
+	if (http->options->no_login || http->tls.key != NULL ||
+		http->options->behind_tls_proxy ||
+		(getsockname(http->listener, (struct sockaddr *) &address, &len) == 0
+		 && fm_guard_is_loopback((const struct sockaddr *) &address)))
+		return true;
+	fprintf(stderr, "factorymon-dashboard: people could log in on %s without"
+			" TLS, which is refused: give --tls-certificate and --tls-key, or"
+			" --behind-tls-proxy where a proxy speaks https, or --no-login\n",
+			http->options->host);
+	return false;
+}
+
+/* All that the daemon needs; false, after a message, if something is wrong. */
+static bool
+prepare(FmHttp *http, const FmDatabase *database)
+{
+	const FmOptions *options = http->options;
+
+	http->listener = -1;
+	http->guard = fm_guard_new(options);
+	if (http->guard == NULL || !fm_tls_read(&http->tls, options))
+		return false;
+	http->listener = open_listener(options);
+	if (http->listener < 0 || !may_log_in(http))
+		return false;
+	http->login = fm_login_new(options, database, http->guard,
+							   http->tls.key != NULL ||
+							   options->behind_tls_proxy);
+	return true;
+}
+
+static struct MHD_Daemon *
+start_daemon(FmHttp *http)
+{
+	unsigned	flags = MHD_USE_EPOLL_INTERNAL_THREAD |
+		MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	struct MHD_OptionItem tls[] = {
+		{MHD_OPTION_HTTPS_MEM_CERT, 0, http->tls.certificate},
+		{MHD_OPTION_HTTPS_MEM_KEY, 0, http->tls.key},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0,
+		(void *) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+		{MHD_OPTION_END, 0, NULL}
+	};
+
+	if (http->tls.key != NULL)
+		flags |= MHD_USE_TLS;
+	return MHD_start_daemon(flags, 0, fm_guard_accept, http->guard,
+							on_request, http,
+							MHD_OPTION_EXTERNAL_LOGGER, on_log, http,
+							MHD_OPTION_LISTEN_SOCKET, http->listener,
+							MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+							MHD_OPTION_NOTIFY_CONNECTION, fm_guard_count,
+							http->guard,
+							MHD_OPTION_CONNECTION_LIMIT,
+							(unsigned) MAX_CONNECTIONS,
+							MHD_OPTION_CONNECTION_TIMEOUT,
+							(unsigned) IDLE_SECONDS,
+							MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+							(size_t) CONNECTION_MEMORY,
+							MHD_OPTION_ARRAY, http->tls.key != NULL ? tls :
+							tls + 3, MHD_OPTION_END);
+}
+
 FmHttp *
-fm_http_start(const FmOptions *options, FmAnswers *answers, FmStream *stream)
+fm_http_start(const FmOptions *options, const FmDatabase *database,
+			  FmAnswers *answers, FmStream *stream)
 {
 	FmHttp	   *http = fm_xcalloc(1, sizeof(FmHttp));
 
 	http->options = options;
 	http->answers = answers;
 	http->stream = stream;
-	http->listener = open_listener(options);
-	if (http->listener >= 0)
-		http->daemon =
-			MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD |
-							 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-							 NULL, NULL, on_request, http,
-							 MHD_OPTION_EXTERNAL_LOGGER, on_log, http,
-							 MHD_OPTION_LISTEN_SOCKET, http->listener,
-							 MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-							 MHD_OPTION_CONNECTION_LIMIT,
-							 (unsigned) MAX_CONNECTIONS,
-							 MHD_OPTION_CONNECTION_TIMEOUT,
-							 (unsigned) IDLE_SECONDS,
-							 MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-							 (size_t) CONNECTION_MEMORY, MHD_OPTION_END);
+	if (prepare(http, database))
+	{
+		http->daemon = start_daemon(http);
+		if (http->daemon == NULL)
+			fprintf(stderr, "factorymon-dashboard: cannot start to serve"
+					" HTTP\n");
+	}
+	http->started = true;
 	if (http->daemon != NULL)
 		return http;
+	if (http->login != NULL)
+		fm_login_free(http->login);
 	if (http->listener >= 0)
-		fprintf(stderr, "factorymon-dashboard: cannot start to serve HTTP\n");
+		close(http->listener);
+	fm_tls_free(&http->tls);
+	fm_guard_free(http->guard);
 	free(http);
 	return NULL;
 }
@@ -540,7 +679,11 @@ fm_http_quiesce(FmHttp *http)
 void
 fm_http_stop(FmHttp *http)
 {
+	fm_login_stop(http->login);
 	MHD_stop_daemon(http->daemon);
+	fm_login_free(http->login);
 	close(http->listener);
+	fm_tls_free(&http->tls);
+	fm_guard_free(http->guard);
 	free(http);
 }

@@ -13,7 +13,8 @@
 typedef struct FmHttp FmHttp;
 
 /* Listen and serve; NULL, after a message on stderr, if that cannot be. */
-extern FmHttp *fm_http_start(const FmOptions *options, FmAnswers *answers,
+extern FmHttp *fm_http_start(const FmOptions *options,
+							 const FmDatabase *database, FmAnswers *answers,
 							 FmStream *stream);
 
 /* The port that it listens on. */

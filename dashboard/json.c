@@ -5,22 +5,6 @@
  */
 #include "json.h"
 
-/* Types by their fixed numbers in pg_type. */
-enum
-{
-	TYPE_BOOL = 16,
-	TYPE_INT8 = 20,
-	TYPE_INT2 = 21,
-	TYPE_INT4 = 23,
-	TYPE_JSON = 114,
-	TYPE_FLOAT4 = 700,
-	TYPE_FLOAT8 = 701,
-	TYPE_INT4_ARRAY = 1007,
-	TYPE_TIMESTAMPTZ = 1184,
-	TYPE_NUMERIC = 1700,
-	TYPE_JSONB = 3802
-};
-
 void
 fm_json_string(FmBuf *buf, const char *text)
 {
@@ -48,21 +32,34 @@ fm_json_string(FmBuf *buf, const char *text)
 }
 
 /* "2026-11-22 20:55:36.123+00" as "2026-11-22T20:55:36.123Z" */
-static void
-put_time(FmBuf *buf, const char *text)
+bool
+fm_put_time(FmBuf *buf, const char *text)
 {
 	size_t		len = strlen(text);
 
 	if (len < 22 || text[10] != ' ' || strcmp(text + len - 3, "+00") != 0)
-	{
-		fm_json_string(buf, text);	/* infinity, or before Christ */
-		return;
-	}
-	fm_buf_putc(buf, '"');
+		return false;
 	fm_buf_put(buf, text, 10);
 	fm_buf_putc(buf, 'T');
 	fm_buf_put(buf, text + 11, len - 14);
-	fm_buf_puts(buf, "Z\"");
+	fm_buf_putc(buf, 'Z');
+	return true;
+}
+
+static void
+put_time(FmBuf *buf, const char *text)
+{
+	FmBuf		time = FM_BUF_INIT;
+
+	if (fm_put_time(&time, text))
+	{
+		fm_buf_putc(buf, '"');
+		fm_buf_put(buf, time.data, time.len);
+		fm_buf_putc(buf, '"');
+	}
+	else
+		fm_json_string(buf, text);
+	fm_buf_free(&time);
 }
 
 /* Numbers are written as JSON wants them, but for those that are none. */
@@ -120,6 +117,28 @@ put_value(FmBuf *buf, Oid type, const char *text)
 			fm_json_string(buf, text);
 			break;
 	}
+}
+
+bool
+fm_json_is_utf8(const char *text)
+{
+	const unsigned char *c = (const unsigned char *) text;
+
+	while (*c != '\0')
+	{
+		int			more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 :
+			*c >= 0xe0 && *c < 0xf0 ? 2 : *c >= 0xf0 && *c < 0xf5 ? 3 : -1;
+		unsigned char first = *c++;
+
+		if (more < 0 || (first == 0xe0 && *c < 0xa0) ||
+			(first == 0xed && *c > 0x9f) || (first == 0xf0 && *c < 0x90) ||
+			(first == 0xf4 && *c > 0x8f))
+			return false;
+		for (; more > 0; more--)
+			if ((*c++ & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
 }
 
 void

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "answer.h"
 #include "http.h"
@@ -38,7 +39,8 @@ serve(const FmOptions *options, FmHttp *http, const sigset_t *signals)
 	int			port = fm_http_port(http);
 	int			number;
 
-	fprintf(stderr, "factorymon-dashboard: http://%s%s%s:%d/\n",
+	fprintf(stderr, "factorymon-dashboard: %s://%s%s%s:%d/\n",
+			options->tls_certificate != NULL ? "https" : "http",
 			strchr(options->host, ':') ? "[" : "", options->host,
 			strchr(options->host, ':') ? "]" : "", port);
 	if (!write_port(options, port))
@@ -60,6 +62,8 @@ main(int argc, char **argv)
 
 	if (code >= 0)
 		return code;
+	/* passwords pass through: no image of our memory on a disk */
+	(void) setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 	/* before there are threads, which inherit it */
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&signals);
@@ -76,7 +80,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "factorymon-dashboard: cannot start threads\n");
 		return FM_EXIT_FAILED;
 	}
-	http = fm_http_start(&options, answers, stream);
+	http = fm_http_start(&options, &database, answers, stream);
 	code = http != NULL ? serve(&options, http, &signals) : FM_EXIT_FAILED;
 	if (http != NULL)
 		fm_http_quiesce(http);
@@ -84,5 +88,7 @@ main(int argc, char **argv)
 	fm_answers_stop(answers);
 	if (http != NULL)
 		fm_http_stop(http);
+	fm_answers_free(answers);
+	fm_stream_free(stream);
 	return code;
 }

@@ -12,6 +12,8 @@
 
 #include <stdio.h>
 
+#include "log.h"
+
 /* Alarms that are shown one by one; how many there are is shown, too. */
 #define MAX_ACTIVE "500"
 
@@ -87,17 +89,22 @@ static const Metric metrics[] = {
 	" FROM factorymon.worker_status()"},
 	{"factorymon_batch_duration_seconds", "histogram",
 		"Time that a worker needed for a batch.",
-		"SELECT 'bucket' AS suffix, w.pipeline, w.worker_number AS worker,"
-		" coalesce(b.bound::text, '+Inf') AS le,"
-		" (SELECT sum(c) FROM unnest(w.batch_histogram[1:h.n]) c)"
-		" FROM factorymon.worker_status() w,"
-		" unnest(w.batch_histogram) WITH ORDINALITY AS h (count, n)"
-		" LEFT JOIN unnest(factorymon.batch_histogram_bounds())"
-		" WITH ORDINALITY AS b (bound, n) USING (n)"
-		" UNION ALL SELECT 'sum', pipeline, worker_number, NULL,"
-		" batch_seconds FROM factorymon.worker_status()"
-		" UNION ALL SELECT 'count', pipeline, worker_number, NULL, batches"
-	" FROM factorymon.worker_status() ORDER BY 2, 3, 1, 5"},
+		/* one look at the workers, so that all lines are of the same moment */
+		"WITH w AS MATERIALIZED (SELECT pipeline, worker_number AS worker,"
+		" batch_seconds, batch_histogram FROM factorymon.worker_status()),"
+		" h AS (SELECT pipeline, worker, n,"
+		"  sum(c) OVER (PARTITION BY pipeline, worker ORDER BY n) AS total"
+		"  FROM w, unnest(batch_histogram) WITH ORDINALITY AS u (c, n)),"
+		" l AS (SELECT 'bucket' AS suffix, 1 AS part, n, pipeline, worker,"
+		"  coalesce(bound::text, '+Inf') AS le, total AS value FROM h"
+		"  LEFT JOIN unnest(factorymon.batch_histogram_bounds())"
+		"  WITH ORDINALITY AS b (bound, n) USING (n)"
+		" UNION ALL SELECT 'sum', 2, 0, pipeline, worker, NULL,"
+		"  batch_seconds FROM w"
+		" UNION ALL SELECT 'count', 3, 0, pipeline, worker, NULL,"
+		"  (SELECT sum(c) FROM unnest(batch_histogram) c) FROM w)"
+		" SELECT suffix, pipeline, worker, le, value FROM l"
+	" ORDER BY pipeline, worker, part, n"},
 	{"factorymon_worker_cpu_seconds_total", "counter",
 		"CPU time of a worker and its threads since it started.",
 		"SELECT pipeline, worker_number AS worker, cpu_seconds"
@@ -220,12 +227,20 @@ put_row(FmBuf *buf, const Metric *metric, const PGresult *result, int row)
 				  PQgetvalue(result, row, value));
 }
 
+/* How many could not be read, and whether for want of rights. */
+typedef struct Failures
+{
+	int			n;
+	bool		barred;
+} Failures;
+
 /* False: the connection is gone. */
 static bool
 put_metric(FmBuf *buf, const Metric *metric, FmDatabase *database,
-		   PGconn **connection)
+		   PGconn **connection, Failures *failures)
 {
-	char		error[256];
+	char		error[320];
+	char		id[FM_LOG_ID_LEN];
 	bool		lost;
 	PGresult   *result = fm_database_query(database, connection,
 										   metric->query, 0, NULL, error,
@@ -234,8 +249,11 @@ put_metric(FmBuf *buf, const Metric *metric, FmDatabase *database,
 	if (result == NULL)
 	{
 		if (!lost)
-			fprintf(stderr, "factorymon-dashboard: %s: %s\n", metric->name,
-					error);
+			fm_log_error(metric->name, error, id);
+		failures->n++;
+		/* class 42: rights, or what is not there; 3F: no such schema */
+		failures->barred |= strncmp(error, "42", 2) == 0 ||
+			strncmp(error, "3F", 2) == 0;
 		return !lost;
 	}
 	fm_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", metric->name,
@@ -249,12 +267,18 @@ put_metric(FmBuf *buf, const Metric *metric, FmDatabase *database,
 void
 fm_metrics_put(FmBuf *buf, FmDatabase *database, PGconn **connection)
 {
+	Failures	failures = {0};
 	bool		up = *connection != NULL;
 
 	for (int i = 0; up && i < NMETRICS; i++)
-		up = put_metric(buf, &metrics[i], database, connection);
+		up = put_metric(buf, &metrics[i], database, connection, &failures);
 	if (!up)
 		fm_buf_reset(buf);
-	fm_buf_printf(buf, "# HELP factorymon_up 1: the database answers.\n"
-				  "# TYPE factorymon_up gauge\nfactorymon_up %d\n", up);
+	fm_buf_printf(buf, "# HELP factorymon_up 1: the database answers, and its"
+				  " role may read.\n# TYPE factorymon_up gauge\n"
+				  "factorymon_up %d\n", up && !failures.barred);
+	fm_buf_printf(buf, "# HELP factorymon_metrics_failed Metrics that could"
+				  " not be read.\n# TYPE factorymon_metrics_failed gauge\n"
+				  "factorymon_metrics_failed %d\n",
+				  up ? failures.n : NMETRICS);
 }

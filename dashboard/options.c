@@ -24,7 +24,9 @@ typedef enum Id
 {
 	OPT_HOST = 256,				/* ids must not be characters */
 	OPT_PORT, OPT_PORT_FILE, OPT_DATABASE, OPT_ALLOWED_HOSTS, OPT_CONNECTIONS,
-	OPT_METRICS_LOCAL, OPT_TIME_ZONE, OPT_VERBOSE, OPT_HELP, OPT_VERSION
+	OPT_METRICS_LOCAL, OPT_NO_LOGIN, OPT_SESSION_IDLE, OPT_SESSION_MOST,
+	OPT_TLS_CERTIFICATE, OPT_TLS_KEY, OPT_BEHIND_TLS_PROXY,
+	OPT_TRUSTED_PROXY, OPT_TIME_ZONE, OPT_VERBOSE, OPT_HELP, OPT_VERSION
 } Id;
 
 typedef struct Setting
@@ -54,6 +56,24 @@ static const Setting settings[] = {
 	"connections to the database for queries, 1 to 16 [3]"},
 	{OPT_METRICS_LOCAL, "metrics-local", NULL, "MONITORING_METRICS_LOCAL",
 	"/metrics for clients on this machine only"},
+	{OPT_NO_LOGIN, "no-login", NULL, "MONITORING_NO_LOGIN",
+	"nobody can log in, so alarms can only be looked at"},
+	{OPT_SESSION_IDLE, "session-idle", "SECONDS", "MONITORING_SESSION_IDLE",
+	"without an action for so long, a login ends, 1 to 43200 [900]"},
+	{OPT_SESSION_MOST, "session-most", "SECONDS", "MONITORING_SESSION_MOST",
+	"a login lasts no longer than this, 1 to 43200 [43200]"},
+	{OPT_TLS_CERTIFICATE, "tls-certificate", "FILE", "MONITORING_TLS_CERT",
+		"serve https with this certificate, and those that it depends on"
+	" behind it (PEM)"},
+	{OPT_TLS_KEY, "tls-key", "FILE", "MONITORING_TLS_KEY",
+	"its private key (PEM), which nobody else may read"},
+	{OPT_BEHIND_TLS_PROXY, "behind-tls-proxy", NULL,
+		"MONITORING_BEHIND_TLS_PROXY",
+		"clients come by https, to a proxy that leaves Host as it is: they may"
+	" log in, though we listen for more than this machine without TLS"},
+	{OPT_TRUSTED_PROXY, "trusted-proxy", "LIST", "MONITORING_TRUSTED_PROXY",
+		"addresses and networks, by commas, of proxies whose X-Forwarded-For"
+	" is believed [none]"},
 	{OPT_TIME_ZONE, "time-zone", "NAME", "MONITORING_TIME_ZONE",
 		"the plant's, in which the page shows times, as"
 	" America/Sao_Paulo [the browser's]"},
@@ -166,6 +186,26 @@ set_option(FmOptions *options, Id id, const char *text)
 		case OPT_METRICS_LOCAL:
 			options->metrics_local = true;
 			return text == NULL || read_switch(text, &options->metrics_local);
+		case OPT_NO_LOGIN:
+			options->no_login = true;
+			return text == NULL || read_switch(text, &options->no_login);
+		case OPT_SESSION_IDLE:
+			return read_int(text, 1, FM_MAX_SESSION, &options->session_idle);
+		case OPT_SESSION_MOST:
+			return read_int(text, 1, FM_MAX_SESSION, &options->session_most);
+		case OPT_TLS_CERTIFICATE:
+			options->tls_certificate = text;
+			return true;
+		case OPT_TLS_KEY:
+			options->tls_key = text;
+			return true;
+		case OPT_BEHIND_TLS_PROXY:
+			options->behind_tls_proxy = true;
+			return text == NULL ||
+				read_switch(text, &options->behind_tls_proxy);
+		case OPT_TRUSTED_PROXY:
+			options->trusted_proxies = text;
+			return true;
 		case OPT_TIME_ZONE:
 			/* whether there is one of that name, the page's browser knows */
 			options->time_zone = text;
@@ -252,6 +292,17 @@ read_arguments(FmOptions *options, int argc, char **argv)
 	return -1;
 }
 
+/* Options that need one another. */
+static bool
+fit_together(const FmOptions *options)
+{
+	if ((options->tls_certificate == NULL) == (options->tls_key == NULL))
+		return true;
+	fprintf(stderr, "factorymon-dashboard: --tls-certificate and --tls-key go"
+			" together\n");
+	return false;
+}
+
 int
 fm_options_read(FmOptions *options, int argc, char **argv)
 {
@@ -260,11 +311,15 @@ fm_options_read(FmOptions *options, int argc, char **argv)
 	*options = (FmOptions)
 	{
 		.host = "127.0.0.1",.port = 5000,.database = "",.allowed_hosts = "",
-			.connections = 3,.time_zone = ""
+			.connections = 3,.session_idle = 900,
+			.session_most = FM_MAX_SESSION,.trusted_proxies = "",
+			.time_zone = ""
 	};
 	if (!read_environment(options))
 		return FM_EXIT_USAGE;
 	code = read_arguments(options, argc, argv);
+	if (code < 0 && !fit_together(options))
+		code = FM_EXIT_USAGE;
 	if (code == FM_EXIT_USAGE)
 		fprintf(stderr, "Try \"factorymon-dashboard --help\".\n");
 	return code;

@@ -17,6 +17,7 @@
 #define FM_EXIT_USAGE 2
 
 #define FM_MAX_CONNECTIONS 16
+#define FM_MAX_SESSION (12 * 60 * 60)
 
 typedef struct FmOptions
 {
@@ -27,6 +28,13 @@ typedef struct FmOptions
 	const char *allowed_hosts;	/* further values of Host, by commas */
 	int			connections;	/* to the database */
 	bool		metrics_local;	/* /metrics only for clients on this machine */
+	bool		no_login;		/* nobody logs in, so nobody does anything */
+	int			session_idle;	/* seconds without an action */
+	int			session_most;	/* seconds in all */
+	const char *tls_certificate;	/* files, PEM; NULL: no TLS */
+	const char *tls_key;
+	bool		behind_tls_proxy;	/* clients come by https all the same */
+	const char *trusted_proxies;	/* addresses and networks, by commas */
 	const char *time_zone;		/* the plant's; "": not told */
 	bool		verbose;		/* a line on stderr for each request */
 } FmOptions;

@@ -23,12 +23,14 @@
 
 #include "../producer/buf.h"
 #include "json.h"
+#include "log.h"
 #include "positions.h"
 
 #define MAX_CLIENTS 200
 #define MAX_OF_ADDRESS 10
 #define QUEUE 256				/* events that may wait for a client */
 #define TICK_SECONDS 2.0
+#define RETRY_SECONDS 1.0		/* without a database */
 #define LOOK_SECONDS 5.0		/* NOTIFY may get lost: look anyway */
 #define AT_ONCE 500				/* events that are read by one query */
 #define AT_ONCE_TEXT "500"
@@ -68,11 +70,13 @@ struct FmStream
 	int			nclients;
 	atomic_bool stopping;
 	int			wake;			/* eventfd: a client waits, or the end */
+	int			ended;			/* eventfd: the end, for who ticks */
 	pthread_t	thread;
+	pthread_t	ticker;			/* a thread that waits for nothing else */
+	atomic_bool was_up;			/* set by the thread */
 	/* of the thread */
 	PGconn	   *connection;
 	bool		listening;
-	bool		was_up;
 	bool		known;			/* positions are */
 	FmPositions	positions;
 };
@@ -176,7 +180,8 @@ query(FmStream *stream, const char *text, int nparams,
 	  const char *const *params)
 {
 	int			pid = PQbackendPID(stream->connection);
-	char		error[256];
+	char		error[320];
+	char		id[FM_LOG_ID_LEN];
 	bool		lost;
 	PGresult   *result;
 
@@ -187,7 +192,7 @@ query(FmStream *stream, const char *text, int nparams,
 	if (PQbackendPID(stream->connection) != pid)
 		stream->listening = false;	/* it is another one */
 	if (result == NULL && !lost)
-		fprintf(stderr, "factorymon-dashboard: stream: %s\n", error);
+		fm_log_error("stream", error, id);
 	return result;
 }
 
@@ -399,11 +404,11 @@ next_to_join(FmStream *stream)
 }
 
 static void
-call_thread(FmStream *stream)
+call(int fd)
 {
 	uint64_t	one = 1;
 
-	if (write(stream->wake, &one, sizeof(one)) < 0)
+	if (write(fd, &one, sizeof(one)) < 0)
 		return;					/* it has been called often enough */
 }
 
@@ -436,7 +441,7 @@ join_clients(FmStream *stream)
 		drop(event);
 	}
 	if (next_to_join(stream) != NULL)
-		call_thread(stream);
+		call(stream->wake);
 	pthread_mutex_unlock(&stream->mutex);
 }
 
@@ -519,7 +524,6 @@ static void *
 run(void *arg)
 {
 	FmStream   *stream = arg;
-	double		tick_at = 0;
 	double		look_at = 0;
 
 	while (!stream->stopping)
@@ -533,18 +537,30 @@ run(void *arg)
 			look_at = fm_now() + LOOK_SECONDS;
 		}
 		join_clients(stream);
-		if (fm_now() >= tick_at)
-		{
-			tell_state(stream, "tick");
-			tick_at = fm_now() + TICK_SECONDS;
-		}
 		/* what came during a query would not wake us */
 		if (take_notifications(stream))
 			look_at = 0;
 		else
-			wait_for_something(stream, tick_at - fm_now());
+			wait_for_something(stream, stream->was_up ?
+							   look_at - fm_now() : RETRY_SECONDS);
 	}
 	PQfinish(stream->connection);
+	return NULL;
+}
+
+/*
+ * A tick says that we are alive, so nothing may hold it up: least of all a
+ * database that does not answer, for which the other thread may wait.
+ */
+static void *
+tick(void *arg)
+{
+	FmStream   *stream = arg;
+	struct pollfd fd = {.fd = stream->ended,.events = POLLIN};
+
+	do
+		tell_state(stream, "tick");
+	while (poll(&fd, 1, (int) (TICK_SECONDS * 1000)) == 0);
 	return NULL;
 }
 
@@ -556,11 +572,12 @@ fm_stream_start(FmDatabase *database)
 	stream->database = database;
 	pthread_mutex_init(&stream->mutex, NULL);
 	stream->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (stream->wake >= 0 &&
-		pthread_create(&stream->thread, NULL, run, stream) == 0)
+	stream->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (stream->wake >= 0 && stream->ended >= 0 &&
+		pthread_create(&stream->thread, NULL, run, stream) == 0 &&
+		pthread_create(&stream->ticker, NULL, tick, stream) == 0)
 		return stream;
-	free(stream);
-	return NULL;
+	return NULL;				/* the program ends */
 }
 
 void
@@ -571,8 +588,18 @@ fm_stream_stop(FmStream *stream)
 	for (Client *client = stream->clients; client; client = client->next)
 		resume(client);
 	pthread_mutex_unlock(&stream->mutex);
-	call_thread(stream);
+	call(stream->wake);
+	call(stream->ended);
 	pthread_join(stream->thread, NULL);
+	pthread_join(stream->ticker, NULL);
+}
+
+void
+fm_stream_free(FmStream *stream)
+{
+	close(stream->wake);
+	close(stream->ended);
+	free(stream);
 }
 
 /* ----------------------------------------------------------------------
@@ -666,7 +693,7 @@ fm_stream_open(FmStream *stream, struct MHD_Connection *connection,
 		free_client(client);
 		return NULL;
 	}
-	call_thread(stream);
+	call(stream->wake);
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, give,
 												 client, forget);
 	if (response == NULL)

@@ -16,7 +16,8 @@
  * it missed, or a reset where that is too much.
  *
  * A thread with a connection of its own listens to NOTIFY factorymon_alerts and
- * reads what is new; it is the only one that adds events.
+ * reads what is new; it is the only one that adds events, but for ticks, which
+ * another one sees to.
  */
 #ifndef FM_STREAM_H
 #define FM_STREAM_H
@@ -31,6 +32,9 @@ extern FmStream *fm_stream_start(FmDatabase *database);
 
 /* End all streams, and the thread; then the daemon may be stopped. */
 extern void fm_stream_stop(FmStream *stream);
+
+/* When there are no clients any more. */
+extern void fm_stream_free(FmStream *stream);
 
 /*
  * The response for a new client; NULL: there are too many, of all or of this

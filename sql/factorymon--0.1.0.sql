@@ -724,12 +724,6 @@ CREATE TABLE _factorymon.publisher (
  * What key figures are made of, kept by the transaction that numbers what goes
  * out; see src/kpi.c.  Positions are stored by the name that they had then.
  */
-CREATE TABLE _factorymon.kpi_progress (
-	pipeline_id smallint PRIMARY KEY
-		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
-	/* publications up to this one are counted */
-	pub_seq bigint NOT NULL
-);
 
 /* Announcements by severity; bins of 10 minutes, since 2000-01-01 UTC. */
 CREATE TABLE _factorymon.alarm_bin (
@@ -848,7 +842,6 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher_stream', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher', '');
-SELECT pg_catalog.pg_extension_config_dump('_factorymon.kpi_progress', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm_bin', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm_call', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.alarm_block', '');
@@ -3585,7 +3578,7 @@ SELECT s
 	FROM _factorymon.sensor s
 	JOIN _factorymon.pipeline p USING (pipeline_id)
 	WHERE s.name = $1 AND ($2 IS NULL OR p.name = $2)
-	ORDER BY s.registered_at DESC
+	ORDER BY s.registered_at DESC, s.sensor_id DESC
 	LIMIT 1
 $$;
 REVOKE EXECUTE ON FUNCTION _factorymon.find_sensor(text, text) FROM PUBLIC;

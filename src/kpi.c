@@ -8,9 +8,10 @@
  * calls for operators and what became of them, blocks, floods.  Views sum up
  * these, whatever the number of transitions behind them.
  *
- * A publication is counted once: kpi_progress has the last one that was, and is
- * written by the same transaction.  What was published is read with one
- * statement, and each table is written with one.
+ * A publication is counted once, since it is numbered once, by the same
+ * transaction; a dump has what was counted and what was numbered as of one
+ * moment.  What a publication tells comes from whoever numbers it.  Positions
+ * are looked up with one statement, and each table is written with one.
  *
  * The time of an announcement is recorded_at, our clock when it came to be, and
  * not that of the reading: key figures are about what operators had to look
@@ -93,175 +94,84 @@ fm_kpi_rows_run(FmKpiRows *rows, void **plan, const char *query,
 }
 
 /* ----------------------------------------------------------------------
- * What was counted
+ * Positions
  * ------------------------------------------------------------------- */
 
-/* The last publication that was counted; 0: none. */
-static int64
-read_progress(int16 pipeline_id)
+typedef enum PlaceColumn
 {
-	static void *plan = NULL;
-	Oid			types[1] = {INT2OID};
-	Datum		values[1] = {Int16GetDatum(pipeline_id)};
+	PLACE_FACTORY_SECTION,
+	PLACE_ZONE,
+	PLACE_COLUMNS
+} PlaceColumn;
 
-	if (fm_spi_run_kept(&plan, "SELECT pub_seq FROM _factorymon.kpi_progress"
-						" WHERE pipeline_id = $1", 1, types, values, NULL,
-						SPI_OK_SELECT) == 0)
-		return 0;
-	return fm_spi_int8(0, 1);
-}
+static const FmArrayColumn place_columns[PLACE_COLUMNS] = {
+	[PLACE_FACTORY_SECTION] = {"factory_section", TEXTOID, TEXTARRAYOID},
+	[PLACE_ZONE] = {"zone", TEXTOID, TEXTARRAYOID}
+};
 
-static void
-write_progress(int16 pipeline_id, int64 pub_seq)
-{
-	static void *plan = NULL;
-	Oid			types[2] = {INT2OID, INT8OID};
-	Datum		values[2] = {Int16GetDatum(pipeline_id),
-	Int64GetDatum(pub_seq)};
+#define READ_POSITIONS \
+	"SELECT _factorymon.position_of(" \
+	"  (SELECT name FROM _factorymon.pipeline WHERE pipeline_id = $1)," \
+	"  u.factory_section, u.zone)" \
+	" FROM unnest($2, $3) WITH ORDINALITY AS u(factory_section, zone, n)" \
+	" ORDER BY u.n"
 
-	(void) fm_spi_run_kept(&plan, "INSERT INTO _factorymon.kpi_progress AS k"
-						   " VALUES ($1, $2) ON CONFLICT (pipeline_id)"
-						   " DO UPDATE SET pub_seq = excluded.pub_seq"
-						   " WHERE k.pub_seq < excluded.pub_seq",
-						   2, types, values, NULL, SPI_OK_INSERT);
-}
-
-/* ----------------------------------------------------------------------
- * Reading publications
- * ------------------------------------------------------------------- */
-
-/*
- * Publications in a range, each with its transition and its position; $4 and
- * $5 are the times between which they were recorded, so that time partitions
- * are chosen once.  The limit makes sure that transitions are looked up by
- * their index, whatever the statistics are.  What tells of no transition of a
- * stream has its place in the message; floods are not counted as
- * announcements.
- */
-#define READ_TIMES \
-	"SELECT min(recorded_at), max(recorded_at)" \
-	" FROM _factorymon.publication" \
-	" WHERE pipeline_id = $1 AND pub_seq BETWEEN $2 AND $3"
-
-#define READ_EVENTS \
-	"WITH published AS (" \
-	" SELECT p.pub_seq, p.recorded_at, p.alarm_id, p.transition," \
-	"  p.severity, p.announced, p.message_key, t.*," \
-	"  CASE WHEN t.stream_id IS NULL THEN p.payload::jsonb END AS message" \
-	" FROM _factorymon.publication p" \
-	" LEFT JOIN LATERAL (" \
-	"  SELECT x.stream_id, x.sensor_id, x.event_time, x.actor, x.comment," \
-	"   x.condition, x.state, v.factory_section, v.zone" \
-	"  FROM _factorymon.transition_%d x" \
-	"  LEFT JOIN _factorymon.sensor_version v" \
-	"   ON v.sensor_version_id = x.sensor_version_id" \
-	"  WHERE x.stream_id = p.stream_id" \
-	"   AND x.out_seq = p.out_seq AND x.recorded_at BETWEEN $4 AND $5" \
-	"  LIMIT 1) t ON true" \
-	" WHERE p.pipeline_id = $1 AND p.pub_seq BETWEEN $2 AND $3" \
-	"), event AS MATERIALIZED (" \
-	" SELECT pub_seq, recorded_at, alarm_id, transition, severity," \
-	"  announced, stream_id, event_time, actor, comment," \
-	"  CASE WHEN stream_id IS NOT NULL THEN sensor_id ELSE (" \
-	"   SELECT s.sensor_id FROM _factorymon.sensor s" \
-	"   WHERE s.name = message_key AND s.pipeline_id = $1) END" \
-	"   AS sensor_id," \
-	"  coalesce(condition, message ->> 'condition') AS condition," \
-	"  coalesce(state, message ->> 'state') AS state," \
-	"  coalesce(factory_section," \
-	"   message #>> '{location,factory_section}') AS factory_section," \
-	"  coalesce(zone, message #>> '{location,zone}') AS zone" \
-	" FROM published" \
-	"), place AS MATERIALIZED (" \
-	" SELECT d.factory_section, d.zone, _factorymon.position_of(" \
-	"   (SELECT name FROM _factorymon.pipeline WHERE pipeline_id = $1)," \
-	"   d.factory_section, d.zone) AS position" \
-	" FROM (SELECT DISTINCT factory_section, zone FROM event) d)" \
-	" SELECT e.pub_seq, e.recorded_at, e.alarm_id, e.transition," \
-	"  e.severity::integer, e.announced, e.stream_id, e.sensor_id," \
-	"  e.event_time, e.actor, e.comment, e.condition, e.state, l.position" \
-	" FROM event e JOIN place l" \
-	"  ON coalesce(l.factory_section, '') = coalesce(e.factory_section, '')" \
-	"  AND coalesce(l.zone, '') = coalesce(e.zone, '')" \
-	"  AND (l.factory_section IS NULL) = (e.factory_section IS NULL)" \
-	"  AND (l.zone IS NULL) = (e.zone IS NULL)" \
-	" WHERE e.condition IS DISTINCT FROM 'flood'" \
-	" ORDER BY e.pub_seq"
-
-static TimestampTz
-spi_time(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		datum = fm_spi_value(row, column, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(datum);
-}
-
-static void
-read_event(uint64 row, FmKpiEvent *event)
-{
-	bool		isnull;
-	Datum		datum;
-
-	memset(event, 0, sizeof(*event));
-	event->pub_seq = fm_spi_int8(row, 1);
-	event->recorded_at = spi_time(row, 2);
-	datum = fm_spi_value(row, 3, &isnull);
-	event->has_alarm = !isnull;
-	if (!isnull)
-		event->alarm_id = *DatumGetUUIDP(datum);
-	event->transition = fm_spi_text(row, 4);
-	event->severity = (int16) fm_spi_int4(row, 5);
-	event->announced = fm_spi_bool(row, 6);
-	event->stream_id = fm_spi_int4(row, 7);
-	event->sensor_id = fm_spi_int4(row, 8);
-	event->event_time = spi_time(row, 9);
-	event->actor = fm_spi_text(row, 10);
-	event->comment = fm_spi_text(row, 11);
-	event->condition = fm_spi_text(row, 12);
-	event->state = fm_spi_text(row, 13);
-	event->position = fm_spi_text(row, 14);
-}
-
-/* A process takes those of one pipeline, as a rule, so one plan is kept. */
-static void **
-read_events_plan(int16 pipeline_id)
-{
-	static void *plan = NULL;
-	static int16 plan_pipeline = 0;
-
-	if (plan != NULL && plan_pipeline != pipeline_id)
-	{
-		SPI_freeplan((SPIPlanPtr) plan);
-		plan = NULL;
-	}
-	plan_pipeline = pipeline_id;
-	return &plan;
-}
-
-/* Those of a range, in the order of their numbers; how many. */
+/* Null is a value of its own. */
 static int
-read_events(int16 pipeline_id, int64 first, int64 last, FmKpiEvent **events)
+compare_texts(const char *a, const char *b)
 {
-	static void *times_plan = NULL;
-	void	  **plan = read_events_plan(pipeline_id);
-	Oid			types[5] = {INT2OID, INT8OID, INT8OID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID};
-	Datum		values[5] = {Int16GetDatum(pipeline_id),
-	Int64GetDatum(first), Int64GetDatum(last)};
-	uint64		n;
+	if (a == NULL || b == NULL)
+		return (a != NULL) - (b != NULL);
+	return strcmp(a, b);
+}
 
-	(void) fm_spi_run_kept(&times_plan, READ_TIMES, 3, types, values, NULL,
-						   SPI_OK_SELECT);
-	values[3] = TimestampTzGetDatum(spi_time(0, 1));
-	values[4] = TimestampTzGetDatum(spi_time(0, 2));
-	n = fm_spi_run_kept(plan, *plan == NULL ?
-						psprintf(READ_EVENTS, pipeline_id) : "events", 5,
-						types, values, NULL, SPI_OK_SELECT);
-	*events = palloc(Max(n, 1) * sizeof(FmKpiEvent));
-	for (uint64 i = 0; i < n; i++)
-		read_event(i, &(*events)[i]);
-	return (int) n;
+static int
+compare_places(const void *a, const void *b)
+{
+	const FmKpiEvent *x = *(FmKpiEvent *const *) a;
+	const FmKpiEvent *y = *(FmKpiEvent *const *) b;
+	int			order = compare_texts(x->factory_section,
+									  y->factory_section);
+
+	return order != 0 ? order : compare_texts(x->zone, y->zone);
+}
+
+static bool
+begins_place(FmKpiEvent *const *items, int i)
+{
+	return i == 0 || compare_places(&items[i - 1], &items[i]) != 0;
+}
+
+/* Who looks after the events, as the map is now; asked once for each place. */
+static void
+find_positions(int16 pipeline_id, FmKpiEvent *events, int n)
+{
+	static void *plan = NULL;
+	FmKpiEvent **items = palloc(n * sizeof(FmKpiEvent *));
+	const char *position = NULL;
+	uint64		row = 0;
+	FmKpiRows	rows;
+
+	for (int i = 0; i < n; i++)
+		items[i] = &events[i];
+	qsort(items, n, sizeof(FmKpiEvent *), compare_places);
+	fm_kpi_rows_init(&rows, place_columns, PLACE_COLUMNS, n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!begins_place(items, i))
+			continue;
+		fm_kpi_rows_set_text(&rows, PLACE_FACTORY_SECTION,
+							 items[i]->factory_section);
+		fm_kpi_rows_set_text(&rows, PLACE_ZONE, items[i]->zone);
+		rows.n++;
+	}
+	fm_kpi_rows_run(&rows, &plan, READ_POSITIONS, pipeline_id, SPI_OK_SELECT);
+	for (int i = 0; i < n; i++)
+	{
+		if (begins_place(items, i))
+			position = fm_spi_text(row++, 1);
+		items[i]->position = position;
+	}
 }
 
 /* ----------------------------------------------------------------------
@@ -373,33 +283,26 @@ find_announcements(FmKpiEvent *events, int n, FmKpiEvent ***announcements)
 }
 
 int64
-fm_kpi_take(int16 pipeline_id, int64 first_pub_seq, int64 last_pub_seq)
+fm_kpi_take(int16 pipeline_id, FmKpiEvent *events, int n, int64 last_pub_seq)
 {
-	FmKpiEvent *events;
 	FmKpiEvent **announcements;
 	int64		used = last_pub_seq;
-	int			n;
 	int			announced;
 
+	if (n == 0)
+		return used;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	first_pub_seq = Max(first_pub_seq, read_progress(pipeline_id) + 1);
-	n = first_pub_seq > last_pub_seq ? 0 :
-		read_events(pipeline_id, first_pub_seq, last_pub_seq, &events);
-	if (n > 0)
+	find_positions(pipeline_id, events, n);
+	fm_kpi_take_calls(pipeline_id, events, n);
+	fm_kpi_take_blocks(pipeline_id, events, n);
+	announced = find_announcements(events, n, &announcements);
+	if (announced > 0)
 	{
-		fm_kpi_take_calls(pipeline_id, events, n);
-		fm_kpi_take_blocks(pipeline_id, events, n);
-		announced = find_announcements(events, n, &announcements);
-		if (announced > 0)
-		{
-			count_bins(pipeline_id, announcements, announced);
-			if (fm_kpi_take_floods(pipeline_id, announcements, announced))
-				used = fm_kpi_tell_floods(pipeline_id, used);
-		}
+		count_bins(pipeline_id, announcements, announced);
+		if (fm_kpi_take_floods(pipeline_id, announcements, announced))
+			used = fm_kpi_tell_floods(pipeline_id, used);
 	}
-	if (first_pub_seq <= last_pub_seq)
-		write_progress(pipeline_id, used);
 	SPI_finish();
 	return used;
 }
@@ -413,8 +316,6 @@ fm_kpi_clock(int16 pipeline_id, TimestampTz now, int64 last_pub_seq)
 		elog(ERROR, "could not connect to SPI");
 	fm_kpi_end_floods(pipeline_id, now);
 	used = fm_kpi_tell_floods(pipeline_id, last_pub_seq);
-	if (used > last_pub_seq)
-		write_progress(pipeline_id, used);
 	SPI_finish();
 	return used;
 }

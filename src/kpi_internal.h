@@ -12,31 +12,8 @@
 
 #include "postgres.h"
 
-#include "utils/uuid.h"
-
 #include "flood.h"
 #include "kpi.h"
-
-/* One publication, with what its transition tells; texts are never NULL unless
- * said so. */
-typedef struct FmKpiEvent
-{
-	int64		pub_seq;
-	TimestampTz recorded_at;
-	const char *position;
-	const char *transition;
-	const char *state;			/* NULL: not known */
-	const char *condition;		/* NULL: not known */
-	const char *actor;			/* NULL: nobody */
-	const char *comment;		/* NULL: none */
-	pg_uuid_t	alarm_id;
-	bool		has_alarm;
-	bool		announced;
-	int16		severity;
-	int32		stream_id;		/* 0: none */
-	int32		sensor_id;		/* 0: none */
-	TimestampTz event_time;		/* 0: none */
-} FmKpiEvent;
 
 /* Rows of a statement that takes one array a column, filled row by row. */
 typedef struct FmKpiRows

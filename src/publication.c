@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * publication.c
- *	  What goes out to consumers: numbered, told by NOTIFY, and kept until
- *	  Kafka has it and some time longer.
+ *	  What goes out to consumers: numbered, kept as rows and told by NOTIFY.
  *
  * The owner of a stream numbers what goes out of it (out_seq) without gaps, in
  * the transaction that makes it.  Here all streams of a pipeline become one
@@ -24,29 +23,21 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "alert_message.h"
-#include "guc.h"
 #include "kpi.h"
 #include "own_table.h"
 #include "pipeline_internal.h"
-#include "publication.h"
+#include "publication_internal.h"
 
 /* Of all streams, by one statement. */
 #define MAX_NUMBERED 4000
 
-const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS] = {
-	"event_id", "alarm_id", "transition", "severity",
-	"source_topic", "source_partition", "source_offset"
-};
-
 /* ----------------------------------------------------------------------
- * Numbering
+ * What is due
  * ------------------------------------------------------------------- */
 
 /* Columns of what number_query() returns, from 0. */
@@ -81,6 +72,7 @@ enum
 	DUE_KAFKA_OFFSET,
 	DUE_READING_INDEX,
 	DUE_LIMIT_VERSION,
+	DUE_SENSOR_ID,
 	DUE_SENSOR,
 	DUE_SENSOR_TYPE,
 	DUE_FACTORY_SECTION,
@@ -100,7 +92,7 @@ enum
 	" n.level, n.severity, n.previous_state, n.previous_level, n.value," \
 	" n.limit_value, n.deadband, n.quality, n.score, n.event_time, n.since," \
 	" n.raised_at, n.cause, n.actor, n.comment, n.kafka_offset," \
-	" n.reading_index, n.limit_version, s.name, v.sensor_type," \
+	" n.reading_index, n.limit_version, n.sensor_id, s.name, v.sensor_type," \
 	" v.factory_section, v.machine_id, v.zone, v.unit," \
 	" nullif(st.topic, ''), nullif(st.kafka_partition, -1)," \
 	" p.alert_topic IS NOT NULL, (SELECT greatest(1, $2 / count(*)) FROM due)"
@@ -237,28 +229,28 @@ describe(const FmPipeline *pipeline, const Due *due, FmAlertMessage *message)
 		DatumGetInt32(due->values[DUE_LIMIT_VERSION]);
 }
 
-/* Columns of _factorymon.publication, from 1. */
-enum
+/* ----------------------------------------------------------------------
+ * Giving numbers
+ * ------------------------------------------------------------------- */
+
+/* A row that is being written, if it is for Kafka. */
+static void
+hand_on(FmHandover *handover, const TupleTableSlot *row)
 {
-	PUBLICATION_PIPELINE_ID = 1,
-	PUBLICATION_PUB_SEQ,
-	PUBLICATION_EVENT_ID,
-	PUBLICATION_STREAM_ID,
-	PUBLICATION_OUT_SEQ,
-	PUBLICATION_RECORDED_AT,
-	PUBLICATION_NUMBERED_AT,
-	PUBLICATION_MESSAGE_KEY,
-	PUBLICATION_PAYLOAD,
-	PUBLICATION_ALARM_ID,
-	PUBLICATION_TRANSITION,
-	PUBLICATION_SEVERITY,
-	PUBLICATION_ANNOUNCED,
-	PUBLICATION_SOURCE_TOPIC,
-	PUBLICATION_SOURCE_PARTITION,
-	PUBLICATION_SOURCE_OFFSET,
-	PUBLICATION_TO_KAFKA,
-	PUBLICATION_COLUMNS = PUBLICATION_TO_KAFKA
-};
+	MemoryContext old;
+
+	if (!DatumGetBool(row->tts_values[PUBLICATION_TO_KAFKA - 1]))
+		return;
+	if (handover->n == handover->room)
+	{
+		handover->complete = false;
+		return;
+	}
+	old = MemoryContextSwitchTo(handover->context);
+	fm_publication_make(row->tts_values, row->tts_isnull,
+						&handover->publications[handover->n++]);
+	MemoryContextSwitchTo(old);
+}
 
 /* Columns that a row has as they are found. */
 static void
@@ -285,15 +277,14 @@ copy_columns(TupleTableSlot *row, const Due *due)
 
 static void
 put_publication(FmOwnTable *table, const FmPipeline *pipeline,
-				const Due *due, int64 pub_seq)
+				const Due *due, const FmAlertMessage *message, int64 pub_seq,
+				FmHandover *handover)
 {
 	TupleTableSlot *row = fm_own_table_row(table);
-	FmAlertMessage message;
 	StringInfoData payload;
 
-	describe(pipeline, due, &message);
 	initStringInfo(&payload);
-	fm_alert_message_compose(&payload, &message);
+	fm_alert_message_compose(&payload, message);
 	copy_columns(row, due);
 	fm_own_table_set(row, PUBLICATION_PIPELINE_ID,
 					 Int16GetDatum(pipeline->id), false);
@@ -302,51 +293,81 @@ put_publication(FmOwnTable *table, const FmPipeline *pipeline,
 					 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
 					 false);
 	fm_own_table_set(row, PUBLICATION_MESSAGE_KEY,
-					 CStringGetTextDatum(message.sensor_id != NULL ?
-										 message.sensor_id : pipeline->name),
+					 CStringGetTextDatum(message->sensor_id != NULL ?
+										 message->sensor_id : pipeline->name),
 					 false);
 	fm_own_table_set(row, PUBLICATION_PAYLOAD,
 					 PointerGetDatum(cstring_to_text_with_len(payload.data,
 															  payload.len)),
 					 false);
 	fm_own_table_set(row, PUBLICATION_SOURCE_OFFSET,
-					 Int64GetDatum(message.offset), message.offset < 0);
+					 Int64GetDatum(message->offset), message->offset < 0);
+	hand_on(handover, row);
 	fm_own_table_put(table, row);
 }
 
+/* The same for key figures. */
+static void
+describe_event(const Due *due, const FmAlertMessage *message, int64 pub_seq,
+			   FmKpiEvent *event)
+{
+	memset(event, 0, sizeof(*event));
+	event->pub_seq = pub_seq;
+	event->recorded_at = message->recorded_at;
+	event->factory_section = message->factory_section;
+	event->zone = message->zone;
+	event->transition = message->transition;
+	event->state = message->state;
+	event->condition = message->condition;
+	event->actor = message->by;
+	event->comment = message->comment;
+	event->alarm_id = *message->alarm_id;
+	event->has_alarm = true;
+	event->announced = message->announced;
+	event->severity = message->severity;
+	event->stream_id = DatumGetInt32(due->values[DUE_STREAM_ID]);
+	event->sensor_id = DatumGetInt32(due->values[DUE_SENSOR_ID]);
+	if (!due->nulls[DUE_EVENT_TIME])
+		event->event_time = message->event_time;
+}
+
 /*
- * What has no number yet, from number first on; how many, and whether that may
- * not have been all.
+ * What has no number yet, from number first on; how many, what key figures need
+ * to know of them, and whether that may not have been all.
  */
-static int64
-number_due(const FmPipeline *pipeline, int64 first, bool *more)
+static int
+number_due(const FmPipeline *pipeline, int64 first, FmHandover *handover,
+		   FmKpiEvent **events, bool *more)
 {
 	static void *plan = NULL;	/* a process serves one pipeline */
 	FmArgs		args = {0};
 	FmOwnTable	table;
-	int64		n;
+	int			n;
 
 	fm_args_int2(&args, pipeline->id);
 	fm_args_int4(&args, MAX_NUMBERED);
-	n = (int64) fm_args_run_kept(&args, &plan, plan == NULL ?
-								 number_query(pipeline->id) : "numbering",
-								 SPI_OK_SELECT);
+	n = (int) fm_args_run_kept(&args, &plan, plan == NULL ?
+							   number_query(pipeline->id) : "numbering",
+							   SPI_OK_SELECT);
 	*more = false;
 	if (n == 0)
 		return 0;
 	fm_own_table_open(&table, "publication", PUBLICATION_COLUMNS,
 					  PUBLICATION_PIPELINE_ID);
-	for (int64 i = 0; i < n; i++)
+	*events = palloc(n * sizeof(FmKpiEvent));
+	for (int i = 0; i < n; i++)
 	{
 		Due			due;
+		FmAlertMessage message;
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
 						  due.values, due.nulls);
-		put_publication(&table, pipeline, &due, first + i);
+		describe(pipeline, &due, &message);
+		put_publication(&table, pipeline, &due, &message, first + i, handover);
+		describe_event(&due, &message, first + i, &(*events)[i]);
 		*more = n >= DatumGetInt64(due.values[DUE_MOST]);
 	}
 	fm_own_table_close(&table);
-	CommandCounterIncrement();	/* it will be read in this transaction */
 	return n;
 }
 
@@ -397,14 +418,23 @@ goes_there(const FmPipeline *pipeline)
 }
 
 void
-fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering)
+fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering,
+					  FmHandover *handover)
 {
 	int64		before = lock_publisher(pipeline->id);
-	int64		n = number_due(pipeline, before + 1, &numbering->more);
-	int64		last = before + n;
+	FmKpiEvent *events = NULL;
+	int64		last;
+	int			n;
 
+	handover->n = 0;
+	handover->complete = before == handover->after;
+	if (!handover->complete)
+		handover->room = 0;
+	n = number_due(pipeline, before + 1, handover, &events,
+				   &numbering->more);
+	last = before + n;
 	if (n > 0)
-		last = fm_kpi_take(pipeline->id, before + 1, last);
+		last = fm_kpi_take(pipeline->id, events, n, last);
 	/* not before all that is committed was counted, and alone: the rows of
 	 * positions are locked in the order of their names */
 	else if (fm_kpi_next_deadline(pipeline->id) <= GetCurrentTimestamp())
@@ -414,6 +444,8 @@ fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering)
 		advance_publisher(pipeline->id, last);
 		ForceSyncCommit();
 	}
+	if (last > before + n)
+		handover->complete = false; /* floods: they are read from the table */
 	numbering->n = last - before;
 	numbering->last = last;
 	/* after the numbering, which saw no more than this sees */
@@ -447,206 +479,4 @@ fm_publication_notify(const FmPipeline *pipeline, int64 first, int64 last)
 							" WHERE pipeline_id = $1"
 							" AND pub_seq BETWEEN $2 AND $3"
 							" ORDER BY pub_seq) m", SPI_OK_SELECT);
-}
-
-/* ----------------------------------------------------------------------
- * Sending
- * ------------------------------------------------------------------- */
-
-static void
-read_publication(uint64 row, FmPublication *publication)
-{
-	publication->pub_seq = fm_spi_int8(row, 1);
-	publication->timestamp = fm_spi_int8(row, 2);
-	publication->key = fm_spi_text(row, 3);
-	publication->payload = fm_spi_text(row, 4);
-	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
-		publication->headers[i] = fm_spi_text(row, 5 + i);
-}
-
-static void
-args_numbers(FmArgs *args, const int64 *numbers, int n)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
-	ArrayType  *array;
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(numbers[i]);
-	array = construct_array(values, n, INT8OID, sizeof(int64),
-							FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	fm_args_add(args, INT8ARRAYOID, PointerGetDatum(array), false);
-}
-
-static void
-args_texts(FmArgs *args, const char *const *texts, int n)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		values[i] = CStringGetTextDatum(texts[i]);
-	fm_args_add(args, TEXTARRAYOID,
-				PointerGetDatum(construct_array(values, n, TEXTOID, -1, false,
-												TYPALIGN_INT)), false);
-}
-
-int
-fm_publication_load(const FmPipeline *pipeline, int64 after,
-					const char *const *keys, int nkeys,
-					const int64 *numbers, int nnumbers, int limit,
-					MemoryContext context, FmPublication *publications)
-{
-	static void *plan = NULL;
-	FmArgs		args = {0};
-	MemoryContext old;
-	int			n;
-
-	fm_args_int2(&args, pipeline->id);
-	fm_args_int8(&args, after);
-	fm_args_int4(&args, limit);
-	args_texts(&args, keys, nkeys);
-	args_numbers(&args, numbers, nnumbers);
-	n = (int) fm_spi_run_kept(&plan, "SELECT pub_seq,"
-							  " (extract(epoch FROM recorded_at) * 1000)::bigint,"
-							  " message_key, payload, event_id::text,"
-							  " alarm_id::text, transition, severity::text,"
-							  " source_topic, source_partition::text,"
-							  " source_offset::text"
-							  " FROM _factorymon.publication o"
-							  " WHERE pipeline_id = $1 AND pub_seq > $2"
-							  " AND to_kafka AND (SELECT d.delivered_at"
-							  "  FROM _factorymon.delivery d"
-							  "  WHERE d.pipeline_id = $1"
-							  "  AND d.pub_seq = o.pub_seq) IS NULL"
-							  " AND message_key <> ALL ($4)"
-							  " AND pub_seq <> ALL ($5)"
-							  " ORDER BY pub_seq LIMIT $3",
-							  args.n, args.types, args.values, args.nulls,
-							  SPI_OK_SELECT);
-	old = MemoryContextSwitchTo(context);
-	for (int i = 0; i < n; i++)
-		read_publication(i, &publications[i]);
-	MemoryContextSwitchTo(old);
-	return n;
-}
-
-void
-fm_publication_free(FmPublication *publication)
-{
-	pfree(publication->key);
-	pfree(publication->payload);
-	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
-	{
-		if (publication->headers[i] != NULL)
-			pfree(publication->headers[i]);
-	}
-}
-
-void
-fm_publication_forget(const FmPipeline *pipeline)
-{
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publication o"
-					   " SET to_kafka = false FROM _factorymon.publisher p"
-					   " WHERE p.pipeline_id = $1 AND o.pipeline_id = $1"
-					   " AND o.pub_seq > p.delivered_seq AND o.to_kafka"
-					   " AND (SELECT d.delivered_at"
-					   "  FROM _factorymon.delivery d"
-					   "  WHERE d.pipeline_id = $1"
-					   "  AND d.pub_seq = o.pub_seq) IS NULL", SPI_OK_UPDATE);
-	(void) fm_args_run(&args, "UPDATE _factorymon.publisher"
-					   " SET delivered_seq = pub_seq WHERE pipeline_id = $1",
-					   SPI_OK_UPDATE);
-}
-
-int64
-fm_publication_delivered_seq(const FmPipeline *pipeline)
-{
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	return fm_args_run(&args, "SELECT delivered_seq FROM _factorymon.publisher"
-					   " WHERE pipeline_id = $1", SPI_OK_SELECT) == 0 ? 0 :
-		fm_spi_int8(0, 1);
-}
-
-bool
-fm_publication_set_delivered_seq(const FmPipeline *pipeline, int64 pub_seq)
-{
-	static void *plan = NULL;
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	fm_args_int8(&args, pub_seq);
-	return fm_args_run_kept(&args, &plan, "UPDATE _factorymon.publisher"
-							" SET delivered_seq = $2 WHERE pipeline_id = $1",
-							SPI_OK_UPDATE) > 0;
-}
-
-void
-fm_publication_delivered(const FmPipeline *pipeline, const int64 *numbers,
-						 int n)
-{
-	static void *plan = NULL;
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	args_numbers(&args, numbers, n);
-	(void) fm_args_run_kept(&args, &plan, "INSERT INTO _factorymon.delivery"
-							" AS d (pipeline_id, pub_seq, delivered_at,"
-							" attempts, attempted_at) SELECT $1, u, c, 1, c"
-							" FROM unnest($2) u, clock_timestamp() c"
-							" ON CONFLICT (pipeline_id, pub_seq) DO UPDATE"
-							" SET delivered_at = excluded.delivered_at,"
-							" attempted_at = excluded.attempted_at,"
-							" attempts = d.attempts + 1", SPI_OK_INSERT);
-}
-
-void
-fm_publication_failed(const FmPipeline *pipeline, const int64 *numbers,
-					  int n, bool refused, const char *error)
-{
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	args_numbers(&args, numbers, n);
-	fm_args_text(&args, error);
-	fm_args_int4(&args, refused ? 1 : 0);
-	(void) fm_args_run(&args, "INSERT INTO _factorymon.delivery AS d"
-					   " (pipeline_id, pub_seq, attempts, attempted_at,"
-					   " last_error) SELECT $1, u, $4, clock_timestamp(), $3"
-					   " FROM unnest($2) u"
-					   " ON CONFLICT (pipeline_id, pub_seq) DO UPDATE SET"
-					   " attempted_at = excluded.attempted_at,"
-					   " attempts = d.attempts + excluded.attempts,"
-					   " last_error = excluded.last_error",
-					   SPI_OK_INSERT);
-}
-
-/* What went out, or was never to; what Kafka has not got yet stays. */
-void
-fm_publication_expire(void)
-{
-	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(fm_alert_retention)};
-
-	/* their numbers are in the order of their age */
-	fm_spi_run("WITH kept AS (SELECT p.pipeline_id, (SELECT x.pub_seq"
-			   "  FROM _factorymon.publication x"
-			   "  WHERE x.pipeline_id = p.pipeline_id"
-			   "  AND x.numbered_at >= now() - make_interval(mins => $1)"
-			   "  ORDER BY x.pub_seq LIMIT 1) AS pub_seq"
-			   " FROM _factorymon.publisher p),"
-			   " gone AS (DELETE FROM _factorymon.publication o USING kept k"
-			   "  WHERE o.pipeline_id = k.pipeline_id"
-			   "  AND (o.pub_seq < k.pub_seq OR k.pub_seq IS NULL)"
-			   "  AND (NOT o.to_kafka OR (SELECT d.delivered_at"
-			   "   FROM _factorymon.delivery d"
-			   "   WHERE d.pipeline_id = o.pipeline_id"
-			   "   AND d.pub_seq = o.pub_seq) IS NOT NULL)"
-			   "  RETURNING o.pipeline_id, o.pub_seq)"
-			   " DELETE FROM _factorymon.delivery d USING gone g"
-			   " WHERE d.pipeline_id = g.pipeline_id AND d.pub_seq = g.pub_seq",
-			   1, types, values, NULL, SPI_OK_DELETE);
 }

@@ -3,7 +3,8 @@
  * publication.h
  *	  What goes out to consumers, as rows of _factorymon.publication.
  *
- * Used by the publisher alone; each function runs in the caller's
+ * publication.c numbers and writes them, delivery.c follows them on their way
+ * to Kafka.  Used by the publisher alone; each function runs in the caller's
  * transaction, switched to the extension's owner, inside SPI.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -17,7 +18,7 @@
 
 #include "pipeline.h"
 
-/* Headers of a message, in this order; see publication.c for their names. */
+/* Headers of a message, in this order; see delivery.c for their names. */
 #define FM_PUBLICATION_HEADERS 7
 
 typedef struct FmPublication
@@ -30,6 +31,25 @@ typedef struct FmPublication
 } FmPublication;
 
 extern const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS];
+
+/*
+ * What fm_publication_number() hands on, so that nobody need read it back:
+ * rows for Kafka, in order, palloc'ed in context.  They are there once the
+ * transaction has committed, and nothing before.
+ */
+typedef struct FmHandover
+{
+	/* set by the caller */
+	int64		after;			/* nothing, if the numbers do not begin behind
+								 * this one */
+	int			room;			/* that many at most, the first ones */
+	MemoryContext context;
+	FmPublication *publications;	/* an array of room */
+	/* the answer */
+	int			n;
+	bool		complete;		/* there is nothing else up to the last number
+								 * that Kafka should get */
+} FmHandover;
 
 /* What fm_publication_number() did. */
 typedef struct FmNumbering
@@ -54,7 +74,8 @@ typedef struct FmNumbering
  * synchronous_commit says, since what is sent must not be lost afterwards.
  */
 extern void fm_publication_number(const FmPipeline *pipeline,
-								  FmNumbering *numbering);
+								  FmNumbering *numbering,
+								  FmHandover *handover);
 
 /* NOTIFY about [first, last], which takes effect at commit. */
 extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,

@@ -232,17 +232,19 @@ number(FmPublisher *publisher)
 	for (int turn = 0; turn < NUMBERING_TURNS && numbering.more; turn++)
 	{
 		FmOwnerScope scope;
+		FmHandover	handover;
 
 		CHECK_FOR_INTERRUPTS();
+		fm_publisher_expect(publisher, &handover);
 		fm_worker_begin(&scope);
-		fm_publication_number(publisher->pipeline, &numbering);
+		fm_publication_number(publisher->pipeline, &numbering, &handover);
 		fm_worker_commit(&scope);
 		publisher->clock_at = numbering.clock_at;
 		if (numbering.n == 0)
 			continue;
 		n += numbering.n;
 		publisher->info.numbered += numbering.n;
-		publisher->more = true;
+		fm_publisher_take(publisher, &numbering, &handover);
 		notify(publisher, numbering.last - numbering.n + 1, numbering.last);
 		if (numbering.elsewhere)
 			leave(publisher);
@@ -565,6 +567,18 @@ take_over(FmPublisher *publisher)
 	fm_worker_commit(&scope);
 }
 
+/*
+ * Statements here find rows by keys, in tables that change all the time and
+ * may never have been analyzed: what statistics there are must not make the
+ * planner read a whole table for some rows of it, and sort them.
+ */
+static void
+override_planner(void)
+{
+	SetConfigOption("enable_seqscan", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("enable_bitmapscan", "off", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void
 factorymon_publisher_main(Datum arg)
 {
@@ -588,6 +602,7 @@ factorymon_publisher_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  0);
 	fm_worker_override_settings();
+	override_planner();
 	/* what must last is flushed all the same, see fm_publication_number() */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	publisher->seen_generation = fm_shmem_database_generation(MyDatabaseId);

@@ -5,7 +5,7 @@
  *	  share.
  *
  * publisher.c is the process and its loop, publisher_queue.c what is on its
- * way to Kafka, publication.c the rows behind it.
+ * way to Kafka, publication.c and delivery.c the rows behind it.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -23,8 +23,12 @@
 #include "sender.h"
 #include "shmem.h"
 
-/* Messages that may wait in memory for Kafka; the rest waits in the table. */
-#define FM_PUBLISHER_WINDOW 1000
+/*
+ * Messages that may wait in memory for Kafka; the rest waits in the table, and
+ * has to be read from there.  A sensor's go out one round trip after the other,
+ * so where few sensors have much to tell most of this waits.
+ */
+#define FM_PUBLISHER_WINDOW 4000
 
 typedef enum FmMailState
 {
@@ -58,6 +62,8 @@ typedef struct FmPublisher
 	int64		loaded;			/* pub_seq up to which rows were read, but those
 								 * of keys that are refused */
 	bool		more;			/* there may be rows behind that */
+	int64		known;			/* if not more: the number up to which there
+								 * are none */
 	int64		delivered;		/* as fm_publication_delivered_seq() */
 	char		refusal[FM_KAFKA_ERROR_LEN];	/* of what is REFUSED */
 	/* errors about the connection */
@@ -109,6 +115,16 @@ extern void fm_publisher_mark(FmPublisher *publisher);
 
 /* Fill the window from the table. */
 extern void fm_publisher_load(FmPublisher *publisher);
+
+/*
+ * The same with what this process numbers itself, if all before it is there:
+ * have a place for it made before the numbers are given, and take it after
+ * they have been committed.  What is not taken so will be loaded.
+ */
+extern void fm_publisher_expect(FmPublisher *publisher, FmHandover *handover);
+extern void fm_publisher_take(FmPublisher *publisher,
+							  const FmNumbering *numbering,
+							  const FmHandover *handover);
 
 /* Give to the client what may be sent. */
 extern void fm_publisher_send(FmPublisher *publisher);

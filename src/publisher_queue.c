@@ -206,6 +206,13 @@ collect(const FmPublisher *publisher, FmMailState state, int64 *numbers)
 	return n;
 }
 
+/* Was it refused, and has not got through since? */
+static bool
+holds_up(const FmMail *mail)
+{
+	return mail->delay > 0 && mail->state != FM_MAIL_CONFIRMED;
+}
+
 /* Keys that have a message that was refused; returns how many. */
 static int
 refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
@@ -218,7 +225,7 @@ refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
 		const FmMail *mail = &publisher->mail[i];
 		bool		found;
 
-		if (mail->delay == 0 || mail->state == FM_MAIL_CONFIRMED)
+		if (!holds_up(mail))
 			continue;
 		(void) busykeys_insert(keys, mail->publication.key, &found);
 		if (!found)
@@ -332,6 +339,20 @@ compare_mail(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* At the end of the window. */
+static void
+append(FmPublisher *publisher, const FmPublication *publications, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		FmMail	   *mail = &publisher->mail[publisher->nmail++];
+
+		memset(mail, 0, sizeof(*mail));
+		mail->publication = publications[i];
+		publisher->loaded = publications[i].pub_seq;
+	}
+}
+
 void
 fm_publisher_load(FmPublisher *publisher)
 {
@@ -364,18 +385,47 @@ fm_publisher_load(FmPublisher *publisher)
 							nkeys, numbers, nnumbers, room,
 							publisher->context, publications);
 	fm_worker_commit(&scope);
-	for (int i = 0; i < n; i++)
-	{
-		FmMail	   *mail = &publisher->mail[publisher->nmail++];
-
-		memset(mail, 0, sizeof(*mail));
-		mail->publication = publications[i];
-		publisher->loaded = publications[i].pub_seq;
-	}
+	append(publisher, publications, n);
 	publisher->more = n == room;
 	if (nnumbers > 0)
 		qsort(publisher->mail, publisher->nmail, sizeof(FmMail),
 			  compare_mail);
+}
+
+/* Does something wait in the table behind a message that was refused? */
+static bool
+has_refused(const FmPublisher *publisher)
+{
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (holds_up(&publisher->mail[i]))
+			return true;
+	}
+	return false;
+}
+
+void
+fm_publisher_expect(FmPublisher *publisher, FmHandover *handover)
+{
+	memset(handover, 0, sizeof(*handover));
+	handover->after = publisher->known;
+	handover->context = publisher->context;
+	if (publisher->more || publisher->pipeline->alert_topic == NULL ||
+		has_refused(publisher))
+		return;
+	handover->room = FM_PUBLISHER_WINDOW - publisher->nmail;
+	handover->publications = palloc(sizeof(FmPublication) *
+									Max(handover->room, 1));
+}
+
+void
+fm_publisher_take(FmPublisher *publisher, const FmNumbering *numbering,
+				  const FmHandover *handover)
+{
+	append(publisher, handover->publications, handover->n);
+	if (!handover->complete)
+		publisher->more = true;
+	publisher->known = numbering->last;
 }
 
 /* ----------------------------------------------------------------------

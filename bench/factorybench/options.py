@@ -10,11 +10,12 @@ instead.  See bench/README.md for what is measured and how."""
 
 EPILOG = """\
 commands:
-  quick        throughput of factorymon, the limits and the fastest peers, and
-               detectors, in less than 15 minutes
-  full         everything: throughput of all, kill, latency, growth,
-               memory, detectors, dashboard
+  quick        throughput of factorymon, the limits and the fastest peers,
+               alarms and detectors, in less than 15 minutes
+  full         everything: throughput of all, alarms, kill, latency,
+               growth, memory, detectors, dashboard
   throughput   rows per second, CPU, WAL, memory of all contenders
+  alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
   latency      from produce to visible, at 1 k, 10 k and 50 k messages/s
   growth       with more rows, more sensors, more time partitions
@@ -27,10 +28,11 @@ Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
 not be started or measured, or wrong usage; 128 + N ended by signal N."""
 
 COMMANDS = {
-    "quick": ("throughput", "detectors"),
-    "full": ("throughput", "kill", "latency", "growth", "memory",
+    "quick": ("throughput", "alarms", "detectors"),
+    "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
              "detectors", "dashboard"),
     "throughput": ("throughput",),
+    "alarms": ("alarms",),
     "kill": ("kill",),
     "latency": ("latency",),
     "growth": ("growth",),

@@ -13,7 +13,7 @@ import { h, setText } from "./dom.js";
 import { reasonOf } from "./panel.js";
 import { t } from "./i18n.js";
 
-/* { user, csrf_token, actions } or null; undefined: this service has none. */
+/* { role, csrf_token, actions, ... } or null; undefined: this service has none. */
 let session = null;
 
 export async function loadSession() {
@@ -41,7 +41,7 @@ export function sessionTools(redraw) {
 		return h("button", {
 			id: "login", onclick: () => logIn(redraw)
 		}, t("login.do"));
-	return [h("span", { class: "nowrap", id: "user" }, session.user),
+	return [h("span", { class: "nowrap", id: "user" }, session.role),
 		h("button", {
 			id: "logout", onclick: async () => {
 				try {

@@ -61,6 +61,20 @@ function producersPanel() {
 	});
 }
 
+/* As text again: bytes beyond ASCII come as \ooo, a backslash as two. */
+function unescaped(text) {
+	const bytes = [];
+
+	for (const [, octal, other] of text.matchAll(
+		/\\([0-7]{3}|\\)|([^\\])/gs)) {
+		if (octal === "\\")
+			bytes.push(92);
+		else
+			bytes.push(octal ? parseInt(octal, 8) : other.charCodeAt(0));
+	}
+	return new TextDecoder().decode(new Uint8Array(bytes));
+}
+
 function rejectsPanel() {
 	const table = new Table({
 		caption: t("rejects.title"),
@@ -75,7 +89,7 @@ function rejectsPanel() {
 			{ title: t("rejects.attempts"), number: true,
 				cell: (row) => number(row.attempts) },
 			{ title: t("rejects.message"), cell: (row) =>
-				h("code", {}, row.beginning || "") }
+				h("code", {}, unescaped(row.beginning || "")) }
 		]
 	});
 

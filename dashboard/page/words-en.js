@@ -81,7 +81,6 @@ export default {
 	"level.warning": "warning",
 	"level.critical": "critical",
 	"level.unknown": "unknown",
-	"letter.normal": "",
 	"letter.warning": "W",
 	"letter.critical": "C",
 	"letter.unknown": "?",

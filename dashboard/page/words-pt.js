@@ -80,7 +80,6 @@ export default {
 	"level.warning": "atenção",
 	"level.critical": "crítico",
 	"level.unknown": "desconhecido",
-	"letter.normal": "",
 	"letter.warning": "A",
 	"letter.critical": "C",
 	"letter.unknown": "?",

@@ -4,8 +4,8 @@
  *	node superset.js URL USER PASSWORD SLUG CHARTS FILE.png
  *
  * Waits until that many charts have got their data and drawn it, takes a picture
- * of the whole page and prints JSON: what each chart was answered, by its id, and
- * what is written on the page.  NODE_PATH says where playwright-core is; the
+ * of the whole page and prints JSON: what each chart was answered, by its id,
+ * what is written on the page, and the rows of its first table with their colour.  NODE_PATH says where playwright-core is; the
  * browser is CHROMIUM, else /usr/bin/chromium.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -51,28 +51,53 @@ function collectAnswers(page)
 	return answers;
 }
 
+/* In the page: true if the pictures of all charts are as they were when this was
+ * asked last; lines grow from the left at first. */
+function drawn()
+{
+	const now = [...document.querySelectorAll('.dashboard-chart canvas')]
+		.map(canvas => canvas.toDataURL()).join();
+	const before = window.drawnBefore;
+
+	window.drawnBefore = now;
+	return now === before;
+}
+
+/* In the page: what the rows of the first chart with a table say, and their
+ * colours.  Heads are tables of their own. */
+function rowsOfFirstTable()
+{
+	const chart = [...document.querySelectorAll('.dashboard-chart')]
+		.find(each => each.querySelector('table'));
+
+	return [...chart.querySelectorAll('tbody tr')]
+		.filter(row => row.offsetHeight > 0 && row.querySelector('td'))
+		.map(row => ({
+			text: row.innerText,
+			color: getComputedStyle(row.querySelector('td')).backgroundColor
+		}));
+}
+
 async function lookAt(page)
 {
 	const answers = collectAnswers(page);
 
 	await page.goto(`${url}/superset/dashboard/${slug}/`, { timeout: PATIENCE });
-	/* charts below the fold load when they are scrolled to: see the viewport */
+	/* Charts below the fold load when they are scrolled to: hence the viewport,
+	 * which is as high as the page. */
 	await page.waitForFunction(
 		wanted => document.querySelectorAll('.dashboard-chart .slice_container')
 			.length >= wanted
 			&& !document.querySelector('.dashboard-chart .loading'),
 		Number(charts), { timeout: PATIENCE });
-	for (let end = Date.now() + PATIENCE;
-		Object.keys(answers).length < charts && Date.now() < end;)
-		await page.waitForTimeout(100);
 	await page.waitForFunction(
 		() => [...document.querySelectorAll('.dashboard-chart')].every(chart =>
 			chart.querySelector('canvas, table, .header-line')),
 		null, { timeout: PATIENCE });
-	/* lines grow from the left for a second */
-	await page.waitForTimeout(2000);
+	await page.waitForFunction(drawn, null, { timeout: PATIENCE, polling: 500 });
 	await page.screenshot({ path: file });
-	return { answers, text: await page.innerText('body') };
+	return { answers, text: await page.innerText('body'),
+		machines: await page.evaluate(rowsOfFirstTable) };
 }
 
 (async () => {
@@ -86,7 +111,7 @@ async function lookAt(page)
 	try
 	{
 		const page = await browser.newPage(
-			{ viewport: { width: 1400, height: 1500 } });
+			{ viewport: { width: 1280, height: 1500 } });
 
 		await stayHere(page);
 		await logIn(page);

@@ -24,8 +24,8 @@ our @EXPORT = qw(
 
 # alert_messages($kafka [, $topic])
 #
-# All messages of a topic: { partition, key, timestamp, headers, value }, those of
-# a partition in their order.
+# All messages of a topic: { partition, key, timestamp, headers, value, text },
+# those of a partition in their order; text is all but the partition, as read.
 sub alert_messages
 {
 	my ($kafka, $topic) = @_;
@@ -41,6 +41,7 @@ sub alert_messages
 		my ($partition, $key, $timestamp, $headers, $value) = split /\t/, $_, 5;
 
 		push @messages, {
+			text => join("\t", $key, $timestamp, $headers, $value),
 			partition => $partition, key => $key, timestamp => $timestamp,
 			headers => { map { split /=/, $_, 2 } split /,/, $headers },
 			value => decode_json($value) };

@@ -62,16 +62,18 @@ sub port { return $_[0]->{port} }
 sub process { return $_[0]->{process} }
 sub stop { my ($self) = @_; return $self->{process}->stop }
 
-# get($path [, method => 'GET', headers => {...}])
+# get($path [, method => 'GET', headers => {...}, content => $text])
 sub get
 {
 	my ($self, $path, %opt) = @_;
 	my $answer = $self->{http}->request($opt{method} || 'GET',
 		"http://127.0.0.1:$self->{port}$path",
-		{ headers => $opt{headers} || {} });
+		{ headers => $opt{headers} || {},
+			defined $opt{content} ? (content => $opt{content}) : () });
 
 	$answer->{json} = JSON::PP::decode_json($answer->{content})
 	  if ($answer->{headers}{'content-type'} || '') =~ /json/
+	  && !$answer->{headers}{'content-encoding'}
 	  && length $answer->{content};
 	return $answer;
 }
@@ -79,26 +81,35 @@ sub get
 # objections(@paths)
 #
 # What the dashboard's own description has to say against its answers, by path
-# and status; nothing is best.
+# and status; nothing is best.  A path is asked for now, or is one of
+# [path, method, answer] that came before.
 sub objections
 {
 	my ($self, @paths) = @_;
 	my %description = %{ $self->get('/api/openapi.json') };
 	my @answers = map {
-		my $answer = $self->get($_);
-		[ $_, "$answer->{status}", $answer->{json} ]
+		my ($path, $method, $answer) = ref $_ ? @$_ : ($_, 'GET', $self->get($_));
+
+		[ $path, lc $method, "$answer->{status}", $answer->{json} ]
 	} @paths;
 	my ($out, $err);
 
 	IPC::Run::run([ 'python3', '-c', <<'PROGRAM' ],
 import json, jsonschema, sys
 description, answers = json.load(sys.stdin)
-for path, status, answer in answers:
-	found = description["paths"][path.partition("?")[0]]["get"]["responses"]
+for path, method, status, answer in answers:
+	found = description["paths"][path.partition("?")[0]][method]["responses"]
 	if status not in found:
 		print(path, status, "is not described")
 		continue
-	(schema,) = (c["schema"] for c in found[status]["content"].values())
+	response = found[status]
+	if "$ref" in response:
+		name = response["$ref"].rpartition("/")[2]
+		response = description["components"]["responses"][name]
+	content = response.get("content", {})
+	if not content and answer is None:
+		continue
+	(schema,) = (c["schema"] for c in content.values())
 	jsonschema.Draft202012Validator.check_schema(schema)
 	validator = jsonschema.Draft202012Validator(
 		{**schema, "components": description["components"]},
@@ -109,6 +120,40 @@ PROGRAM
 		'<', \JSON::PP::encode_json([ $description{json}, \@answers ]),
 		'>', \$out, '2>', \$err, IPC::Run::timeout(120)) or die "python3: $err";
 	return $out;
+}
+
+# post($path, $body [, headers => {...}])
+#
+# As a page of the dashboard does; $body is a reference, or text as it is.
+sub post
+{
+	my ($self, $path, $body, %opt) = @_;
+
+	return $self->get($path,
+		method => 'POST',
+		content => ref $body ? JSON::PP::encode_json($body) : $body,
+		headers => {
+			'content-type' => 'application/json',
+			origin => "http://127.0.0.1:$self->{port}",
+			%{ $opt{headers} || {} } });
+}
+
+# log_in($user, $password)
+#
+# A session: { answer, user, headers }, the latter for what it does.
+sub log_in
+{
+	my ($self, $user, $password) = @_;
+	my $answer = $self->post('/api/login',
+		{ user => $user, password => $password });
+	my ($cookie) = ($answer->{headers}{'set-cookie'} // '') =~ /^([^;]+)/;
+
+	return {
+		answer => $answer,
+		user => $user,
+		headers => {
+			cookie => $cookie // '',
+			'x-csrf-token' => $answer->{json}{csrf_token} // '' } };
 }
 
 # raw(@lines): the status of the answer to what is no proper request, maybe.

@@ -35,6 +35,31 @@ sub act
 	return;
 }
 
+# Each message on the topic, however often and by whomever it was sent, is to
+# the byte what the rows say.
+sub messages_are_rows
+{
+	my ($node, $kafka) = @_;
+	my %rows = map { $_ => 1 } split /\n/, sql($node, <<'QUERY');
+SELECT concat_ws(E'\t', message_key,
+	(extract(epoch FROM recorded_at) * 1000)::bigint,
+	concat_ws(',', 'event_id=' || event_id, 'alarm_id=' || alarm_id,
+		'transition=' || transition, 'severity=' || severity,
+		'source_topic=' || source_topic,
+		'source_partition=' || source_partition,
+		'source_offset=' || source_offset), payload)
+FROM _factorymon.publication WHERE to_kafka
+QUERY
+	my @messages = alert_messages($kafka);
+	my @others = grep { !$rows{ $_->{text} } } @messages;
+
+	is_deeply(\@others, [], 'what was sent is what the rows say, to the byte');
+	my %sent = map { $_->{text} => 1 } @messages;
+	is(scalar(keys %sent), scalar(keys %rows), 'and it is all of them');
+	note sprintf '%d were sent again', @messages - keys %sent;
+	return;
+}
+
 # Wait until Kafka has the event of this number.
 sub delivered
 {
@@ -222,6 +247,10 @@ is(sql($node, "SELECT count(*) FROM _factorymon.transition t
 	FULL JOIN _factorymon.publication o USING (stream_id, out_seq)
 	WHERE t.out_seq IS NOT NULL AND (o.pub_seq IS NULL OR t.event_id IS NULL)"), 0,
 	'each outgoing transition has one');
+is(sql($node, 'SELECT sum(low + medium + high) - (SELECT count(*)
+	FROM _factorymon.publication WHERE announced AND stream_id IS NOT NULL)
+	FROM _factorymon.alarm_bin'), 0, 'and key figures count each of them once');
+messages_are_rows($node, $broker);
 
 # the server is killed with events on their way
 $broker->command('broker', 'down', 'all');

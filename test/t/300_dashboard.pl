@@ -261,7 +261,8 @@ ok(FactorymonTest::poll_while('the state of the database', sub {
 		$down->{json}{database}{state} eq 'down' }), 'so does the status');
 is($down->{status}, 200, 'which is an answer');
 is($down->{json}{pipelines}, undef, 'nothing is known of pipelines');
-like($down->{json}{database}{error}, qr/\S/, 'but why');
+like($down->{json}{database}{error}, qr/^(cannot_connect|connection_lost)$/,
+	'but why');
 foreach (grep { $_ ne 'system-status' } @endpoints)
 {
 	my $answer = $dashboard->get("/api/$_");
@@ -285,7 +286,13 @@ sql($node, 'CREATE ROLE nobody LOGIN');
 my $blind = start_dashboard($node, role => 'nobody');
 my $denied = $blind->get('/api/alarms');
 is($denied->{status}, 500, 'a role without rights');
-like($denied->{json}{detail}, qr/permission denied/, 'knows why');
+is($denied->{json}{code}, 'database_forbids', 'knows that');
+unlike($denied->{content}, qr/permission denied/, 'but not what exactly');
+like($blind->process->stderr,
+	qr/permission denied for schema factorymon \(id $denied->{json}{id}\)/,
+	'which is in the log');
+like($blind->get('/metrics')->{content}, qr/^factorymon_up 0$/m,
+	'and metrics do not pretend');
 is($blind->stop->{rc}, 0, 'it ends');
 
 # Usage

@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery.c
+ *	  What goes out, on its way to Kafka: rows as messages, what became of
+ *	  them, and when they can be forgotten.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "guc.h"
+#include "pipeline_internal.h"
+#include "publication_internal.h"
+
+const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS] = {
+	"event_id", "alarm_id", "transition", "severity",
+	"source_topic", "source_partition", "source_offset"
+};
+
+/* ----------------------------------------------------------------------
+ * Rows as messages
+ * ------------------------------------------------------------------- */
+
+#define PUBLICATION_LIST \
+	"pipeline_id, pub_seq, event_id, stream_id, out_seq, recorded_at," \
+	" numbered_at, message_key, payload, alarm_id, transition, severity," \
+	" announced, source_topic, source_partition, source_offset, to_kafka"
+
+/* What the headers have, in their order. */
+static const int header_columns[FM_PUBLICATION_HEADERS] = {
+	PUBLICATION_EVENT_ID, PUBLICATION_ALARM_ID, PUBLICATION_TRANSITION,
+	PUBLICATION_SEVERITY, PUBLICATION_SOURCE_TOPIC,
+	PUBLICATION_SOURCE_PARTITION, PUBLICATION_SOURCE_OFFSET
+};
+
+static char *
+header_text(int column, Datum value)
+{
+	switch (column)
+	{
+		case PUBLICATION_EVENT_ID:
+		case PUBLICATION_ALARM_ID:
+			return DatumGetCString(DirectFunctionCall1(uuid_out, value));
+		case PUBLICATION_SEVERITY:
+			return psprintf("%d", DatumGetInt16(value));
+		case PUBLICATION_SOURCE_PARTITION:
+			return psprintf("%d", DatumGetInt32(value));
+		case PUBLICATION_SOURCE_OFFSET:
+			return psprintf(INT64_FORMAT, DatumGetInt64(value));
+		default:
+			return TextDatumGetCString(value);
+	}
+}
+
+/* Milliseconds since 1970, halves rounded away from it. */
+static int64
+milliseconds(TimestampTz time)
+{
+	int64		usecs = time + USECS_PER_DAY *
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
+
+	return (usecs + (usecs < 0 ? -500 : 500)) / 1000;
+}
+
+void
+fm_publication_make(const Datum *values, const bool *nulls,
+					FmPublication *publication)
+{
+	publication->pub_seq = DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]);
+	publication->timestamp =
+		milliseconds(DatumGetTimestampTz(values[PUBLICATION_RECORDED_AT - 1]));
+	publication->key =
+		TextDatumGetCString(values[PUBLICATION_MESSAGE_KEY - 1]);
+	publication->payload = TextDatumGetCString(values[PUBLICATION_PAYLOAD - 1]);
+	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
+	{
+		int			column = header_columns[i];
+
+		publication->headers[i] = nulls[column - 1] ? NULL :
+			header_text(column, values[column - 1]);
+	}
+}
+
+/* ----------------------------------------------------------------------
+ * Sending
+ * ------------------------------------------------------------------- */
+
+static void
+read_publication(uint64 row, FmPublication *publication)
+{
+	Datum		values[PUBLICATION_COLUMNS];
+	bool		nulls[PUBLICATION_COLUMNS];
+
+	for (int i = 0; i < PUBLICATION_COLUMNS; i++)
+		values[i] = fm_spi_value(row, i + 1, &nulls[i]);
+	fm_publication_make(values, nulls, publication);
+}
+
+static void
+args_numbers(FmArgs *args, const int64 *numbers, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+	ArrayType  *array;
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(numbers[i]);
+	array = construct_array(values, n, INT8OID, sizeof(int64),
+							FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	fm_args_add(args, INT8ARRAYOID, PointerGetDatum(array), false);
+}
+
+static void
+args_texts(FmArgs *args, const char *const *texts, int n)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = CStringGetTextDatum(texts[i]);
+	fm_args_add(args, TEXTARRAYOID,
+				PointerGetDatum(construct_array(values, n, TEXTOID, -1, false,
+												TYPALIGN_INT)), false);
+}
+
+int
+fm_publication_load(const FmPipeline *pipeline, int64 after,
+					const char *const *keys, int nkeys,
+					const int64 *numbers, int nnumbers, int limit,
+					MemoryContext context, FmPublication *publications)
+{
+	static void *plan = NULL;
+	FmArgs		args = {0};
+	MemoryContext old;
+	int			n;
+
+	fm_args_int2(&args, pipeline->id);
+	fm_args_int8(&args, after);
+	fm_args_int4(&args, limit);
+	args_texts(&args, keys, nkeys);
+	args_numbers(&args, numbers, nnumbers);
+	n = (int) fm_spi_run_kept(&plan, "SELECT " PUBLICATION_LIST
+							  " FROM _factorymon.publication o"
+							  " WHERE pipeline_id = $1 AND pub_seq > $2"
+							  " AND to_kafka AND (SELECT d.delivered_at"
+							  "  FROM _factorymon.delivery d"
+							  "  WHERE d.pipeline_id = $1"
+							  "  AND d.pub_seq = o.pub_seq) IS NULL"
+							  " AND message_key <> ALL ($4)"
+							  " AND pub_seq <> ALL ($5)"
+							  " ORDER BY pub_seq LIMIT $3",
+							  args.n, args.types, args.values, args.nulls,
+							  SPI_OK_SELECT);
+	old = MemoryContextSwitchTo(context);
+	for (int i = 0; i < n; i++)
+		read_publication(i, &publications[i]);
+	MemoryContextSwitchTo(old);
+	return n;
+}
+
+void
+fm_publication_free(FmPublication *publication)
+{
+	pfree(publication->key);
+	pfree(publication->payload);
+	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
+	{
+		if (publication->headers[i] != NULL)
+			pfree(publication->headers[i]);
+	}
+}
+
+void
+fm_publication_forget(const FmPipeline *pipeline)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	(void) fm_args_run(&args, "UPDATE _factorymon.publication o"
+					   " SET to_kafka = false FROM _factorymon.publisher p"
+					   " WHERE p.pipeline_id = $1 AND o.pipeline_id = $1"
+					   " AND o.pub_seq > p.delivered_seq AND o.to_kafka"
+					   " AND (SELECT d.delivered_at"
+					   "  FROM _factorymon.delivery d"
+					   "  WHERE d.pipeline_id = $1"
+					   "  AND d.pub_seq = o.pub_seq) IS NULL", SPI_OK_UPDATE);
+	(void) fm_args_run(&args, "UPDATE _factorymon.publisher"
+					   " SET delivered_seq = pub_seq WHERE pipeline_id = $1",
+					   SPI_OK_UPDATE);
+}
+
+int64
+fm_publication_delivered_seq(const FmPipeline *pipeline)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	return fm_args_run(&args, "SELECT delivered_seq FROM _factorymon.publisher"
+					   " WHERE pipeline_id = $1", SPI_OK_SELECT) == 0 ? 0 :
+		fm_spi_int8(0, 1);
+}
+
+bool
+fm_publication_set_delivered_seq(const FmPipeline *pipeline, int64 pub_seq)
+{
+	static void *plan = NULL;
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	fm_args_int8(&args, pub_seq);
+	return fm_args_run_kept(&args, &plan, "UPDATE _factorymon.publisher"
+							" SET delivered_seq = $2 WHERE pipeline_id = $1",
+							SPI_OK_UPDATE) > 0;
+}
+
+void
+fm_publication_delivered(const FmPipeline *pipeline, const int64 *numbers,
+						 int n)
+{
+	static void *plan = NULL;
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	args_numbers(&args, numbers, n);
+	(void) fm_args_run_kept(&args, &plan, "INSERT INTO _factorymon.delivery"
+							" AS d (pipeline_id, pub_seq, delivered_at,"
+							" attempts, attempted_at) SELECT $1, u, c, 1, c"
+							" FROM unnest($2) u, clock_timestamp() c"
+							" ON CONFLICT (pipeline_id, pub_seq) DO UPDATE"
+							" SET delivered_at = excluded.delivered_at,"
+							" attempted_at = excluded.attempted_at,"
+							" attempts = d.attempts + 1", SPI_OK_INSERT);
+}
+
+void
+fm_publication_failed(const FmPipeline *pipeline, const int64 *numbers,
+					  int n, bool refused, const char *error)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline->id);
+	args_numbers(&args, numbers, n);
+	fm_args_text(&args, error);
+	fm_args_int4(&args, refused ? 1 : 0);
+	(void) fm_args_run(&args, "INSERT INTO _factorymon.delivery AS d"
+					   " (pipeline_id, pub_seq, attempts, attempted_at,"
+					   " last_error) SELECT $1, u, $4, clock_timestamp(), $3"
+					   " FROM unnest($2) u"
+					   " ON CONFLICT (pipeline_id, pub_seq) DO UPDATE SET"
+					   " attempted_at = excluded.attempted_at,"
+					   " attempts = d.attempts + excluded.attempts,"
+					   " last_error = excluded.last_error",
+					   SPI_OK_INSERT);
+}
+
+/* What went out, or was never to; what Kafka has not got yet stays. */
+void
+fm_publication_expire(void)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(fm_alert_retention)};
+
+	/* their numbers are in the order of their age */
+	fm_spi_run("WITH kept AS (SELECT p.pipeline_id, (SELECT x.pub_seq"
+			   "  FROM _factorymon.publication x"
+			   "  WHERE x.pipeline_id = p.pipeline_id"
+			   "  AND x.numbered_at >= now() - make_interval(mins => $1)"
+			   "  ORDER BY x.pub_seq LIMIT 1) AS pub_seq"
+			   " FROM _factorymon.publisher p),"
+			   " gone AS (DELETE FROM _factorymon.publication o USING kept k"
+			   "  WHERE o.pipeline_id = k.pipeline_id"
+			   "  AND (o.pub_seq < k.pub_seq OR k.pub_seq IS NULL)"
+			   "  AND (NOT o.to_kafka OR (SELECT d.delivered_at"
+			   "   FROM _factorymon.delivery d"
+			   "   WHERE d.pipeline_id = o.pipeline_id"
+			   "   AND d.pub_seq = o.pub_seq) IS NOT NULL)"
+			   "  RETURNING o.pipeline_id, o.pub_seq)"
+			   " DELETE FROM _factorymon.delivery d USING gone g"
+			   " WHERE d.pipeline_id = g.pipeline_id AND d.pub_seq = g.pub_seq",
+			   1, types, values, NULL, SPI_OK_DELETE);
+}

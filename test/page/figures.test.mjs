@@ -1,0 +1,162 @@
+/*
+ * figures.test.mjs - what the page computes itself: gaps, trends, percentiles
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { load } from "./browser.mjs";
+
+const { columnsOf } = await load("chart.js");
+const { trendOf } = await load("lag.js");
+const { partitions } = await load("source.js");
+
+/* ---------------------------------------------------------------- gaps */
+
+const BEGIN = Date.parse("2025-03-02T00:00:00Z") / 1000;
+
+/* Points at so many seconds. */
+function points(...seconds) {
+	return seconds.map((at, i) => ({
+		at: new Date((BEGIN + at) * 1000).toISOString(), average: i,
+		minimum: i - 1, maximum: i + 1
+	}));
+}
+
+function times(columns) {
+	return columns[0].map((x) => x - BEGIN);
+}
+
+test("points without a gap are columns", () => {
+	const { columns, gaps } = columnsOf(points(0, 5, 10), null);
+
+	assert.equal(gaps, 0);
+	assert.deepEqual(times(columns), [0, 5, 10]);
+	assert.deepEqual(columns.slice(1), [[0, 1, 2], [-1, 0, 1], [1, 2, 3]]);
+});
+
+test("a gap breaks the line in its middle", () => {
+	const { columns, gaps } = columnsOf(points(0, 5, 10, 30, 35), null);
+
+	assert.equal(gaps, 1);
+	assert.deepEqual(times(columns), [0, 5, 10, 20, 30, 35]);
+	assert.deepEqual(columns.slice(1).map((column) => column[3]),
+		[null, null, null]);
+	assert.ok(columns.every((column) => column.length === 6));
+});
+
+test("three usual steps are no gap yet", () => {
+	assert.equal(columnsOf(points(0, 5, 10, 25, 30), null).gaps, 0);
+	assert.equal(columnsOf(points(0, 5, 10, 25.1, 30), null).gaps, 1);
+});
+
+test("a sensor's own interval may be longer than the usual step", () => {
+	assert.equal(columnsOf(points(0, 1, 2, 12), null).gaps, 1);
+	assert.equal(columnsOf(points(0, 1, 2, 12), 10).gaps, 0);
+});
+
+test("none, one or points at once have no gap", () => {
+	assert.deepEqual(columnsOf([], 5), { columns: [[], [], [], []], gaps: 0 });
+	assert.equal(columnsOf(points(0), null).gaps, 0);
+	assert.equal(columnsOf(points(0, 0, 0), null).gaps, 0);
+});
+
+/* -------------------------------------------------------------- trends */
+
+/* A partition whose lag is one of these each two seconds. */
+let number = 0;
+let clock = 1e12;
+function trend(...lags) {
+	const row = { pipeline: "p", kafka_partition: number++ };
+	let result;
+
+	for (const lag_messages of lags) {
+		clock += 2000;
+		partitions.receivedAt = clock;
+		partitions.data = {
+			partitions: [{ ...row, lag_messages, lag_seconds: 1 }]
+		};
+		result = trendOf(row).direction;
+	}
+	return result;
+}
+
+test("lag goes somewhere", () => {
+	assert.equal(trend(0, 10, 20, 30), "rising");
+	assert.equal(trend(30, 20, 10, 0), "falling");
+	assert.equal(trend(10, 12, 11, 10), "steady");
+	assert.equal(trend(0, 0, 0, 3), "steady");
+	assert.equal(trend(0, 0, 0, 4), "rising");
+});
+
+test("less than six seconds are no trend", () => {
+	assert.equal(trend(), undefined);
+	assert.equal(trend(5), "none");
+	assert.equal(trend(0, 10, 20), "none");
+});
+
+test("what is not known is left out", () => {
+	assert.equal(trend(null, null, null, null), "none");
+	assert.equal(trend(0, null, 20, 30), "rising");
+});
+
+test("only the last half minute counts", () => {
+	const lags = Array.from({ length: 30 }, (_, i) => 1000 - 10 * i);
+
+	assert.equal(trend(...lags, ...Array(16).fill(500)), "steady");
+});
+
+/* --------------------------------------------------------- percentiles */
+
+const BOUNDS = [0.1, 1, 10];
+
+function look(at, histogram, bounds = BOUNDS) {
+	return {
+		receivedAt: at, data: {
+			pipelines: [{
+				messages_per_second: 1, batch_histogram: histogram,
+				batch_histogram_bounds: bounds
+			}]
+		}
+	};
+}
+
+let fresh = 0;
+async function percentile(share, ...looks) {
+	const rates = await load("rates.js", ++fresh);
+
+	looks.forEach((one) => rates.history(one));
+	return rates.percentile(looks[looks.length - 1], share);
+}
+
+test("a percentile is the bound of its bucket, of what is new", async () => {
+	const looks = [look(0, [1000, 0, 0, 0]), look(2000, [1050, 40, 10, 0])];
+
+	assert.equal(await percentile(0.5, ...looks), 0.1);
+	assert.equal(await percentile(0.51, ...looks), 1);
+	assert.equal(await percentile(0.9, ...looks), 1);
+	assert.equal(await percentile(0.99, ...looks), 10);
+});
+
+test("what is beyond all bounds is at the last one", async () => {
+	assert.equal(await percentile(0.99, look(0, [0, 0, 0, 0]),
+		look(2000, [0, 0, 0, 5])), 10);
+});
+
+test("only the last minute counts", async () => {
+	const looks = [look(0, [0, 0, 0, 0]), look(30000, [0, 0, 90, 0]),
+		look(91000, [1, 0, 90, 0]), look(92000, [10, 0, 90, 0])];
+
+	assert.equal(await percentile(0.99, ...looks), 0.1);
+});
+
+test("without batches, or with workers that began anew, nobody knows",
+	async () => {
+		assert.equal(await percentile(0.99, look(0, [5, 0, 0, 0])), null);
+		assert.equal(await percentile(0.99, look(0, [5, 0, 0, 0]),
+			look(2000, [5, 0, 0, 0])), null);
+		assert.equal(await percentile(0.99, look(0, [5, 5, 0, 0]),
+			look(2000, [20, 0, 0, 0])), null);
+		assert.equal(await percentile(0.99, look(0, null),
+			look(2000, [1, 0, 0, 0])), null);
+	});
