@@ -27,23 +27,37 @@ override with_llvm = no
 # nothing is: test/modules call our functions by their names, all fm_*.
 override CFLAGS_SL_MODULE =
 
+# The stack in containers has its commands in docker/Makefile; they need Docker
+# and nothing of what building here does.
+STACK = stack stack-clean setup start stop status health full-start \
+	infrastructure-only with-consumers with-monitoring start-monitoring \
+	build-all build-sensors build-producers build-consumers \
+	start-sensors start-producers stop-sensors stop-producers \
+	start-consumers stop-consumers logs-sensors logs-producers logs-consumers \
+	monitor monitor-sensors monitor-alerts test-external test-topics \
+	verify-cluster kill-consumer kill-producer
+
+ifneq (,$(filter-out help $(STACK),$(or $(MAKECMDGOALS),all)))
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+endif
 
 # Headers are few and shared: a change of one rebuilds everything.
 $(OBJS): $(wildcard src/*.h)
 
-.PHONY: help producer dashboard demo test test-long bench bench-full deps
+.PHONY: help producer dashboard demo test test-long bench bench-full deps \
+	$(STACK)
 
 ##@ Build
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z][a-z-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' \
-		$(firstword $(MAKEFILE_LIST))
+		/^help:/ && FNR < NR {next} \
+		/^[a-z][a-z-]*:.*## / {printf "  make %-20s %s\n", $$1, $$2}' \
+		$(firstword $(MAKEFILE_LIST)) docker/Makefile
 	@printf '\nOf PGXS\n'
-	@printf '  make %-14s %s\n' all 'build the extension (the default)' \
+	@printf '  make %-20s %s\n' all 'build the extension (the default)' \
 		install 'install it into the PostgreSQL of PG_CONFIG' \
 		uninstall 'remove it from there' \
 		installcheck 'run the SQL tests against the running server' \
@@ -73,6 +87,9 @@ bench: ## rows/s beside the limits and the fastest other tools, under 15 minutes
 
 bench-full: ## everything that bench/README.md lists; takes hours
 	bench/bench full
+
+$(STACK):
+	@$(MAKE) --no-print-directory -C docker $@
 
 clean: clean-programs
 .PHONY: clean-programs
