@@ -14,7 +14,10 @@ use Test::More;
 
 my $broker = start_broker(topics => ['sensor-data:2']);
 my $node = new_node();
-my $start = int(time / 60) * 60 - 7200;
+
+# The last time that it was nine o'clock two hours ago: then the time of day adds
+# nothing to what is simulated.
+my $start = int((time - 7200 - 32400) / 86400) * 86400 + 32400;
 
 # Seconds after the start, and about which value (within 2 of it).
 my @readings = (
