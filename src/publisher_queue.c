@@ -34,16 +34,17 @@
 /* Keys that messages are on the way for. */
 typedef struct BusyKey
 {
-	const char *key;
+	FmMailKey	key;
 	char		status;			/* of simplehash */
 } BusyKey;
 
 #define SH_PREFIX busykeys
 #define SH_ELEMENT_TYPE BusyKey
-#define SH_KEY_TYPE const char *
+#define SH_KEY_TYPE FmMailKey
 #define SH_KEY key
-#define SH_HASH_KEY(tb, key) string_hash(key, strlen(key) + 1)
-#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
+#define SH_HASH_KEY(tb, key) ((key).hash)
+#define SH_EQUAL(tb, a, b) \
+	((a).hash == (b).hash && strcmp((a).text, (b).text) == 0)
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
@@ -227,9 +228,9 @@ refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
 
 		if (!holds_up(mail))
 			continue;
-		(void) busykeys_insert(keys, mail->publication.key, &found);
+		(void) busykeys_insert(keys, mail->key, &found);
 		if (!found)
-			list[n++] = mail->publication.key;
+			list[n++] = mail->key.text;
 	}
 	return n;
 }
@@ -252,7 +253,7 @@ settle(FmPublisher *publisher)
 
 		if (mail->state == FM_MAIL_CONFIRMED ||
 			(mail->state == FM_MAIL_WAITING && mail->delay == 0 &&
-			 busykeys_lookup(refused, mail->publication.key) != NULL))
+			 busykeys_lookup(refused, mail->key) != NULL))
 		{
 			fm_publication_free(&mail->publication);
 			continue;
@@ -349,6 +350,9 @@ append(FmPublisher *publisher, const FmPublication *publications, int n)
 
 		memset(mail, 0, sizeof(*mail));
 		mail->publication = publications[i];
+		mail->key.text = publications[i].key;
+		mail->key.hash = hash_bytes((const unsigned char *) mail->key.text,
+									(int) strlen(mail->key.text));
 		publisher->loaded = publications[i].pub_seq;
 	}
 }
@@ -476,26 +480,44 @@ send_mail(FmPublisher *publisher, FmMail *mail)
 	fm_publisher_error(publisher, code, error);
 }
 
+static int
+count_waiting(const FmPublisher *publisher)
+{
+	int			n = 0;
+
+	for (int i = 0; i < publisher->nmail; i++)
+		n += publisher->mail[i].state == FM_MAIL_WAITING;
+	return n;
+}
+
 void
 fm_publisher_send(FmPublisher *publisher)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	busykeys_hash *busy;
+	int			waiting;
 
 	open_sender(publisher);
-	if (publisher->sender == NULL || publisher->nmail == 0)
+	if (publisher->sender == NULL)
+		return;
+	waiting = count_waiting(publisher);
+	if (waiting == 0)
 		return;
 	busy = busykeys_create(CurrentMemoryContext, publisher->nmail, NULL);
-	for (int i = 0; i < publisher->nmail; i++)
+	/* (what is behind the last one that waits makes no difference) */
+	for (int i = 0; i < publisher->nmail && waiting > 0; i++)
 	{
 		FmMail	   *mail = &publisher->mail[i];
 		bool		found;
 
 		if (mail->state == FM_MAIL_CONFIRMED)
 			continue;
-		(void) busykeys_insert(busy, mail->publication.key, &found);
+		(void) busykeys_insert(busy, mail->key, &found);
+		if (mail->state != FM_MAIL_WAITING)
+			continue;
+		waiting--;
 		/* (its delay at most, also where the clock was set back) */
-		if (!found && mail->state == FM_MAIL_WAITING &&
+		if (!found &&
 			(mail->retry_at <= now ||
 			 mail->retry_at > now + (int64) mail->delay * 1000))
 			send_mail(publisher, mail);
