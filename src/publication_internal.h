@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * publication_internal.h
- *	  What the files behind publication.h share: publication.c, delivery.c.
+ *	  What the files behind publication.h share: publication.c, delivery.c,
+ *	  notice.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -42,5 +43,9 @@ enum
  */
 extern void fm_publication_make(const Datum *values, const bool *nulls,
 								FmPublication *publication);
+
+/* Likewise, as what listeners are told of it; palloc'ed. */
+extern char *fm_publication_notice(const FmPipeline *pipeline,
+								   const Datum *values, const bool *nulls);
 
 #endif							/* FM_PUBLICATION_INTERNAL_H */

@@ -83,7 +83,9 @@ sub mend_queue
 	return;
 }
 
-create_pipeline($node, $broker, options => quick_options());
+# (its name is in what listeners are told)
+create_pipeline($node, $broker, name => 'line "1" \\ north',
+	options => quick_options());
 ok(running($node, 1), 'the partition runs');
 ok(poll_until($node, 'SELECT state FROM factorymon.publisher_health',
 		'running'), 'and the publisher');
@@ -128,6 +130,18 @@ is(scalar(grep { heard($_, 0) } @unheard), 0, 'of what comes from then on');
 is(sql($node, $failures), 1, 'without another event');
 is(alerts_are_in_order($node, $broker, 'through it all'), $number,
 	'Kafka has every number');
+
+# what listeners are told, to the byte
+my @told = $out =~ /"factorymon_alerts" with payload "(\{.*?\})" received/g;
+my @numbers = map { /"pub_seq":(\d+),/ } @told;
+cmp_ok(scalar(@told), '>=', 2, 'listeners heard something');
+is(join("\n", @told), sql($node, q{SELECT row_to_json(m) FROM (
+	SELECT p.name AS pipeline, pub_seq, event_id, alarm_id, transition,
+		severity, announced
+	FROM _factorymon.publication JOIN _factorymon.pipeline p
+		USING (pipeline_id)
+	WHERE pub_seq IN (} . join(', ', @numbers) . q{)
+	ORDER BY pub_seq) m}), 'what their rows say');
 
 # another row, where memory has room for few pages, as few files do
 if ($node->pg_version < 17)
