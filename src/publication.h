@@ -117,6 +117,11 @@ extern bool fm_publication_set_delivered_seq(const FmPipeline *pipeline,
 extern void fm_publication_delivered(const FmPipeline *pipeline,
 									 const int64 *numbers, int n);
 
+/* The same, but cheaper, for what nothing was written down of yet: an error
+ * if that is not so. */
+extern void fm_publication_delivered_first(const FmPipeline *pipeline,
+										   const int64 *numbers, int n);
+
 /*
  * Kafka did not take them, which counts as an attempt, or (not refused) they
  * were sent, and an error came meanwhile instead of an answer.

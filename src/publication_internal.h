@@ -36,6 +36,18 @@ enum
 	PUBLICATION_COLUMNS = PUBLICATION_TO_KAFKA
 };
 
+/* Columns of _factorymon.delivery, from 1. */
+enum
+{
+	DELIVERY_PIPELINE_ID = 1,
+	DELIVERY_PUB_SEQ,
+	DELIVERY_DELIVERED_AT,
+	DELIVERY_ATTEMPTS,
+	DELIVERY_ATTEMPTED_AT,
+	DELIVERY_LAST_ERROR,
+	DELIVERY_COLUMNS = DELIVERY_LAST_ERROR
+};
+
 /*
  * A row, its columns from 0, as what is sent of it.  Both those who just wrote
  * the row and those who read it from the table come here: what is sent again is

@@ -53,6 +53,8 @@ typedef struct FmMail
 	TimestampTz retry_at;		/* 0: at once */
 	int			delay;			/* ms, of the last refusal; 0: none; what its
 								 * key has behind it waits in the table */
+	bool		noted;			/* there may be a row that tells what became of
+								 * it so far */
 } FmMail;
 
 typedef struct FmPublisher

@@ -193,18 +193,34 @@ fm_publisher_hear(FmPublisher *publisher)
  * Rows
  * ------------------------------------------------------------------- */
 
-/* Numbers of the messages in a state; returns how many. */
+/*
+ * Numbers of the messages in a state that may have a row of what became of
+ * them, or of those that have none; returns how many.
+ */
 static int
-collect(const FmPublisher *publisher, FmMailState state, int64 *numbers)
+collect(const FmPublisher *publisher, FmMailState state, bool noted,
+		int64 *numbers)
 {
 	int			n = 0;
 
 	for (int i = 0; i < publisher->nmail; i++)
 	{
-		if (publisher->mail[i].state == state)
+		if (publisher->mail[i].state == state &&
+			publisher->mail[i].noted == noted)
 			numbers[n++] = publisher->mail[i].publication.pub_seq;
 	}
 	return n;
+}
+
+/* The messages in a state get such a row. */
+static void
+set_noted(FmPublisher *publisher, FmMailState state)
+{
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].state == state)
+			publisher->mail[i].noted = true;
+	}
 }
 
 /* Was it refused, and has not got through since? */
@@ -298,16 +314,24 @@ delivered_seq(const FmPublisher *publisher)
 void
 fm_publisher_mark(FmPublisher *publisher)
 {
-	int64	   *numbers = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int64	   *first = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int64	   *again = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
 	int64	   *refused = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
 	int64	   *waiting = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
-	int			n = collect(publisher, FM_MAIL_CONFIRMED, numbers);
-	int			nrefused = collect(publisher, FM_MAIL_REFUSED, refused);
-	int			nwaiting = publisher->error[0] == '\0' ? 0 :
-		collect(publisher, FM_MAIL_SENT, waiting);
+	int			nfirst = collect(publisher, FM_MAIL_CONFIRMED, false, first);
+	int			nagain = collect(publisher, FM_MAIL_CONFIRMED, true, again);
+	int			nrefused;
+	int			nwaiting = 0;
 	FmOwnerScope scope;
 
-	if (n > 0 || nrefused > 0 || nwaiting > 0)
+	set_noted(publisher, FM_MAIL_REFUSED);
+	nrefused = collect(publisher, FM_MAIL_REFUSED, true, refused);
+	if (publisher->error[0] != '\0')
+	{
+		set_noted(publisher, FM_MAIL_SENT);
+		nwaiting = collect(publisher, FM_MAIL_SENT, true, waiting);
+	}
+	if (nfirst > 0 || nagain > 0 || nrefused > 0 || nwaiting > 0)
 	{
 		int64		delivered = Max(publisher->delivered,
 									delivered_seq(publisher));
@@ -315,8 +339,11 @@ fm_publisher_mark(FmPublisher *publisher)
 		fm_worker_begin(&scope);
 		if (fm_publication_set_delivered_seq(publisher->pipeline, delivered))
 		{
-			if (n > 0)
-				fm_publication_delivered(publisher->pipeline, numbers, n);
+			if (nfirst > 0)
+				fm_publication_delivered_first(publisher->pipeline, first,
+											   nfirst);
+			if (nagain > 0)
+				fm_publication_delivered(publisher->pipeline, again, nagain);
 			if (nrefused > 0)
 				fm_publication_failed(publisher->pipeline, refused, nrefused,
 									  true, publisher->refusal);
@@ -340,9 +367,10 @@ compare_mail(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* At the end of the window. */
+/* At the end of the window; noted: see there. */
 static void
-append(FmPublisher *publisher, const FmPublication *publications, int n)
+append(FmPublisher *publisher, const FmPublication *publications, int n,
+	   bool noted)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -353,6 +381,7 @@ append(FmPublisher *publisher, const FmPublication *publications, int n)
 		mail->key.text = publications[i].key;
 		mail->key.hash = hash_bytes((const unsigned char *) mail->key.text,
 									(int) strlen(mail->key.text));
+		mail->noted = noted;
 		publisher->loaded = publications[i].pub_seq;
 	}
 }
@@ -389,7 +418,7 @@ fm_publisher_load(FmPublisher *publisher)
 							nkeys, numbers, nnumbers, room,
 							publisher->context, publications);
 	fm_worker_commit(&scope);
-	append(publisher, publications, n);
+	append(publisher, publications, n, true);
 	publisher->more = n == room;
 	if (nnumbers > 0)
 		qsort(publisher->mail, publisher->nmail, sizeof(FmMail),
@@ -426,7 +455,8 @@ void
 fm_publisher_take(FmPublisher *publisher, const FmNumbering *numbering,
 				  const FmHandover *handover)
 {
-	append(publisher, handover->publications, handover->n);
+	/* nobody else can have tried to send what has its number from us */
+	append(publisher, handover->publications, handover->n, false);
 	if (!handover->complete)
 		publisher->more = true;
 	publisher->known = numbering->last;
