@@ -99,6 +99,10 @@ is(run_producer(kafka => $broker, count => 1, heartbeat => 0, sensor_id => 'hot'
 		sensor_type => 'temperature', seed => 7)->{rc}, 0, 'a reading');
 ok(poll_until($node, "SELECT count(*) FROM factorymon.alert_outbox
 	WHERE state = 'delivered'", 1), 'its alarm is delivered');
+is(sql($node, q{SELECT attempts, attempted_at = delivered_at, last_error IS NULL,
+		delivered_at BETWEEN numbered_at AND now()
+	FROM _factorymon.delivery JOIN _factorymon.publication
+		USING (pipeline_id, pub_seq)}), '1|t|t|t', 'at the first try');
 ok(heard(1, 1), 'and heard of');
 
 # a row of failures
