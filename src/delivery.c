@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 
 #include "guc.h"
+#include "own_table.h"
 #include "pipeline_internal.h"
 #include "publication_internal.h"
 
@@ -236,6 +237,31 @@ fm_publication_delivered(const FmPipeline *pipeline, const int64 *numbers,
 							" SET delivered_at = excluded.delivered_at,"
 							" attempted_at = excluded.attempted_at,"
 							" attempts = d.attempts + 1", SPI_OK_INSERT);
+}
+
+void
+fm_publication_delivered_first(const FmPipeline *pipeline,
+							   const int64 *numbers, int n)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	FmOwnTable	table;
+
+	fm_own_table_open(&table, "delivery", DELIVERY_COLUMNS,
+					  DELIVERY_PIPELINE_ID);
+	for (int i = 0; i < n; i++)
+	{
+		TupleTableSlot *row = fm_own_table_row(&table);
+
+		fm_own_table_set_int2(row, DELIVERY_PIPELINE_ID, pipeline->id);
+		fm_own_table_set(row, DELIVERY_PUB_SEQ, Int64GetDatum(numbers[i]),
+						 false);
+		fm_own_table_set_time(row, DELIVERY_DELIVERED_AT, now);
+		fm_own_table_set_int4(row, DELIVERY_ATTEMPTS, 1);
+		fm_own_table_set_time(row, DELIVERY_ATTEMPTED_AT, now);
+		fm_own_table_set(row, DELIVERY_LAST_ERROR, (Datum) 0, true);
+		fm_own_table_put(&table, row);
+	}
+	fm_own_table_close(&table);
 }
 
 void

@@ -252,6 +252,19 @@ hand_on(FmHandover *handover, const TupleTableSlot *row)
 	MemoryContextSwitchTo(old);
 }
 
+/* Likewise, for listeners. */
+static void
+add_notice(FmNumbering *numbering, const FmPipeline *pipeline,
+		   const TupleTableSlot *row)
+{
+	char	   *notice = fm_publication_notice(pipeline, row->tts_values,
+										   row->tts_isnull);
+
+	numbering->notices[numbering->nnotices++] =
+		MemoryContextStrdup(numbering->context, notice);
+	pfree(notice);
+}
+
 /* Columns that a row has as they are found. */
 static void
 copy_columns(TupleTableSlot *row, const Due *due)
@@ -275,10 +288,9 @@ copy_columns(TupleTableSlot *row, const Due *due)
 						 due->nulls[columns[i][1]]);
 }
 
-static void
-put_publication(FmOwnTable *table, const FmPipeline *pipeline,
-				const Due *due, const FmAlertMessage *message, int64 pub_seq,
-				FmHandover *handover)
+static TupleTableSlot *
+make_row(FmOwnTable *table, const FmPipeline *pipeline, const Due *due,
+		 const FmAlertMessage *message, int64 pub_seq)
 {
 	TupleTableSlot *row = fm_own_table_row(table);
 	StringInfoData payload;
@@ -302,8 +314,7 @@ put_publication(FmOwnTable *table, const FmPipeline *pipeline,
 					 false);
 	fm_own_table_set(row, PUBLICATION_SOURCE_OFFSET,
 					 Int64GetDatum(message->offset), message->offset < 0);
-	hand_on(handover, row);
-	fm_own_table_put(table, row);
+	return row;
 }
 
 /* The same for key figures. */
@@ -332,12 +343,12 @@ describe_event(const Due *due, const FmAlertMessage *message, int64 pub_seq,
 }
 
 /*
- * What has no number yet, from number first on; how many, what key figures need
- * to know of them, and whether that may not have been all.
+ * What has no number yet, from number first on; how many, what key figures and
+ * listeners need to know of them, and whether that may not have been all.
  */
 static int
 number_due(const FmPipeline *pipeline, int64 first, FmHandover *handover,
-		   FmKpiEvent **events, bool *more)
+		   FmKpiEvent **events, FmNumbering *numbering)
 {
 	static void *plan = NULL;	/* a process serves one pipeline */
 	FmArgs		args = {0};
@@ -349,9 +360,12 @@ number_due(const FmPipeline *pipeline, int64 first, FmHandover *handover,
 	n = (int) fm_args_run_kept(&args, &plan, plan == NULL ?
 							   number_query(pipeline->id) : "numbering",
 							   SPI_OK_SELECT);
-	*more = false;
+	numbering->more = false;
+	numbering->nnotices = 0;
 	if (n == 0)
 		return 0;
+	numbering->notices = MemoryContextAlloc(numbering->context,
+											n * sizeof(char *));
 	fm_own_table_open(&table, "publication", PUBLICATION_COLUMNS,
 					  PUBLICATION_PIPELINE_ID);
 	*events = palloc(n * sizeof(FmKpiEvent));
@@ -359,13 +373,17 @@ number_due(const FmPipeline *pipeline, int64 first, FmHandover *handover,
 	{
 		Due			due;
 		FmAlertMessage message;
+		TupleTableSlot *row;
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
 						  due.values, due.nulls);
 		describe(pipeline, &due, &message);
-		put_publication(&table, pipeline, &due, &message, first + i, handover);
+		row = make_row(&table, pipeline, &due, &message, first + i);
+		hand_on(handover, row);
+		add_notice(numbering, pipeline, row);
+		fm_own_table_put(&table, row);
 		describe_event(&due, &message, first + i, &(*events)[i]);
-		*more = n >= DatumGetInt64(due.values[DUE_MOST]);
+		numbering->more = n >= DatumGetInt64(due.values[DUE_MOST]);
 	}
 	fm_own_table_close(&table);
 	return n;
@@ -430,8 +448,7 @@ fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering,
 	handover->complete = before == handover->after;
 	if (!handover->complete)
 		handover->room = 0;
-	n = number_due(pipeline, before + 1, handover, &events,
-				   &numbering->more);
+	n = number_due(pipeline, before + 1, handover, &events, numbering);
 	last = before + n;
 	if (n > 0)
 		last = fm_kpi_take(pipeline->id, events, n, last);
@@ -451,32 +468,4 @@ fm_publication_number(const FmPipeline *pipeline, FmNumbering *numbering,
 	/* after the numbering, which saw no more than this sees */
 	numbering->elsewhere = last > before && !goes_there(pipeline);
 	numbering->clock_at = fm_kpi_next_deadline(pipeline->id);
-}
-
-/* ----------------------------------------------------------------------
- * NOTIFY
- * ------------------------------------------------------------------- */
-
-/*
- * Anybody who may connect to the database may listen, so there is nothing in
- * it that only readers may see: who wants more asks for it by its number.
- */
-void
-fm_publication_notify(const FmPipeline *pipeline, int64 first, int64 last)
-{
-	static void *plan = NULL;
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline->id);
-	fm_args_int8(&args, first);
-	fm_args_int8(&args, last);
-	fm_args_text(&args, pipeline->name);
-	(void) fm_args_run_kept(&args, &plan, "SELECT pg_notify("
-							"'factorymon_alerts', row_to_json(m)::text)"
-							" FROM (SELECT $4 AS pipeline, pub_seq, event_id,"
-							" alarm_id, transition, severity, announced"
-							" FROM _factorymon.publication"
-							" WHERE pipeline_id = $1"
-							" AND pub_seq BETWEEN $2 AND $3"
-							" ORDER BY pub_seq) m", SPI_OK_SELECT);
 }

@@ -54,8 +54,14 @@ typedef struct FmHandover
 /* What fm_publication_number() did. */
 typedef struct FmNumbering
 {
+	/* set by the caller */
+	MemoryContext context;		/* of notices; outlives the transaction */
+	/* the answer */
 	int64		n;				/* numbers given; the last ones up to last */
 	int64		last;			/* the last number ever given */
+	char	  **notices;		/* what listeners are told of the first ones of
+								 * them, in order */
+	int			nnotices;
 	bool		more;			/* there may be more to be numbered */
 	bool		elsewhere;		/* the pipeline's topic for alarms is another
 								 * one by now: some of it may belong there */
@@ -77,9 +83,9 @@ extern void fm_publication_number(const FmPipeline *pipeline,
 								  FmNumbering *numbering,
 								  FmHandover *handover);
 
-/* NOTIFY about [first, last], which takes effect at commit. */
-extern void fm_publication_notify(const FmPipeline *pipeline, int64 first,
-								  int64 last);
+/* NOTIFY about what was numbered, which takes effect at commit. */
+extern void fm_publication_notify(const FmPipeline *pipeline,
+								  const FmNumbering *numbering);
 
 /*
  * Read up to limit rows behind number after that Kafka does not have, in
@@ -110,6 +116,11 @@ extern bool fm_publication_set_delivered_seq(const FmPipeline *pipeline,
 /* Kafka has them. */
 extern void fm_publication_delivered(const FmPipeline *pipeline,
 									 const int64 *numbers, int n);
+
+/* The same, but cheaper, for what nothing was written down of yet: an error
+ * if that is not so. */
+extern void fm_publication_delivered_first(const FmPipeline *pipeline,
+										   const int64 *numbers, int n);
 
 /*
  * Kafka did not take them, which counts as an attempt, or (not refused) they

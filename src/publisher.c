@@ -172,7 +172,7 @@ record_notify_failure(FmPublisher *publisher, const char *error)
  * event.
  */
 static void
-notify(FmPublisher *publisher, int64 first, int64 last)
+notify(FmPublisher *publisher, const FmNumbering *numbering)
 {
 	MemoryContext context = CurrentMemoryContext;
 	char	   *volatile error = NULL;
@@ -181,9 +181,9 @@ notify(FmPublisher *publisher, int64 first, int64 last)
 	PG_TRY();
 	{
 		fm_worker_begin(&scope);
-		fm_publication_notify(publisher->pipeline, first, last);
+		fm_publication_notify(publisher->pipeline, numbering);
 		fm_worker_commit(&scope);
-		publisher->info.notified += last - first + 1;
+		publisher->info.notified += numbering->n;
 	}
 	PG_CATCH();
 	{
@@ -223,7 +223,10 @@ is_time_to_number(const FmPublisher *publisher)
 static void
 number(FmPublisher *publisher)
 {
-	FmNumbering numbering = {.more = true};
+	FmNumbering numbering = {
+		.context = CurrentMemoryContext,
+		.more = true
+	};
 	int64		n = 0;
 
 	if (!is_time_to_number(publisher))
@@ -245,7 +248,7 @@ number(FmPublisher *publisher)
 		n += numbering.n;
 		publisher->info.numbered += numbering.n;
 		fm_publisher_take(publisher, &numbering, &handover);
-		notify(publisher, numbering.last - numbering.n + 1, numbering.last);
+		notify(publisher, &numbering);
 		if (numbering.elsewhere)
 			leave(publisher);
 		fm_publisher_load(publisher);

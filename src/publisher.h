@@ -38,13 +38,23 @@ typedef enum FmMailState
 	FM_MAIL_REFUSED				/* Kafka did not take it: likewise */
 } FmMailState;
 
+/* A message's key, with its hash: it is looked up again and again. */
+typedef struct FmMailKey
+{
+	const char *text;			/* the publication's */
+	uint32		hash;
+} FmMailKey;
+
 typedef struct FmMail
 {
 	FmPublication publication;
+	FmMailKey	key;
 	FmMailState state;
 	TimestampTz retry_at;		/* 0: at once */
 	int			delay;			/* ms, of the last refusal; 0: none; what its
 								 * key has behind it waits in the table */
+	bool		noted;			/* there may be a row that tells what became of
+								 * it so far */
 } FmMail;
 
 typedef struct FmPublisher

@@ -34,16 +34,17 @@
 /* Keys that messages are on the way for. */
 typedef struct BusyKey
 {
-	const char *key;
+	FmMailKey	key;
 	char		status;			/* of simplehash */
 } BusyKey;
 
 #define SH_PREFIX busykeys
 #define SH_ELEMENT_TYPE BusyKey
-#define SH_KEY_TYPE const char *
+#define SH_KEY_TYPE FmMailKey
 #define SH_KEY key
-#define SH_HASH_KEY(tb, key) string_hash(key, strlen(key) + 1)
-#define SH_EQUAL(tb, a, b) (strcmp(a, b) == 0)
+#define SH_HASH_KEY(tb, key) ((key).hash)
+#define SH_EQUAL(tb, a, b) \
+	((a).hash == (b).hash && strcmp((a).text, (b).text) == 0)
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
@@ -192,18 +193,34 @@ fm_publisher_hear(FmPublisher *publisher)
  * Rows
  * ------------------------------------------------------------------- */
 
-/* Numbers of the messages in a state; returns how many. */
+/*
+ * Numbers of the messages in a state that may have a row of what became of
+ * them, or of those that have none; returns how many.
+ */
 static int
-collect(const FmPublisher *publisher, FmMailState state, int64 *numbers)
+collect(const FmPublisher *publisher, FmMailState state, bool noted,
+		int64 *numbers)
 {
 	int			n = 0;
 
 	for (int i = 0; i < publisher->nmail; i++)
 	{
-		if (publisher->mail[i].state == state)
+		if (publisher->mail[i].state == state &&
+			publisher->mail[i].noted == noted)
 			numbers[n++] = publisher->mail[i].publication.pub_seq;
 	}
 	return n;
+}
+
+/* The messages in a state get such a row. */
+static void
+set_noted(FmPublisher *publisher, FmMailState state)
+{
+	for (int i = 0; i < publisher->nmail; i++)
+	{
+		if (publisher->mail[i].state == state)
+			publisher->mail[i].noted = true;
+	}
 }
 
 /* Was it refused, and has not got through since? */
@@ -227,9 +244,9 @@ refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
 
 		if (!holds_up(mail))
 			continue;
-		(void) busykeys_insert(keys, mail->publication.key, &found);
+		(void) busykeys_insert(keys, mail->key, &found);
 		if (!found)
-			list[n++] = mail->publication.key;
+			list[n++] = mail->key.text;
 	}
 	return n;
 }
@@ -252,7 +269,7 @@ settle(FmPublisher *publisher)
 
 		if (mail->state == FM_MAIL_CONFIRMED ||
 			(mail->state == FM_MAIL_WAITING && mail->delay == 0 &&
-			 busykeys_lookup(refused, mail->publication.key) != NULL))
+			 busykeys_lookup(refused, mail->key) != NULL))
 		{
 			fm_publication_free(&mail->publication);
 			continue;
@@ -297,16 +314,24 @@ delivered_seq(const FmPublisher *publisher)
 void
 fm_publisher_mark(FmPublisher *publisher)
 {
-	int64	   *numbers = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int64	   *first = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
+	int64	   *again = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
 	int64	   *refused = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
 	int64	   *waiting = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
-	int			n = collect(publisher, FM_MAIL_CONFIRMED, numbers);
-	int			nrefused = collect(publisher, FM_MAIL_REFUSED, refused);
-	int			nwaiting = publisher->error[0] == '\0' ? 0 :
-		collect(publisher, FM_MAIL_SENT, waiting);
+	int			nfirst = collect(publisher, FM_MAIL_CONFIRMED, false, first);
+	int			nagain = collect(publisher, FM_MAIL_CONFIRMED, true, again);
+	int			nrefused;
+	int			nwaiting = 0;
 	FmOwnerScope scope;
 
-	if (n > 0 || nrefused > 0 || nwaiting > 0)
+	set_noted(publisher, FM_MAIL_REFUSED);
+	nrefused = collect(publisher, FM_MAIL_REFUSED, true, refused);
+	if (publisher->error[0] != '\0')
+	{
+		set_noted(publisher, FM_MAIL_SENT);
+		nwaiting = collect(publisher, FM_MAIL_SENT, true, waiting);
+	}
+	if (nfirst > 0 || nagain > 0 || nrefused > 0 || nwaiting > 0)
 	{
 		int64		delivered = Max(publisher->delivered,
 									delivered_seq(publisher));
@@ -314,8 +339,11 @@ fm_publisher_mark(FmPublisher *publisher)
 		fm_worker_begin(&scope);
 		if (fm_publication_set_delivered_seq(publisher->pipeline, delivered))
 		{
-			if (n > 0)
-				fm_publication_delivered(publisher->pipeline, numbers, n);
+			if (nfirst > 0)
+				fm_publication_delivered_first(publisher->pipeline, first,
+											   nfirst);
+			if (nagain > 0)
+				fm_publication_delivered(publisher->pipeline, again, nagain);
 			if (nrefused > 0)
 				fm_publication_failed(publisher->pipeline, refused, nrefused,
 									  true, publisher->refusal);
@@ -339,9 +367,10 @@ compare_mail(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* At the end of the window. */
+/* At the end of the window; noted: see there. */
 static void
-append(FmPublisher *publisher, const FmPublication *publications, int n)
+append(FmPublisher *publisher, const FmPublication *publications, int n,
+	   bool noted)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -349,6 +378,10 @@ append(FmPublisher *publisher, const FmPublication *publications, int n)
 
 		memset(mail, 0, sizeof(*mail));
 		mail->publication = publications[i];
+		mail->key.text = publications[i].key;
+		mail->key.hash = hash_bytes((const unsigned char *) mail->key.text,
+									(int) strlen(mail->key.text));
+		mail->noted = noted;
 		publisher->loaded = publications[i].pub_seq;
 	}
 }
@@ -385,7 +418,7 @@ fm_publisher_load(FmPublisher *publisher)
 							nkeys, numbers, nnumbers, room,
 							publisher->context, publications);
 	fm_worker_commit(&scope);
-	append(publisher, publications, n);
+	append(publisher, publications, n, true);
 	publisher->more = n == room;
 	if (nnumbers > 0)
 		qsort(publisher->mail, publisher->nmail, sizeof(FmMail),
@@ -422,7 +455,8 @@ void
 fm_publisher_take(FmPublisher *publisher, const FmNumbering *numbering,
 				  const FmHandover *handover)
 {
-	append(publisher, handover->publications, handover->n);
+	/* nobody else can have tried to send what has its number from us */
+	append(publisher, handover->publications, handover->n, false);
 	if (!handover->complete)
 		publisher->more = true;
 	publisher->known = numbering->last;
@@ -476,26 +510,44 @@ send_mail(FmPublisher *publisher, FmMail *mail)
 	fm_publisher_error(publisher, code, error);
 }
 
+static int
+count_waiting(const FmPublisher *publisher)
+{
+	int			n = 0;
+
+	for (int i = 0; i < publisher->nmail; i++)
+		n += publisher->mail[i].state == FM_MAIL_WAITING;
+	return n;
+}
+
 void
 fm_publisher_send(FmPublisher *publisher)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	busykeys_hash *busy;
+	int			waiting;
 
 	open_sender(publisher);
-	if (publisher->sender == NULL || publisher->nmail == 0)
+	if (publisher->sender == NULL)
+		return;
+	waiting = count_waiting(publisher);
+	if (waiting == 0)
 		return;
 	busy = busykeys_create(CurrentMemoryContext, publisher->nmail, NULL);
-	for (int i = 0; i < publisher->nmail; i++)
+	/* (what is behind the last one that waits makes no difference) */
+	for (int i = 0; i < publisher->nmail && waiting > 0; i++)
 	{
 		FmMail	   *mail = &publisher->mail[i];
 		bool		found;
 
 		if (mail->state == FM_MAIL_CONFIRMED)
 			continue;
-		(void) busykeys_insert(busy, mail->publication.key, &found);
+		(void) busykeys_insert(busy, mail->key, &found);
+		if (mail->state != FM_MAIL_WAITING)
+			continue;
+		waiting--;
 		/* (its delay at most, also where the clock was set back) */
-		if (!found && mail->state == FM_MAIL_WAITING &&
+		if (!found &&
 			(mail->retry_at <= now ||
 			 mail->retry_at > now + (int64) mail->delay * 1000))
 			send_mail(publisher, mail);

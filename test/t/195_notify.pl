@@ -83,7 +83,9 @@ sub mend_queue
 	return;
 }
 
-create_pipeline($node, $broker, options => quick_options());
+# (its name is in what listeners are told)
+create_pipeline($node, $broker, name => 'line "1" \\ north',
+	options => quick_options());
 ok(running($node, 1), 'the partition runs');
 ok(poll_until($node, 'SELECT state FROM factorymon.publisher_health',
 		'running'), 'and the publisher');
@@ -97,6 +99,10 @@ is(run_producer(kafka => $broker, count => 1, heartbeat => 0, sensor_id => 'hot'
 		sensor_type => 'temperature', seed => 7)->{rc}, 0, 'a reading');
 ok(poll_until($node, "SELECT count(*) FROM factorymon.alert_outbox
 	WHERE state = 'delivered'", 1), 'its alarm is delivered');
+is(sql($node, q{SELECT attempts, attempted_at = delivered_at, last_error IS NULL,
+		delivered_at BETWEEN numbered_at AND now()
+	FROM _factorymon.delivery JOIN _factorymon.publication
+		USING (pipeline_id, pub_seq)}), '1|t|t|t', 'at the first try');
 ok(heard(1, 1), 'and heard of');
 
 # a row of failures
@@ -128,6 +134,18 @@ is(scalar(grep { heard($_, 0) } @unheard), 0, 'of what comes from then on');
 is(sql($node, $failures), 1, 'without another event');
 is(alerts_are_in_order($node, $broker, 'through it all'), $number,
 	'Kafka has every number');
+
+# what listeners are told, to the byte
+my @told = $out =~ /"factorymon_alerts" with payload "(\{.*?\})" received/g;
+my @numbers = map { /"pub_seq":(\d+),/ } @told;
+cmp_ok(scalar(@told), '>=', 2, 'listeners heard something');
+is(join("\n", @told), sql($node, q{SELECT row_to_json(m) FROM (
+	SELECT p.name AS pipeline, pub_seq, event_id, alarm_id, transition,
+		severity, announced
+	FROM _factorymon.publication JOIN _factorymon.pipeline p
+		USING (pipeline_id)
+	WHERE pub_seq IN (} . join(', ', @numbers) . q{)
+	ORDER BY pub_seq) m}), 'what their rows say');
 
 # another row, where memory has room for few pages, as few files do
 if ($node->pg_version < 17)
