@@ -58,6 +58,19 @@ export function setText(element, text) {
 		element.textContent = text;
 }
 
+/* The items with names: the key, with a number where it is not the first one
+ * that has it. */
+function named(items, key) {
+	const counts = new Map();
+
+	return items.map((item) => {
+		const name = String(key(item));
+		const n = (counts.get(name) || 0) + 1;
+		counts.set(name, n);
+		return [n === 1 ? name : `${name} #${n}`, item];
+	});
+}
+
 /**
  * Make the children of an element those of a list, each by its key; what is
  * there already is kept, so that focus and selection stay where they are.
@@ -72,7 +85,7 @@ export function reconcile(parent, items, { key, create, update, frozen }) {
 	for (const child of parent.children)
 		present.set(child.dataset.key, child);
 	if (frozen) {
-		const wanted = new Map(items.map((item) => [String(key(item)), item]));
+		const wanted = new Map(named(items, key));
 		for (const [name, child] of present) {
 			if (wanted.has(name))
 				update(child, wanted.get(name));
@@ -86,8 +99,7 @@ export function reconcile(parent, items, { key, create, update, frozen }) {
 		return waiting;
 	}
 	let before = parent.firstElementChild;
-	for (const item of items) {
-		const name = String(key(item));
+	for (const [name, item] of named(items, key)) {
 		let child = present.get(name);
 		if (child) {
 			present.delete(name);

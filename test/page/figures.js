@@ -121,6 +121,17 @@ async function pipeline() {
 		+ "JOIN _factorymon.stream USING (stream_id) ORDER BY 1"))
 		.map(([partition, state, behind, ...at]) => [Number(partition), state,
 			behind, ...at.map(Number)]), "pipeline: positions");
+	equal(await page.evaluate(async () => {
+		const app = document.querySelector("script[type=module]").src;
+		const { reconcile } = await import(new URL("dom.js", app));
+		const list = document.createElement("ul");
+		for (let i = 0; i < 3; i++)
+			reconcile(list, ["a", "b", "b", "c"], {
+				key: (item) => item, update: () => {},
+				create: () => document.createElement("li")
+			});
+		return list.children.length;
+	}), 4, "lists: what is the same twice is there twice");
 	await becomes(() => page.locator("#timeline li").count(), async () =>
 		Number(await sql("SELECT count(*) FROM _factorymon.event")),
 	"pipeline: what happened");
