@@ -4651,7 +4651,7 @@ COMMENT ON COLUMN factorymon.rebalancing_events.pipeline IS
 COMMENT ON COLUMN factorymon.rebalancing_events.consumer IS
 	'member id of the consumer; null: none was involved';
 COMMENT ON COLUMN factorymon.rebalancing_events.event IS
-	'what happened, in one word; of workers: started, ended (whom nobody told to: crashed or terminated), assign, taken, waiting, revoke, fenced';
+	'what happened, in one word; of workers: started, ended (crashed, terminated, or to begin anew with other settings; another one is started), assign, taken, waiting, revoke, fenced';
 COMMENT ON COLUMN factorymon.rebalancing_events.partitions IS
 	'Kafka partitions concerned; null: not about partitions';
 COMMENT ON COLUMN factorymon.rebalancing_events.reason IS

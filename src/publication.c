@@ -317,7 +317,7 @@ make_row(FmOwnTable *table, const FmPipeline *pipeline, const Due *due,
 	return row;
 }
 
-/* The same for key figures. */
+/* What key figures have to know of it. */
 static void
 describe_event(const Due *due, const FmAlertMessage *message, int64 pub_seq,
 			   FmKpiEvent *event)

@@ -216,8 +216,8 @@ start_publisher(const FmPipeline *pipeline, FmStaff *member, Oid owner)
 }
 
 /*
- * Remember that a worker ended whom nobody told to: it could not say so itself
- * if it was killed.  To be called in a transaction, which report_ends() is not.
+ * Remember that a worker ended that is still wanted: it could not say so itself
+ * if it was killed.  This may be called in a transaction, report_ends() is not.
  */
 static void
 note_end(const FmStaff *member)

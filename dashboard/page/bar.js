@@ -3,8 +3,8 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
-import { chooseLanguage, currentLanguage, duration, languages, fullTime, t, time, tn,
-	ago, number, word, zoneName } from "./i18n.js";
+import { chooseLanguage, currentLanguage, fullTime, languages, number, t, time,
+	zoneName } from "./i18n.js";
 import { h, replace, setText } from "./dom.js";
 import { isPaused, now, setPaused, status } from "./source.js";
 import { showHelp } from "./keys.js";

@@ -23,7 +23,7 @@ export function now() {
 }
 
 function learnClock(answer) {
-	if (answer?.generated_at && !answer.cached)
+	if (answer?.generated_at)
 		skew = Date.parse(answer.generated_at) - Date.now();
 }
 
