@@ -18,9 +18,13 @@ let session = null;
 
 export async function loadSession() {
 	try {
-		session = await get("/api/session");
-	} catch (error) {
-		session = error.status === 404 ? undefined : null;
+		const answer = await get("/api/session");
+		if (answer.role !== null)
+			session = answer;
+		else
+			session = answer.code === "login_off" ? undefined : null;
+	} catch {
+		session = null;
 	}
 }
 
