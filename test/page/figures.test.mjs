@@ -1,5 +1,6 @@
 /*
- * figures.test.mjs - what the page computes itself: gaps, trends, percentiles
+ * figures.test.mjs - what the page computes itself: gaps, trends, percentiles,
+ * causes
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
@@ -7,6 +8,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { load } from "./browser.mjs";
 
+const { causeOf } = await load("alarm-list.js");
 const { columnsOf } = await load("chart.js");
 const { trendOf } = await load("lag.js");
 const { partitions } = await load("source.js");
@@ -160,3 +162,27 @@ test("without batches, or with workers that began anew, nobody knows",
 		assert.equal(await percentile(0.99, look(0, null),
 			look(2000, [1, 0, 0, 0])), null);
 	});
+
+/* -------------------------------------------------------------- causes */
+
+test("what an alarm is about has the side of the limit", () => {
+	const cause = (side, value, limit) => causeOf({
+		condition: "limit", side, value, limit, unit: "°C"
+	});
+
+	assert.equal(cause("high", 42, 40), "limit high 42.0 °C > 40.0 °C");
+	assert.equal(cause("low", 4, 5), "limit low 4.00 °C < 5.00 °C");
+	assert.equal(cause("high", 40, 40), "limit high 40.0 °C ≥ 40.0 °C");
+	assert.equal(cause("low", 5, 5), "limit low 5.00 °C ≤ 5.00 °C");
+	assert.equal(cause("low", null, 5), "limit low < 5.00 °C");
+	assert.equal(cause("high", null, 5), "limit high > 5.00 °C");
+});
+
+test("where it has returned neither side nor relation is made up", () => {
+	assert.equal(causeOf({
+		condition: "limit", side: null, value: 6, limit: 5, unit: "°C"
+	}), "limit 6.00 °C > 5.00 °C");
+	assert.equal(causeOf({
+		condition: "flat", side: null, value: 6, limit: null, unit: "°C"
+	}), "flat line 6.00 °C");
+});

@@ -243,9 +243,10 @@ is_deeply($answer->{limits}, [ {
 	'the limits of this very sensor');
 is(scalar @{ $answer->{alarms} }, 200, 'the newest transitions');
 is_deeply(columns([ @{ $answer->{alarms} }[ 0, 199 ] ],
-		qw(at event level value limit by comment pipeline)),
+		qw(at event level side value limit by comment pipeline)),
 	rows(<<'QUERY'), 'within the span, newest first');
-SELECT recorded_at AS at, transition AS event, 'critical' AS level, value,
+SELECT recorded_at AS at, transition AS event, 'critical' AS level,
+	'high' AS side, value,
 	limit_value AS limit, actor AS "by", comment, 'hall' AS pipeline
 FROM _factorymon.transition WHERE comment IN ('number 359', 'number 160')
 ORDER BY recorded_at DESC
