@@ -77,6 +77,22 @@ async function sensors() {
 		"sensors: a filter");
 }
 
+/* Where the line of a chart begins, of its width; in the page. */
+function beginOfLine(canvas) {
+	const { width, height } = canvas;
+	const wanted = getComputedStyle(document.documentElement)
+		.getPropertyValue("--series").trim().match(/[0-9a-f]{2}/gi)
+		.map((digits) => parseInt(digits, 16));
+	const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+	let begin = width;
+
+	for (let i = 0; i < data.length; i += 4)
+		if (data[i + 3] > 200 &&
+			wanted.every((part, j) => Math.abs(data[i + j] - part) < 16))
+			begin = Math.min(begin, (i / 4) % width);
+	return begin / width;
+}
+
 async function sensor() {
 	const name = await sql("SELECT min(sensor_id) FROM factorymon.latest_readings");
 
@@ -97,6 +113,8 @@ async function sensor() {
 	check(await page.locator("canvas").evaluate((canvas) => canvas.getContext("2d")
 		.getImageData(0, 0, canvas.width, canvas.height).data
 		.some((byte) => byte > 0)), "sensor: a chart is drawn");
+	await becomes(() => page.locator("canvas").evaluate(beginOfLine).then((x) =>
+		x > 0.7 && x < 1), true, "sensor: some minutes are the end of an hour");
 	await page.locator("summary").click();
 	await becomes(() => rows(page, "details").then((all) => all.reduce((sum, row) =>
 		sum + digits(row[4]), 0)), async () => Number(await sql(

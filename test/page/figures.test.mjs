@@ -9,7 +9,7 @@ import test from "node:test";
 import { load } from "./browser.mjs";
 
 const { causeOf } = await load("alarm-list.js");
-const { columnsOf } = await load("chart.js");
+const { axisOf, columnsOf, spanOf } = await load("chart.js");
 const { trendOf } = await load("lag.js");
 const { partitions } = await load("source.js");
 
@@ -61,6 +61,29 @@ test("none, one or points at once have no gap", () => {
 	assert.deepEqual(columnsOf([], 5), { columns: [[], [], [], []], gaps: 0 });
 	assert.equal(columnsOf(points(0), null).gaps, 0);
 	assert.equal(columnsOf(points(0, 0, 0), null).gaps, 0);
+});
+
+/* --------------------------------------------------------------- spans */
+
+test("a span ends where it was asked to, else when the answer was so", () => {
+	const answer = { as_of: "2025-03-02T01:00:00.5Z" };
+
+	assert.deepEqual(spanOf(answer, { seconds: 900, to: null }),
+		{ from: BEGIN + 2700.5, to: BEGIN + 3600.5 });
+	assert.deepEqual(spanOf(answer, { seconds: 60, to: "2025-03-02T00:02:00Z" }),
+		{ from: BEGIN + 60, to: BEGIN + 120 });
+});
+
+test("the axis of time is the span, unless somebody looks closer", () => {
+	const span = { from: 0, to: 900 };
+	const seen = [700, 750, 800];
+
+	assert.deepEqual(axisOf(span, seen, 700, 800), [0, 900]);
+	assert.deepEqual(axisOf(span, seen, 600, 850), [0, 900]);
+	assert.deepEqual(axisOf(span, seen, 720, 800), [720, 800]);
+	assert.deepEqual(axisOf(span, seen, 700, 760), [700, 760]);
+	assert.deepEqual(axisOf(span, [700], 700, 87100), [0, 900]);
+	assert.deepEqual(axisOf(span, [], null, null), [0, 900]);
 });
 
 /* -------------------------------------------------------------- trends */
