@@ -11,12 +11,15 @@ import { h, isInUse, reconcile, replace, setText } from "./dom.js";
 import { ago, number, t, time, tn } from "./i18n.js";
 import { now } from "./source.js";
 
+/** Why something could not be had or done: by the service's code, or by the
+ * status where the code is not known (or a proxy has answered). */
 export function reasonOf(error) {
 	if (error.status === 0)
 		return t("error.unreachable");
-	const name = `error.${error.status}`;
-	const text = t(name, { seconds: error.retryAfter ?? "–" });
-	return text === name ? t("error.http", { status: error.status }) : text;
+	const values = { seconds: error.retryAfter ?? "–", status: error.status };
+	const names = [`problem.${error.code}`, `error.${error.status}`];
+	const name = names.find((known) => t(known) !== known);
+	return t(name || "error.http", values);
 }
 
 let numbers = 0;
