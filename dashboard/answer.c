@@ -211,6 +211,12 @@ wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
 static FmAnswer *
 say_failed(const FmEndpoint *endpoint, const char *error)
 {
+	/* a subquery has found several where there must be one */
+	if (strncmp(error, "21000", 5) == 0)
+		return fm_answer_problem(400, "ambiguous",
+								 "several pipelines have a sensor of that name:"
+								 " say which",
+								 "parameter \"pipeline\" is missing");
 	if (strncmp(error, "57014", 5) == 0)
 		return fm_answer_error(503, "database_timeout",
 							   "the query took too long", endpoint->path,

@@ -13,6 +13,16 @@
 
 #include "json.h"
 
+/*
+ * The pipeline of a sensor (parameters 1 and 2): as it was given, else the only
+ * one that has a sensor of that name.  Where several have, PostgreSQL objects
+ * to a subquery of more than one row, and who asked is told to say which: what
+ * was found would be of two sensors.
+ */
+#define PIPELINE_OF_SENSOR \
+	"coalesce($2::text, (SELECT p.name FROM factorymon.pipelines p" \
+	" WHERE EXISTS (SELECT FROM factorymon.sensor_limits($1, p.name))))"
+
 static const FmEndpoint endpoints[] = {
 	{"/api/system-status",
 		.parts = {{"pipelines", "SELECT * FROM factorymon.system_status"
@@ -104,18 +114,20 @@ static const FmEndpoint endpoints[] = {
 		{"machine", FM_PARAM_TEXT, NULL, 0, 0}},
 	.limit = 1},
 	{"/api/sensor-series",
-		.parts = {{"points", "SELECT * FROM factorymon.sensor_series($1, $2,"
+		.parts = {{"points", "SELECT * FROM factorymon.sensor_series($1,"
+				" " PIPELINE_OF_SENSOR ","
 				" coalesce($4::timestamptz, now())"
 				"  - make_interval(secs => $3::integer),"
 				" coalesce($4::timestamptz, now()), 600)"},
-			{"limits", "SELECT * FROM factorymon.sensor_limits($1, $2)", 2},
+			{"limits", "SELECT * FROM factorymon.sensor_limits($1,"
+				" " PIPELINE_OF_SENSOR ")", 2},
 			{"alarms", "SELECT at, event, alarm_id, condition, level, side,"
 				" state, value, unit, \"limit\", \"by\", comment, pipeline"
 				" FROM (SELECT recorded_at AS at, event_time,"
 				"  transition AS event, alarm_id, seq, condition, level, side,"
 				"  state, value, unit, \"limit\", \"by\", comment, pipeline"
 				"  FROM factorymon.alerts WHERE sensor_id = $1"
-				"  AND ($2::text IS NULL OR pipeline = $2)"
+				"  AND pipeline = " PIPELINE_OF_SENSOR
 				"  AND recorded_at >= coalesce($4::timestamptz, now())"
 				"   - make_interval(secs => $3::integer)"
 				"  AND recorded_at < coalesce($4::timestamptz, now())"

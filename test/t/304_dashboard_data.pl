@@ -255,11 +255,29 @@ is_deeply(columns(json(series(sensor => 'temp-001', pipeline => 'hall',
 				to => '2025-03-02T00:00:20Z', seconds => 60))->{alarms},
 		qw(comment)), [ map { { comment => "number $_" } } 1, 0, -1, -2 ],
 	'from its begin, and not at its end');
-is_deeply(columns(json(series(sensor => 'temp-001'))->{points}, qw(average)),
-	[ { average => 77 } ], 'a name is where it was registered last');
-is_deeply(json(series(sensor => 'temp-001', to => '2025-03-01T22:00:00-03:00'))
-	->{points}, json(series(sensor => 'temp-001'))->{points},
-	'times may have an offset');
+my %yard = (sensor => 'temp-001', pipeline => 'yard');
+$answer = json(series(%yard));
+is_deeply(columns($answer->{points}, qw(average)), [ { average => 77 } ],
+	'of two sensors of one name each has its readings');
+is_deeply($answer->{alarms}, [], 'and its alarms');
+is_deeply(json(series(%yard, to => '2025-03-01T22:00:00-03:00'))->{points},
+	$answer->{points}, 'times may have an offset');
+foreach my $path (series(sensor => 'temp-001'),
+	series(sensor => 'temp-001') =~ s/\?/.csv?/r)
+{
+	my $refused = $dashboard->get($path);
+
+	is("$refused->{status} " . ($refused->{json}{code} // ''), '400 ambiguous',
+		"$path: of which pipeline?");
+	is($refused->{json}{detail}, 'parameter "pipeline" is missing',
+		'it says what would do');
+}
+is_deeply(columns(json(series(sensor => 'quiet', to => '2025-03-02T00:00:10Z'))
+		->{limits}, qw(unit)), [ { unit => '%' } ],
+	'one that only one pipeline has needs none');
+is_deeply(json(series(sensor => $odd))->{points},
+	json(series(sensor => $odd, pipeline => 'hall'))->{points},
+	'and is the one of that');
 $answer = json(series(sensor => $odd));
 is_deeply([ map { 0 + $_ } split /\|/, sql($node, <<'QUERY') ],
 SELECT count(*), min(value), max(value),
@@ -338,7 +356,7 @@ is_deeply(json('/api/settings'), {
 
 my @described = ((map { "/api/$_" } @lists), '/api/settings',
 	series(sensor => $odd), series(sensor => 'temp-001', pipeline => 'hall'),
-	series(sensor => 'nobody'), '/api/kpi?hours=8784');
+	series(sensor => 'temp-001'), series(sensor => 'nobody'), '/api/kpi?hours=8784');
 is($dashboard->objections(@described), '', 'all is as described');
 
 # Parameters
