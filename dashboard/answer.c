@@ -88,19 +88,6 @@ fm_answer_release(FmAnswers *answers, FmAnswer *answer)
 	pthread_mutex_unlock(&answers->mutex);
 }
 
-/* FNV-1a, 64 bits: it has to notice changes, not to withstand anybody. */
-static void
-set_etag(FmAnswer *answer, size_t from)
-{
-	uint64_t	hash = UINT64_C(14695981039346656037);
-
-	for (size_t i = from; i < answer->body.len; i++)
-		hash = (hash ^ (unsigned char) answer->body.data[i]) *
-			UINT64_C(1099511628211);
-	snprintf(answer->etag, sizeof(answer->etag), "W/\"%016llx\"",
-			 (unsigned long long) hash);
-}
-
 /* ----------------------------------------------------------------------
  * Finding an answer
  * ------------------------------------------------------------------- */
@@ -203,7 +190,8 @@ wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
 	}
 	fm_buf_put(&answer->body, rows->data, rows->len);
 	fm_buf_puts(&answer->body, "}\n");
-	set_etag(answer, from);
+	fm_etag_make(answer->etag, answer->body.data + from,
+				 answer->body.len - from, true);
 	return answer;
 }
 
@@ -236,7 +224,7 @@ wrap_csv(const FmBuf *rows)
 	FmAnswer   *answer = fm_answer_new(200, "text/csv; charset=utf-8");
 
 	fm_buf_put(&answer->body, rows->data, rows->len);
-	set_etag(answer, 0);
+	fm_etag_make(answer->etag, answer->body.data, answer->body.len, true);
 	return answer;
 }
 

@@ -20,6 +20,7 @@
 #include "../producer/buf.h"
 #include "database.h"
 #include "endpoint.h"
+#include "etag.h"
 
 typedef struct FmAnswer
 {
@@ -27,7 +28,7 @@ typedef struct FmAnswer
 	unsigned	status;			/* of HTTP */
 	const char *type;			/* Content-Type */
 	FmBuf		body;
-	char		etag[24];		/* weak, of what was found; "": none */
+	char		etag[FM_ETAG_LEN];	/* weak, of what was found; "": none */
 	bool		for_one;		/* nobody else may see it */
 	int			retry_after;	/* seconds; 0: as is usual for the status */
 	char		cookie[192];	/* to be set; "": none */

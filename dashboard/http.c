@@ -164,9 +164,8 @@ static enum MHD_Result
 give_answer(struct MHD_Connection *connection, Request *request)
 {
 	FmAnswer   *answer = request->answer;
-	const char *known = header_of(connection, "If-None-Match");
-	bool		same = answer->etag[0] != '\0' && known != NULL &&
-		strstr(known, answer->etag) != NULL;
+	bool		same = fm_etag_is_known(answer->etag, header_of(connection,
+																"If-None-Match"));
 	/* of the body of 304 only the length is sent */
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(answer->body.len, answer->body.data,
@@ -319,6 +318,9 @@ give_file(struct MHD_Connection *connection, const FmFile *file)
 		takes_gzip(header_of(connection, "Accept-Encoding"));
 	const char *data = gzip ? file->gzip : file->data;
 	const char *end = gzip ? file->gzip_end : file->end;
+	const char *etag = gzip ? file->gzip_etag : file->etag;
+	bool		same = fm_etag_is_known(etag, header_of(connection,
+														"If-None-Match"));
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer((size_t) (end - data), (void *) data,
 										MHD_RESPMEM_PERSISTENT);
@@ -329,6 +331,7 @@ give_file(struct MHD_Connection *connection, const FmFile *file)
 									   file->immutable ?
 									   "public, max-age=31536000, immutable" :
 									   "no-cache");
+		(void) MHD_add_response_header(response, "ETag", etag);
 		if (file->gzip != NULL)
 			(void) MHD_add_response_header(response, "Vary",
 										   "Accept-Encoding");
@@ -336,7 +339,8 @@ give_file(struct MHD_Connection *connection, const FmFile *file)
 			(void) MHD_add_response_header(response, "Content-Encoding",
 										   "gzip");
 	}
-	return respond(connection, MHD_HTTP_OK, response, file->type);
+	return respond(connection, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK,
+				   response, same ? NULL : file->type);
 }
 
 /* What the page has to know of how this service was set up. */
@@ -634,6 +638,7 @@ fm_http_start(const FmOptions *options, const FmDatabase *database,
 {
 	FmHttp	   *http = fm_xcalloc(1, sizeof(FmHttp));
 
+	fm_files_begin();
 	http->options = options;
 	http->answers = answers;
 	http->stream = stream;

@@ -473,6 +473,36 @@ my $page = $dashboard->get('/');
 is("$page->{status} $page->{headers}{'content-type'}",
 	'200 text/html; charset=utf-8', 'the page');
 is($page->{headers}{'cache-control'}, 'no-cache', 'which may change');
+foreach my $path ('/', '/api/openapi.json')
+{
+	my %tag = map {
+		my $got = $dashboard->get($path, headers => { 'Accept-Encoding' => $_ });
+
+		like($got->{headers}{etag} // '', qr/^"[0-9a-f]{16}"$/,
+			"$path has a strong tag ($_)");
+		$_ => $got->{headers}{etag} // 'none';
+	} qw(identity gzip);
+
+	is($tag{identity} ne $tag{gzip}, $path eq '/', 'one for each form');
+	foreach (
+		[ 'gzip', $tag{gzip}, 304 ],
+		[ 'identity', $tag{identity}, 304 ],
+		[ 'identity', qq{"x", W/$tag{identity} , "y"}, 304 ],
+		[ 'gzip', '*', 304 ],
+		[ 'identity', '"0123456789abcdef"', 200 ],
+		[ 'identity', $tag{identity} =~ s/"$//r, 200 ],
+		$path eq '/' ? [ 'gzip', $tag{identity}, 200 ] : ())
+	{
+		my ($form, $known, $status) = @$_;
+		my $got = $dashboard->get($path, headers =>
+			  { 'Accept-Encoding' => $form, 'If-None-Match' => $known });
+
+		is($got->{status}, $status, "$form, with $known");
+		is($got->{headers}{etag}, $tag{$form}, 'which has its tag');
+		is($got->{headers}{'cache-control'}, 'no-cache', 'and is asked for anew');
+		is(length $got->{content}, 0, 'nothing comes') if $status == 304;
+	}
+}
 my $policy = $page->{headers}{'content-security-policy'};
 like($policy, qr/(?:^|; )\Q$_\E(?:;|$)/, "policy: $_")
   foreach q{default-src 'none'}, q{script-src 'self'}, q{style-src 'self'},
