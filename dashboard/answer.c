@@ -219,10 +219,11 @@ say_failed(const FmEndpoint *endpoint, const char *error)
 }
 
 static FmAnswer *
-wrap_csv(const FmBuf *rows)
+wrap_csv(const FmBuf *rows, bool truncated)
 {
 	FmAnswer   *answer = fm_answer_new(200, "text/csv; charset=utf-8");
 
+	answer->truncated = truncated ? "true" : "false";
 	fm_buf_put(&answer->body, rows->data, rows->len);
 	fm_etag_make(answer->etag, answer->body.data, answer->body.len, true);
 	return answer;
@@ -248,7 +249,7 @@ find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
 		found = put_part(database, connection, entry, part, &rows,
 						 &truncated, error, sizeof(error), &lost);
 	if (found && entry->csv)
-		answer = wrap_csv(&rows);
+		answer = wrap_csv(&rows, truncated);
 	else if (found)
 		answer = wrap(endpoint, database, &rows, PQgetvalue(now, 0, 0),
 					  truncated);

@@ -32,6 +32,8 @@ typedef struct FmAnswer
 	bool		for_one;		/* nobody else may see it */
 	int			retry_after;	/* seconds; 0: as is usual for the status */
 	char		cookie[192];	/* to be set; "": none */
+	const char *truncated;		/* "true" or "false", where the body cannot say
+								 * that there is more; else NULL */
 } FmAnswer;
 
 /* A request that waits; inside of whatever the caller has for it. */

@@ -154,6 +154,9 @@ add_headers_of(struct MHD_Response *response, const FmAnswer *answer)
 	if (answer->cookie[0] != '\0')
 		(void) MHD_add_response_header(response, "Set-Cookie",
 									   answer->cookie);
+	if (answer->truncated != NULL)
+		(void) MHD_add_response_header(response, "X-Truncated",
+									   answer->truncated);
 	snprintf(seconds, sizeof(seconds), "%d", answer->retry_after);
 	if (answer->retry_after > 0)
 		(void) MHD_add_response_header(response, "Retry-After", seconds);

@@ -66,6 +66,7 @@ export default {
 	"panel.changed.other": "{n} changes",
 	"panel.show": "Show",
 	"panel.csv": "CSV",
+	"panel.cut": "first rows only; there are more",
 	"panel.more": "More",
 
 	"error.unreachable": "no answer",

@@ -65,6 +65,7 @@ export default {
 	"panel.changed.other": "{n} mudanças",
 	"panel.show": "Mostrar",
 	"panel.csv": "CSV",
+	"panel.cut": "só as primeiras linhas; há mais",
 	"panel.more": "Mais",
 
 	"error.unreachable": "sem resposta",

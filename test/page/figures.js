@@ -5,8 +5,8 @@
  *
  * Producers are held meanwhile, so that figures can be compared to the unit.
  */
-import { ask, becomes, check, equal, go, newContext, open, rows, sql, text, texts }
-	from "./harness.js";
+import { ask, becomes, check, equal, go, newContext, objections, open, rows, sql,
+	text, texts } from "./harness.js";
 
 const digits = (words) => Number(words.replace(/[^0-9.-]/g, ""));
 
@@ -197,6 +197,15 @@ async function files() {
 		"with a heading", content.slice(0, 200));
 	equal((content.match(/^\d{4}-\d\d-\d\d/mg) || []).length, Number(await sql(
 		"SELECT count(*) FROM _factorymon.reject")), "and all rejects");
+	equal(await text(page, "#rejects header .cut"), "", "which needs no word");
+	await page.locator("#rejects header a").evaluate((link) => {
+		link.href = "/api/rejects.csv?limit=5";
+	});
+	await Promise.all([page.waitForEvent("download"),
+		page.locator("#rejects header a").click()]);
+	await becomes(() => text(page, "#rejects header .cut"),
+		"first rows only; there are more", "a file that is cut: a word says so");
+	equal(await objections(page), [], "axe: rejects, with that word");
 	await ask("producers", "CONT");
 	await context.close();
 }

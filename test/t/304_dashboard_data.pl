@@ -410,8 +410,24 @@ is_deeply({ map { $_->{attempts} => $_->{beginning} } @$table },
 		5 => 'a "quoted", one', 6 => "two\r\nlines", 7 => "'\tx",
 		8 => 'plain \303\274', 9 => 'x' x 200, 10 => q{'-1+2} },
 	'formulas are none, numbers are left alone');
-is(scalar @{ (table_of($dashboard->get('/api/rejects.csv?limit=2')->{content}))[1] },
-	2, 'no more than asked for');
+foreach my $limit (2, 9, 10, 11)
+{
+	my $path = "/api/rejects.csv?limit=$limit";
+	my $got = $dashboard->get($path);
+	my $said = $limit < 10 ? 'true' : 'false';
+
+	is(scalar @{ (table_of($got->{content}))[1] }, $limit < 10 ? $limit : 10,
+		"ten of $limit: no more than asked for");
+	is($got->{headers}{'x-truncated'}, $said, 'and it says whether that is all');
+	is($dashboard->get($path, method => 'HEAD')->{headers}{'x-truncated'}, $said,
+		'also to who asks first');
+	$got = $dashboard->get($path,
+		headers => { 'If-None-Match' => $got->{headers}{etag} });
+	is("$got->{status} $got->{headers}{'x-truncated'}", "304 $said",
+		'or again');
+}
+is($dashboard->get($_)->{headers}{'x-truncated'}, undef,
+	"$_ needs no such header") foreach '/api/rejects?limit=2', '/api/settings';
 ($names, $table) = table_of($dashboard->get('/api/sensors.csv')->{content});
 is_deeply([ map { $_->{sensor_id} } @$table ],
 	[ map { $_->{sensor_id} =~ /^=/ ? "'$_->{sensor_id}" : $_->{sensor_id} }
