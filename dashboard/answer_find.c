@@ -54,19 +54,14 @@ row_limit(const FmEntry *entry, int part)
 			 entry->endpoint->params[number - 1].initial);
 }
 
-/* One of the queries; its name and rows.  False: it failed. */
-static bool
-put_part(FmDatabase *database, PGconn **connection, const FmEntry *entry,
-		 int part, FmBuf *rows, bool *truncated, char *error, size_t errlen,
-		 bool *lost)
+/* One of the queries, with the parameters that it takes; NULL: it failed. */
+static PGresult *
+run_part(FmDatabase *database, PGconn **connection, const FmEntry *entry,
+		 const FmPart *part, int most, char *error, size_t errlen, bool *lost)
 {
 	const FmEndpoint *endpoint = entry->endpoint;
 	const char *params[FM_MAX_PARAMS];
-	int			most = part == 0 ? FM_MAX_PARAMS :
-		endpoint->parts[part].nparams;
 	int			nparams = 0;
-	int			limit = row_limit(entry, part);
-	PGresult   *result;
 
 	while (nparams < most && endpoint->params[nparams].name != NULL)
 	{
@@ -74,9 +69,22 @@ put_part(FmDatabase *database, PGconn **connection, const FmEntry *entry,
 			endpoint->params[nparams].initial;
 		nparams++;
 	}
-	result = fm_database_query(database, connection,
-							   endpoint->parts[part].query, nparams, params,
-							   error, errlen, lost);
+	return fm_database_query(database, connection, part->query, nparams,
+							 params, error, errlen, lost);
+}
+
+/* Its name and rows.  False: it failed. */
+static bool
+put_part(FmDatabase *database, PGconn **connection, const FmEntry *entry,
+		 int number, FmBuf *rows, bool *truncated, char *error, size_t errlen,
+		 bool *lost)
+{
+	const FmPart *part = &entry->endpoint->parts[number];
+	int			limit = row_limit(entry, number);
+	PGresult   *result = run_part(database, connection, entry, part,
+								  number == 0 ? FM_MAX_PARAMS : part->nparams,
+								  error, errlen, lost);
+
 	if (result == NULL)
 		return false;
 	*truncated |= PQntuples(result) > limit;
@@ -84,11 +92,34 @@ put_part(FmDatabase *database, PGconn **connection, const FmEntry *entry,
 		fm_csv_rows(rows, result, limit);
 	else
 	{
-		fm_buf_printf(rows, ",\n\"%s\":", endpoint->parts[part].name);
+		fm_buf_printf(rows, ",\n\"%s\":", part->name);
 		fm_json_rows(rows, result, limit);
 	}
 	PQclear(result);
 	return true;
+}
+
+/* What could be meant, where that is more than one thing; false: it failed. */
+static bool
+put_choices(FmDatabase *database, PGconn **connection, const FmEntry *entry,
+			FmBuf *choices, char *error, size_t errlen, bool *lost)
+{
+	const FmPart *one = &entry->endpoint->one;
+	PGresult   *result;
+
+	if (one->name == NULL)
+		return true;
+	result = run_part(database, connection, entry, one, one->nparams, error,
+					  errlen, lost);
+	if (PQntuples(result) > 1)
+		fm_buf_printf(choices, "parameter \"%s\" must be one of:", one->name);
+	for (int i = 0; PQntuples(result) > 1 && i < PQntuples(result); i++)
+		fm_buf_printf(choices, "%s %s", i > 0 ? "," : "",
+					  PQgetvalue(result, i, 0));
+	if (choices->len > 0)
+		fm_buf_putc(choices, '\0');
+	PQclear(result);
+	return result != NULL;
 }
 
 static FmAnswer *
@@ -125,12 +156,6 @@ wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
 static FmAnswer *
 say_failed(const FmEndpoint *endpoint, const char *error)
 {
-	/* a subquery has found several where there must be one */
-	if (strncmp(error, "21000", 5) == 0)
-		return fm_answer_problem(400, "ambiguous",
-								 "several pipelines have a sensor of that name:"
-								 " say which",
-								 "parameter \"pipeline\" is missing");
 	if (strncmp(error, "57014", 5) == 0)
 		return fm_answer_error(503, "database_timeout",
 							   "the query took too long", endpoint->path,
@@ -161,6 +186,8 @@ find_rows(FmDatabase *database, PGconn **connection, const FmEntry *entry)
 	const FmEndpoint *endpoint = entry->endpoint;
 	FmAnswer   *answer = NULL;
 	FmBuf		rows = FM_BUF_INIT;
+	FmBuf		choices = FM_BUF_INIT;
+	int			nparts = entry->csv ? 1 : FM_MAX_PARTS;
 	char		error[320] = "";
 	bool		truncated = false;
 	bool		lost = false;
@@ -168,13 +195,19 @@ find_rows(FmDatabase *database, PGconn **connection, const FmEntry *entry)
 										"SELECT to_char(clock_timestamp(),"
 										" 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
 										0, NULL, error, sizeof(error), &lost);
-	bool		found = now != NULL;
+	bool		found = now != NULL &&
+		put_choices(database, connection, entry, &choices, error,
+					sizeof(error), &lost);
 
-	for (int part = 0; found && part < (entry->csv ? 1 : FM_MAX_PARTS) &&
+	for (int part = 0; found && choices.len == 0 && part < nparts &&
 		 endpoint->parts[part].name != NULL; part++)
 		found = put_part(database, connection, entry, part, &rows,
 						 &truncated, error, sizeof(error), &lost);
-	if (found && entry->csv)
+	if (choices.len > 0)
+		answer = fm_answer_problem(400, "ambiguous",
+								   "there are several of that name: say which",
+								   choices.data);
+	else if (found && entry->csv)
 		answer = wrap_csv(&rows, truncated);
 	else if (found)
 		answer = wrap(endpoint, database, &rows, PQgetvalue(now, 0, 0),
@@ -185,6 +218,7 @@ find_rows(FmDatabase *database, PGconn **connection, const FmEntry *entry)
 		answer = say_failed(endpoint, error);
 	PQclear(now);
 	fm_buf_free(&rows);
+	fm_buf_free(&choices);
 	return answer;
 }
 

@@ -13,16 +13,6 @@
 
 #include "json.h"
 
-/*
- * The pipeline of a sensor (parameters 1 and 2): as it was given, else the only
- * one that has a sensor of that name.  Where several have, PostgreSQL objects
- * to a subquery of more than one row, and who asked is told to say which: what
- * was found would be of two sensors.
- */
-#define PIPELINE_OF_SENSOR \
-	"coalesce($2::text, (SELECT p.name FROM factorymon.pipelines p" \
-	" WHERE EXISTS (SELECT FROM factorymon.sensor_limits($1, p.name))))"
-
 static const FmEndpoint endpoints[] = {
 	{"/api/system-status",
 		.parts = {{"pipelines", "SELECT * FROM factorymon.system_status"
@@ -114,20 +104,18 @@ static const FmEndpoint endpoints[] = {
 		{"machine", FM_PARAM_TEXT, NULL, 0, 0}},
 	.limit = 1},
 	{"/api/sensor-series",
-		.parts = {{"points", "SELECT * FROM factorymon.sensor_series($1,"
-				" " PIPELINE_OF_SENSOR ","
+		.parts = {{"points", "SELECT * FROM factorymon.sensor_series($1, $2,"
 				" coalesce($4::timestamptz, now())"
 				"  - make_interval(secs => $3::integer),"
 				" coalesce($4::timestamptz, now()), 600)"},
-			{"limits", "SELECT * FROM factorymon.sensor_limits($1,"
-				" " PIPELINE_OF_SENSOR ")", 2},
+			{"limits", "SELECT * FROM factorymon.sensor_limits($1, $2)", 2},
 			{"alarms", "SELECT at, event, alarm_id, condition, level, side,"
 				" state, value, unit, \"limit\", \"by\", comment, pipeline"
 				" FROM (SELECT recorded_at AS at, event_time,"
 				"  transition AS event, alarm_id, seq, condition, level, side,"
 				"  state, value, unit, \"limit\", \"by\", comment, pipeline"
 				"  FROM factorymon.alerts WHERE sensor_id = $1"
-				"  AND pipeline = " PIPELINE_OF_SENSOR
+				"  AND ($2::text IS NULL OR pipeline = $2)"
 				"  AND recorded_at >= coalesce($4::timestamptz, now())"
 				"   - make_interval(secs => $3::integer)"
 				"  AND recorded_at < coalesce($4::timestamptz, now())"
@@ -136,7 +124,11 @@ static const FmEndpoint endpoints[] = {
 		.params = {{"sensor", FM_PARAM_TEXT, "", 0, 0},
 			{"pipeline", FM_PARAM_TEXT, NULL, 0, 0},
 			{"seconds", FM_PARAM_INT, "3600", 60, 31622400},
-		{"to", FM_PARAM_TIME, NULL, 0, 0}}},
+		{"to", FM_PARAM_TIME, NULL, 0, 0}},
+		.one = {"pipeline", "SELECT p.name FROM factorymon.pipelines p"
+			" WHERE ($2::text IS NULL OR p.name = $2)"
+			" AND EXISTS (SELECT FROM factorymon.sensor_limits($1, p.name))"
+	" ORDER BY p.name", 2}},
 	{"/api/rejects",
 		.parts = {{"rejects", "SELECT rejected_at, pipeline, topic,"
 				" kafka_partition, kafka_offset::text AS kafka_offset,"

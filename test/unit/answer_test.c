@@ -51,7 +51,7 @@ test_time(void)
 	fm_entries_tend(&entries, begin);
 	for (int i = 0; i < 3; i++)
 	{
-		char		value[8];
+		char		value[16];
 
 		snprintf(value, sizeof(value), "%d", i);
 		answer(ask(&entries, value, begin), begin);
