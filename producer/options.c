@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "inject.h"
 #include "malform.h"
+#include "places.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -29,6 +30,7 @@ typedef enum Id
 	OPT_ZONE, OPT_BROKERS, OPT_TOPIC, OPT_BASE, OPT_WARNING, OPT_CRITICAL,
 	OPT_SENSORS, OPT_ANOMALIES, OPT_WARNING_SHARE, OPT_CRITICAL_SHARE,
 	OPT_SEED, OPT_START, OPT_RECORD_TIME, OPT_RATE, OPT_COUNT, OPT_DURATION,
+	OPT_FORMAT, OPT_DUPLICATES, OPT_DUPLICATE_WINDOW,
 	OPT_MALFORMED, OPT_MALFORMED_KINDS, OPT_TOMBSTONES, OPT_EXTRA, OPT_BIG,
 	OPT_BIG_BYTES, OPT_UNKEYED, OPT_INJECT, OPT_INJECT_KINDS, OPT_LABELS,
 	OPT_COMPRESSION, OPT_LINGER, OPT_TXN_SHARE,
@@ -67,7 +69,8 @@ static const Setting settings[] = {
 	{OPT_CRITICAL, "critical-threshold", "X", "CRITICAL_THRESHOLD",
 	"[by type]", NULL},
 	{OPT_NONE, "Simulation", NULL, NULL, NULL, NULL},
-	{OPT_SENSORS, "sensors", "N", NULL, "how many [1]", NULL},
+	{OPT_SENSORS, "sensors", "N", NULL,
+	"how many [1; of cities without an id: one each]", NULL},
 	{OPT_ANOMALIES, "anomalies", "HOW", NULL,
 		"episodes (minutes, on a third of the sensors), independent"
 	" (per reading), none [episodes]", NULL},
@@ -89,6 +92,13 @@ static const Setting settings[] = {
 	{OPT_DURATION, "duration", "SECONDS", NULL, "stop after that time", NULL},
 	{OPT_NONE, "Content (shares are 0 to 1, of all messages)", NULL, NULL,
 	NULL, NULL},
+	{OPT_FORMAT, "format", "NAME", "SENSOR_FORMAT",
+	"what messages look like (below) [factory]", NULL},
+	{OPT_DUPLICATES, "duplicates", "P", NULL,
+		"readings sent a second time, byte for byte, half of them at once [0]",
+	NULL},
+	{OPT_DUPLICATE_WINDOW, "duplicate-window", "N", NULL,
+	"and the others within so many messages [1000]", NULL},
 	{OPT_MALFORMED, "malformed", "P", NULL, "broken messages [0]", NULL},
 	{OPT_MALFORMED_KINDS, "malformed-kinds", "LIST", NULL,
 	"of these kinds only (below) [all]", NULL},
@@ -109,7 +119,7 @@ static const Setting settings[] = {
 	{OPT_NONE, "Kafka", NULL, NULL, NULL, NULL},
 	{OPT_BROKERS, "kafka-brokers", "LIST", "KAFKA_BROKERS",
 	"[localhost:9092,localhost:9094,localhost:9096]", "brokers"},
-	{OPT_TOPIC, "sensor-topic", "NAME", "SENSOR_TOPIC", "[sensor-data]",
+	{OPT_TOPIC, "sensor-topic", "NAME", "SENSOR_TOPIC", "[by format]",
 	"topic"},
 	{OPT_PROPERTY, "property", "NAME=VALUE", "KAFKA_CONFIG_NAME",
 		"-X NAME=VALUE: any librdkafka property, repeatable; also"
@@ -198,6 +208,14 @@ print_help(void)
 		print_wrapped(used, s->help);
 		if (s->env)
 			printf("%*senvironment: %s\n", HELP_COLUMN, "", s->env);
+	}
+	printf("\nFormats:\n");
+	for (int i = 0; fm_format(i); i++)
+	{
+		int			used = printf("  %s", fm_format(i)->name);
+
+		print_wrapped(used, fm_format(i)->help);
+		printf("%*stopic: %s\n", HELP_COLUMN, "", fm_format(i)->topic);
 	}
 	printf("\nMalformed kinds:\n");
 	for (int i = 0; fm_malform_name(i); i++)
@@ -344,12 +362,43 @@ set_plant(FmOptions *o, int id, const char *src, const char *v)
 }
 
 static bool
+set_format(FmOptions *o, const char *src, const char *v)
+{
+	FmBuf		expected = FM_BUF_INIT;
+
+	for (int i = 0; fm_format(i); i++)
+	{
+		if (strcmp(fm_format(i)->name, v) == 0)
+		{
+			o->format = fm_format(i);
+			fm_buf_free(&expected);
+			return true;
+		}
+		fm_buf_puts(&expected, i == 0 ? "one of " : ", ");
+		fm_buf_puts(&expected, fm_format(i)->name);
+	}
+	fm_buf_putc(&expected, '\0');
+	refuse(src, v, expected.data);
+	fm_buf_free(&expected);
+	return false;
+}
+
+static bool
 set_content(FmOptions *o, int id, const char *src, const char *v)
 {
 	uint64_t	n;
 
 	switch (id)
 	{
+		case OPT_FORMAT:
+			return set_format(o, src, v);
+		case OPT_DUPLICATES:
+			return read_number(src, v, 0, 1, &o->duplicate_share);
+		case OPT_DUPLICATE_WINDOW:
+			if (!read_count(src, v, 1, 1000000, &n))
+				return false;
+			o->duplicate_window = (uint32_t) n;
+			return true;
 		case OPT_RATE:
 			return read_number(src, v, 0, 1e9, &o->rate);
 		case OPT_COUNT:
@@ -468,6 +517,7 @@ set_option(FmOptions *o, int id, const char *source, const char *value)
 {
 	switch (id)
 	{
+		case OPT_FORMAT: case OPT_DUPLICATES: case OPT_DUPLICATE_WINDOW:
 		case OPT_RATE: case OPT_COUNT: case OPT_DURATION: case OPT_MALFORMED:
 		case OPT_MALFORMED_KINDS: case OPT_TOMBSTONES: case OPT_EXTRA:
 		case OPT_BIG: case OPT_BIG_BYTES: case OPT_UNKEYED: case OPT_INJECT:
@@ -496,7 +546,6 @@ set_defaults(FmOptions *o)
 		strcpy(host, "localhost");
 	o->host = host;
 	o->fleet.host = host;
-	o->fleet.sensors = 1;
 	o->fleet.interval = o->fleet.base = NAN;
 	o->fleet.warning = o->fleet.critical = NAN;
 	o->fleet.warning_share = 0.15;
@@ -505,11 +554,11 @@ set_defaults(FmOptions *o)
 		((uint64_t) getpid() << 32) ^ (uint64_t) fm_clock_wall();
 	o->fleet.start = fm_clock_wall();
 	o->rate = -1;
+	o->format = fm_format(0);
+	o->duplicate_window = 1000;
 	o->malformed_set = fm_malform_parse("all");
-	o->inject_set = fm_inject_parse("all");
 	o->big_bytes = 900000;
 	o->brokers = "localhost:9092,localhost:9094,localhost:9096";
-	o->topic = "sensor-data";
 	o->linger = 20;
 	o->transaction_size = 100;
 	o->flush_timeout = 30;
@@ -594,23 +643,66 @@ complain(const char *what)
 	return false;
 }
 
-/* What no setting can be judged for by itself. */
+/* What depends on the format, where nobody said otherwise. */
+static void
+set_by_format(FmOptions *o)
+{
+	FmFleetSettings *f = &o->fleet;
+
+	f->plant = o->format->plant;
+	if (f->sensors == 0)
+		f->sensors = f->plant == FM_PLANT_CITIES && f->sensor_id == NULL
+			? fm_cities : 1;
+	if (o->topic == NULL)
+		o->topic = o->format->topic;
+	if (o->inject_set == 0)
+	{
+		o->inject_set = fm_inject_parse("all");
+		if (o->format != fm_format(0))
+			o->inject_set &= ~fm_inject_parse("gap");
+	}
+}
+
+/* Limits of temperature in the places of the format. */
 static bool
-check_together(FmOptions *o)
+check_limits(const FmOptions *o)
 {
 	const FmFleetSettings *f = &o->fleet;
-	bool		limits = !isnan(f->base) || !isnan(f->warning) ||
-		!isnan(f->critical);
-	const FmSensorType *t = f->type ? f->type : &fm_sensor_types[0];
-	double		warning = isnan(f->warning) ? t->warning : f->warning;
-	double		critical = isnan(f->critical) ? t->critical : f->critical;
 
-	if (limits && f->sensors > 1 && f->type == NULL)
+	if (f->plant == FM_PLANT_FACTORY && f->sensors > 1 && f->type == NULL)
 		return complain("base value and thresholds for many sensors need a"
 						" sensor type");
-	if (limits && !(warning < critical))
-		return complain("the warning threshold must be below the critical"
-						" one");
+	for (uint32_t i = 0; i < f->sensors && i < fm_cities; i++)
+	{
+		const FmSensorType *t = fm_fleet_type(f, i);
+		double		warning = isnan(f->warning) ? t->warning : f->warning;
+		double		critical = isnan(f->critical) ? t->critical : f->critical;
+
+		if (!(warning < critical))
+			return complain("the warning threshold must be below the critical"
+							" one");
+		if (f->plant != FM_PLANT_FACTORY &&
+			(f->base < t->floor || f->base > t->ceiling))
+			return complain("the format has no such base value");
+	}
+	return true;
+}
+
+/* What no setting can be judged for by itself. */
+static bool
+check_together(const FmOptions *o)
+{
+	const FmFleetSettings *f = &o->fleet;
+
+	if ((!isnan(f->base) || !isnan(f->warning) || !isnan(f->critical)) &&
+		!check_limits(o))
+		return false;
+	if (f->plant != FM_PLANT_FACTORY && f->type)
+		return complain("a sensor type does not go with a format that has"
+						" temperature and humidity in each message");
+	if (o->format != fm_format(0) && o->inject_set & fm_inject_parse("gap"))
+		return complain("gaps cannot be injected: the format has no"
+						" reading_count");
 	if (o->malformed_share + o->tombstone_share > 1)
 		return complain("shares of malformed messages and tombstones add up"
 						" to more than 1");
@@ -632,6 +724,7 @@ fm_options_read(FmOptions *opt, int argc, char **argv)
 	code = read_command_line(opt, argc, argv);
 	if (code >= 0)
 		return code;
+	set_by_format(opt);
 	if (!check_together(opt))
 		return FM_EXIT_USAGE;
 	if (opt->fleet.sensors > 1)

@@ -11,6 +11,7 @@
 #ifndef FM_OPTIONS_H
 #define FM_OPTIONS_H
 
+#include "format.h"
 #include "properties.h"
 #include "sensor.h"
 #include "version.h"
@@ -32,6 +33,9 @@ typedef struct FmOptions
 	double		duration;		/* seconds; 0: no end */
 
 	/* what */
+	const FmFormat *format;
+	double		duplicate_share;
+	uint32_t	duplicate_window;	/* messages */
 	double		malformed_share;
 	uint32_t	malformed_set;
 	double		tombstone_share;
