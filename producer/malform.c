@@ -64,6 +64,25 @@ join(Maker *m)
 	fm_pieces_join(m->pieces, m->out);
 }
 
+/*
+ * A member and its text: of the canonical message out of n, of another out of
+ * those that are sure to be wrong there.
+ */
+static void
+break_one(Maker *m, const char *const (*faults)[2], uint32_t n,
+		  const Fault *sure, uint32_t n_sure)
+{
+	if (m->canonical)
+	{
+		const char *const *fault = faults[fm_rng_below(m->rng, n)];
+
+		fm_pieces_set(m->pieces, fault[0], "%s", fault[1]);
+	}
+	else
+		break_member(m, sure, n_sure);
+	join(m);
+}
+
 static void
 make_truncated(Maker *m)
 {
@@ -119,16 +138,8 @@ make_wrong_type(Maker *m)
 		{"metadata", "\"none\""}, {"metadata", "[{}]"}, {"unit", "5"},
 		{"quality", "\"good\""}, {"alert_level", "2"},
 	};
-	const char *const *fault;
 
-	if (m->canonical)
-	{
-		fault = PICK(m, faults);
-		fm_pieces_set(m->pieces, fault[0], "%s", fault[1]);
-	}
-	else
-		break_member(m, sure, COUNT(sure));
-	join(m);
+	break_one(m, faults, COUNT(faults), sure, COUNT(sure));
 }
 
 /*
@@ -278,16 +289,8 @@ make_range(Maker *m)
 	static const Fault sure[] = {
 		{FM_ROLE_VALUE, "1e999"}, {FM_ROLE_VALUE, "-1e400"},
 	};
-	const char *const *fault;
 
-	if (m->canonical)
-	{
-		fault = PICK(m, faults);
-		fm_pieces_set(m->pieces, fault[0], "%s", fault[1]);
-	}
-	else
-		break_member(m, sure, COUNT(sure));
-	join(m);
+	break_one(m, faults, COUNT(faults), sure, COUNT(sure));
 }
 
 static void

@@ -3,7 +3,7 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * One table (options.c) describes every setting: its option, its environment
+ * One table (settings.c) describes every setting: its option, its environment
  * variable, its help.  An option wins over the environment, and an empty
  * variable counts as not set, as compose files leave them.  Properties of
  * librdkafka are kept apart, in FmProperties: see properties.h.

@@ -220,6 +220,8 @@ my %topic = (factory => 'sensor-data', reading => 'iot-sensor-data',
 	is(members(dry(qw(--count 3))), members(@c), 'SENSOR_FORMAT is the format');
 	is(members(dry(qw(--count 3 --format sensores))), members(@s),
 		'the option wins');
+	is(members(dry(qw(--count 3 --sensor-format reading))), members(@r),
+		'by its other name, too');
 }
 my $broker = broker(map { ('--topic', "$_:3") } values %topic, 'mine');
 foreach my $format (sort keys %topic)
