@@ -16,6 +16,7 @@
 
 #include "message.h"
 #include "options.h"
+#include "twin.h"
 
 typedef struct FmStats
 {
@@ -66,6 +67,7 @@ typedef struct FmRecord
 	const void *value;			/* NULL: a tombstone */
 	size_t		len;
 	int64_t		timestamp;		/* milliseconds, 0: now */
+	FmTwin	   *twin;			/* shared with its copy, NULL: there is none */
 } FmRecord;
 
 /* What a partition's last delivery reports were like: see offset_known. */

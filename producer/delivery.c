@@ -5,7 +5,8 @@
  *
  * See delivery.h for the promise.  librdkafka keeps its own copy of each
  * record and hands it back with the delivery report, so the only thing that
- * travels along is the kind, in the opaque pointer.
+ * travels along is the kind, in the opaque pointer; or the twin of a record
+ * that has one, for then it is a reading or a duplicate, as the twin says.
  */
 #include "delivery.h"
 
@@ -26,10 +27,25 @@ struct FmSaved
 	FmRecord	record;			/* key and value follow this struct */
 };
 
+static void *
+opaque_of(const FmRecord *record)
+{
+	return record->twin ? (void *) record->twin
+		: (void *) ((uintptr_t) record->kind + 1);
+}
+
+/* Allocated memory is not at addresses as low as the number of kinds. */
+static FmTwin *
+twin_of(const rd_kafka_message_t *msg)
+{
+	return (uintptr_t) msg->_private > FM_KINDS ? msg->_private : NULL;
+}
+
 static FmKind
 kind_of(const rd_kafka_message_t *msg)
 {
-	return (FmKind) ((uintptr_t) msg->_private - 1);
+	return twin_of(msg) ? FM_READING
+		: (FmKind) ((uintptr_t) msg->_private - 1);
 }
 
 static void
@@ -42,7 +58,8 @@ save(FmDelivery *d, const rd_kafka_message_t *msg)
 	s->record = (FmRecord)
 	{
 		.kind = kind_of(msg),.keylen = msg->key_len,.len = msg->len,
-		.timestamp = rd_kafka_message_timestamp(msg, NULL)
+		.timestamp = rd_kafka_message_timestamp(msg, NULL),
+		.twin = twin_of(msg)
 	};
 	if (msg->key)
 		s->record.key = memcpy(bytes, msg->key, msg->key_len);
@@ -58,27 +75,28 @@ on_delivered(FmClient *client, const rd_kafka_message_t *msg, int64_t offset)
 {
 	FmDelivery *d = client->owner;
 	FmKind		kind = kind_of(msg);
+	FmTwin	   *twin = twin_of(msg);
+	bool		persisted = offset >= 0 ||
+		rd_kafka_message_status(msg) == RD_KAFKA_MSG_STATUS_PERSISTED;
 
 	if (msg->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		d->in_vain = 0;
-	if (offset >= 0)
+	if (persisted)
 	{
+		kind = fm_truth_add(d->truth, msg->partition, offset, kind, twin,
+							msg->payload, msg->len);
 		d->stats->delivered[kind]++;
-		fm_truth_add(d->truth, msg->partition, offset, kind, msg->payload,
-					 msg->len);
+		d->stats->unlocated += offset < 0;
+		fm_twin_release(twin);
 		return;
 	}
 	switch (rd_kafka_message_status(msg))
 	{
-		case RD_KAFKA_MSG_STATUS_PERSISTED:
-			d->stats->delivered[kind]++;
-			d->stats->unlocated++;
-			return;
 		case RD_KAFKA_MSG_STATUS_NOT_PERSISTED:
 			if (!d->give_up && d->in_vain < MAX_IN_VAIN &&
 				fm_client_fatal(client))
 			{
-				save(d, msg);
+				save(d, msg);	/* the twin, too */
 				return;
 			}
 			d->stats->failed[kind]++;
@@ -87,6 +105,7 @@ on_delivered(FmClient *client, const rd_kafka_message_t *msg, int64_t offset)
 			d->stats->unknown[kind]++;
 			break;
 	}
+	fm_twin_release(twin);
 	fm_link_complain(client->link, msg->err, "not delivered", NULL);
 }
 
@@ -186,15 +205,15 @@ fm_delivery_poll(FmDelivery *d, int timeout_ms)
 		rebuild(d);
 }
 
-bool
-fm_delivery_send(FmDelivery *d, const FmRecord *record)
+/* As fm_delivery_send, but a twin stays the caller's if it returns false. */
+static bool
+try_send(FmDelivery *d, const FmRecord *record)
 {
 	for (;;)
 	{
 		rd_kafka_resp_err_t err;
 
-		err = fm_client_send(&d->client, record,
-							 (void *) ((uintptr_t) record->kind + 1));
+		err = fm_client_send(&d->client, record, opaque_of(record));
 		switch (err)
 		{
 			case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -219,6 +238,16 @@ fm_delivery_send(FmDelivery *d, const FmRecord *record)
 		if (d->idle && !d->idle(d->idle_arg))
 			return false;
 	}
+}
+
+bool
+fm_delivery_send(FmDelivery *d, const FmRecord *record)
+{
+	bool		accepted = try_send(d, record);
+
+	if (!accepted)
+		fm_twin_release(record->twin);
+	return accepted;
 }
 
 int

@@ -49,7 +49,8 @@ extern bool fm_delivery_open(FmDelivery *delivery, const FmOptions *opt,
 /*
  * Accept a record.  Returns false if it was not accepted: the wait for room
  * was given up (a heartbeat does not wait at all), or the record can never be
- * sent (which is counted as failed).
+ * sent (which is counted as failed).  Either way a twin is no longer the
+ * caller's.
  */
 extern bool fm_delivery_send(FmDelivery *delivery, const FmRecord *record);
 

@@ -8,8 +8,9 @@
  *	partition TAB offset TAB kind TAB payload
  *
  * and writes for each the line that the producer's truth file holds for that
- * record, so that sort and comm can compare.  The payload is JSON text for a
- * reading; for the others hexadecimal digits ("\x" in front is skipped, as
+ * record (but for a duplicate's "of", which the record does not say), so that
+ * sort and comm can compare.  The payload is JSON text for a reading and a
+ * duplicate; for the others hexadecimal digits ("\x" in front is skipped, as
  * PostgreSQL writes them), or "-" for NULL.  A line that cannot be understood
  * is reported on stderr, leaves no line and makes the exit code 1.
  */
@@ -111,17 +112,17 @@ do_line(char *line, size_t len, FmBuf *out, FmBuf *scratch)
 	if (!read_kind(field[2], &kind))
 		return "not a kind";
 	n = end - line;
-	if (kind != FM_READING)
+	if (kind != FM_READING && kind != FM_DUPLICATE)
 	{
 		if (n == 1 && *line == '-')
 			return fm_truth_put_line(out, scratch, (int32_t) partition,
-									 offset, kind, NULL, 0);
+									 offset, kind, NULL, NULL, 0);
 		n = decode_hex(line, (size_t) n);
 		if (n < 0)
 			return "not hexadecimal";
 	}
 	return fm_truth_put_line(out, scratch, (int32_t) partition, offset, kind,
-							 line, (size_t) n);
+							 NULL, line, (size_t) n);
 }
 
 /* Anything but --help and --version is wrong usage. */

@@ -169,17 +169,10 @@ draw_anomaly(const FmInject *inject, FmInjected *s)
 static void
 move_value(FmReading *reading, double delta)
 {
-	static const double powers[] = {1, 10, 100, 1000};
-	const FmSensor *sensor = reading->sensor;
-	const FmSensorType *type = sensor->type;
-	double		unit = powers[type->decimals];
-	double		value = fmin(fmax(reading->value + delta, type->floor),
-							 type->ceiling);
+	const FmSensorType *type = reading->sensor->type;
 
-	reading->scaled = llround(value * unit);
-	reading->value = (double) reading->scaled / unit;
-	reading->alert_level = reading->value >= sensor->critical ? "critical"
-		: reading->value >= sensor->warning ? "warning" : "normal";
+	fm_reading_set(reading, fmin(fmax(reading->value + delta, type->floor),
+								 type->ceiling));
 }
 
 /* Up to the size in the middle, and back. */

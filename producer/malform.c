@@ -10,6 +10,8 @@
 
 typedef struct Maker
 {
+	const FmFormat *format;
+	bool		canonical;		/* it is the first format */
 	FmBuf	   *out;
 	FmPieces   *pieces;
 	FmRng	   *rng;
@@ -19,10 +21,66 @@ typedef struct Maker
 #define PICK(m, table) \
 	(table)[fm_rng_below((m)->rng, sizeof(table) / sizeof((table)[0]))]
 
+/* A member that can be broken, and what with. */
+typedef struct Fault
+{
+	FmRole		role;
+	const char *text;
+} Fault;
+
+/*
+ * The name of a member in this format; of two values one or the other.  NULL:
+ * there is none.
+ */
+static const char *
+key_of(Maker *m, FmRole role)
+{
+	if (role == FM_ROLE_VALUE && m->format->key[FM_ROLE_PARTNER] &&
+		fm_rng_chance(m->rng, 0.5))
+		role = FM_ROLE_PARTNER;
+	return m->format->key[role];
+}
+
+/* Break a member that the format has. */
+static void
+break_member(Maker *m, const Fault *faults, uint32_t n)
+{
+	const Fault *fault;
+	const char *key;
+
+	do
+	{
+		fault = &faults[fm_rng_below(m->rng, n)];
+		key = key_of(m, fault->role);
+	} while (key == NULL);
+	fm_pieces_set(m->pieces, key, "%s", fault->text);
+}
+
+#define COUNT(table) ((uint32_t) (sizeof(table) / sizeof((table)[0])))
+
 static void
 join(Maker *m)
 {
 	fm_pieces_join(m->pieces, m->out);
+}
+
+/*
+ * A member and its text: of the canonical message out of n, of another out of
+ * those that are sure to be wrong there.
+ */
+static void
+break_one(Maker *m, const char *const (*faults)[2], uint32_t n,
+		  const Fault *sure, uint32_t n_sure)
+{
+	if (m->canonical)
+	{
+		const char *const *fault = faults[fm_rng_below(m->rng, n)];
+
+		fm_pieces_set(m->pieces, fault[0], "%s", fault[1]);
+	}
+	else
+		break_member(m, sure, n_sure);
+	join(m);
 }
 
 static void
@@ -66,6 +124,12 @@ make_syntax(Maker *m)
 static void
 make_wrong_type(Maker *m)
 {
+	static const Fault sure[] = {
+		{FM_ROLE_VALUE, "\"42.5\""}, {FM_ROLE_VALUE, "true"},
+		{FM_ROLE_VALUE, "[1]"}, {FM_ROLE_VALUE, "{}"},
+		{FM_ROLE_TIMESTAMP, "{}"}, {FM_ROLE_TIMESTAMP, "[1]"},
+		{FM_ROLE_ID, "[\"a\"]"}, {FM_ROLE_ID, "{}"}, {FM_ROLE_TYPE, "{}"},
+	};
 	static const char *const faults[][2] = {
 		{"value", "\"42.5\""}, {"value", "true"}, {"value", "[1]"},
 		{"value", "{}"}, {"timestamp", "1758058901"}, {"timestamp", "{}"},
@@ -74,26 +138,39 @@ make_wrong_type(Maker *m)
 		{"metadata", "\"none\""}, {"metadata", "[{}]"}, {"unit", "5"},
 		{"quality", "\"good\""}, {"alert_level", "2"},
 	};
-	const char *const *fault = PICK(m, faults);
 
-	fm_pieces_set(m->pieces, fault[0], "%s", fault[1]);
-	join(m);
+	break_one(m, faults, COUNT(faults), sure, COUNT(sure));
 }
 
-static const char *const required[] = {"timestamp", "sensor_id",
-"sensor_type", "value"};
+/*
+ * A member that no message can do without.  Of two values, one might be
+ * enough for somebody.
+ */
+static const char *
+required(Maker *m)
+{
+	static const FmRole roles[] = {FM_ROLE_TIMESTAMP, FM_ROLE_ID,
+	FM_ROLE_TYPE, FM_ROLE_VALUE};
+	FmRole		role;
+
+	do
+		role = PICK(m, roles);
+	while (m->format->key[role] == NULL ||
+		   (role == FM_ROLE_VALUE && m->format->key[FM_ROLE_PARTNER]));
+	return m->format->key[role];
+}
 
 static void
 make_missing(Maker *m)
 {
-	fm_pieces_drop(m->pieces, PICK(m, required));
+	fm_pieces_drop(m->pieces, required(m));
 	join(m);
 }
 
 static void
 make_null(Maker *m)
 {
-	fm_pieces_set(m->pieces, PICK(m, required), "null");
+	fm_pieces_set(m->pieces, required(m), "null");
 	join(m);
 }
 
@@ -141,13 +218,22 @@ make_surrogate(Maker *m)
 static void
 make_duplicate(Maker *m)
 {
-	static const char *const faults[] = {",\"value\":1}",
-		",\"sensor_id\":\"another\"}", ",\"valu\\u0065\":2}",
-	",\"timestamp\":\"2025-01-01T00:00:00Z\"}"};
+	static const Fault faults[] = {
+		{FM_ROLE_VALUE, "1"}, {FM_ROLE_ID, "\"another\""},
+		{FM_ROLE_VALUE, "2"},
+		{FM_ROLE_TIMESTAMP, "\"2025-01-01T00:00:00Z\""},
+	};
+	const Fault *fault = &PICK(m, faults);
+	const char *key = key_of(m, fault->role);
+	size_t		len = strlen(key);
 
 	join(m);
 	m->out->len--;				/* the closing brace */
-	fm_buf_puts(m->out, PICK(m, faults));
+	if (strcmp(fault->text, "2") == 0)	/* the same key spelled otherwise */
+		fm_buf_printf(m->out, ",\"%.*s\\u%04x\":%s}", (int) len - 1, key,
+					  (unsigned) key[len - 1], fault->text);
+	else
+		fm_buf_printf(m->out, ",\"%s\":%s}", key, fault->text);
 }
 
 static void
@@ -176,8 +262,20 @@ make_timestamp(Maker *m)
 		"1758058901", "2025-01-01T10:00:00.Z", "2025-01-01T10:00:00Zulu",
 		"2025-01-01T10:00:00,5Z", "1969-12-31T23:59:59Z",
 	"9999-12-31T23:59:59Z", "infinity"};
+	static const char *const generous[] = {"2025-01-01T10:00:00",
+	"2025-01-01", "1758058901"};	/* other formats have time so */
+	const char *fault;
+	bool		sure;
 
-	fm_pieces_set(m->pieces, "timestamp", "\"%s\"", PICK(m, faults));
+	do
+	{
+		fault = PICK(m, faults);
+		sure = true;
+		for (uint32_t i = 0; !m->canonical && i < COUNT(generous); i++)
+			sure &= strcmp(fault, generous[i]) != 0;
+	} while (!sure);
+	fm_pieces_set(m->pieces, m->format->key[FM_ROLE_TIMESTAMP], "\"%s\"",
+				  fault);
 	join(m);
 }
 
@@ -188,16 +286,18 @@ make_range(Maker *m)
 		{"value", "1e999"}, {"value", "-1e400"}, {"quality", "1.5"},
 		{"quality", "-0.1"}, {"quality", "1e300"}, {"quality", "1e999"},
 	};
-	const char *const *fault = PICK(m, faults);
+	static const Fault sure[] = {
+		{FM_ROLE_VALUE, "1e999"}, {FM_ROLE_VALUE, "-1e400"},
+	};
 
-	fm_pieces_set(m->pieces, fault[0], "%s", fault[1]);
-	join(m);
+	break_one(m, faults, COUNT(faults), sure, COUNT(sure));
 }
 
 static void
 make_overlong(Maker *m)
 {
-	FmBuf	   *id = &fm_pieces_find(m->pieces, "sensor_id")->value;
+	FmBuf	   *id = &fm_pieces_find(m->pieces,
+									 m->format->key[FM_ROLE_ID])->value;
 
 	fm_buf_reset(id);
 	fm_buf_putc(id, '"');
@@ -248,7 +348,7 @@ static const struct
 	{"truncated", make_truncated, "a good message cut short"},
 	{"syntax", make_syntax, "not JSON: commas, quotes, numbers, text after it"},
 	{"wrong-type", make_wrong_type, "a member of another JSON type"},
-	{"missing", make_missing, "no timestamp, sensor_id, sensor_type or value"},
+	{"missing", make_missing, "no timestamp, sensor's id, type or single value"},
 	{"null", make_null, "one of these is null"},
 	{"utf8", make_utf8, "invalid UTF-8 in a string"},
 	{"nul", make_nul, "\\u0000 in a string or key"},
@@ -257,9 +357,9 @@ static const struct
 	{"duplicate", make_duplicate, "a key twice"},
 	{"empty-object", make_empty_object, "{}"},
 	{"scalar", make_scalar, "no object at all, or white space only"},
-	{"timestamp", make_timestamp, "not RFC 3339 with an offset, or 1969, 9999"},
+	{"timestamp", make_timestamp, "no time as the format has it, or 1969, 9999"},
 	{"range", make_range, "value beyond double, quality beyond 0..1"},
-	{"overlong", make_overlong, "a sensor_id of 100,000 characters"},
+	{"overlong", make_overlong, "a sensor's id of 100,000 characters"},
 	{"deep", make_deep, "arrays nested 20,000 deep"},
 	{"binary", make_binary, "random bytes"},
 	{"empty", make_empty, "no bytes (but not a tombstone)"},
@@ -306,15 +406,16 @@ fm_malform_parse(const char *names)
 }
 
 void
-fm_malform_put(FmBuf *out, FmPieces *pieces, FmRng *rng, uint32_t set,
-			   const FmReading *reading, int64_t timestamp)
+fm_malform_put(const FmFormat *format, FmBuf *out, FmPieces *pieces,
+			   FmRng *rng, uint32_t set, const FmReading *reading,
+			   int64_t timestamp)
 {
-	Maker		m = {out, pieces, rng};
+	Maker		m = {format, format == fm_format(0), out, pieces, rng};
 	int			form;
 
 	do
 		form = (int) fm_rng_below(rng, (uint32_t) N_FORMS);
 	while (!(set & (UINT32_C(1) << form)));
-	fm_pieces_from(pieces, reading, timestamp);
+	fm_format_pieces(format, pieces, reading, timestamp);
 	forms[form].make(&m);
 }

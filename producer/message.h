@@ -6,7 +6,8 @@
  * The plain message is assembled from parts, fast.  Everything unusual goes
  * through FmPieces, a message as a list of members that can be changed before
  * they are joined: unknown members, other spellings of the same values, large
- * messages, and (in malform.c) messages that nobody should accept.
+ * messages (unusual.c), and messages that nobody should accept (malform.c).
+ * This is the canonical format; format.h has the others.
  */
 #ifndef FM_MESSAGE_H
 #define FM_MESSAGE_H
@@ -17,12 +18,13 @@
 typedef enum FmKind
 {
 	FM_READING,
+	FM_DUPLICATE,				/* the same bytes once more */
 	FM_MALFORMED,
 	FM_TOMBSTONE,
 	FM_HEARTBEAT
 } FmKind;
 
-#define FM_KINDS 4
+#define FM_KINDS 5
 
 extern const char *const fm_kind_names[FM_KINDS];
 
@@ -43,6 +45,9 @@ typedef struct FmPieces
 extern void fm_pieces_from(FmPieces *pieces, const FmReading *reading,
 						   int64_t timestamp);
 
+/* A new member at the end, its value still empty. */
+extern FmBuf *fm_pieces_add(FmPieces *pieces, const char *key);
+
 /* Replace a member, or add it at the end. */
 extern void fm_pieces_set(FmPieces *pieces, const char *key, const char *fmt,
 						  ...) __attribute__((format(printf, 3, 4)));
@@ -55,12 +60,7 @@ extern void fm_pieces_free(FmPieces *pieces);
 extern void fm_message_put(FmBuf *out, const FmReading *reading,
 						   int64_t timestamp);
 
-/*
- * The same reading with unknown members and unusual spellings; with pad_to > 0
- * also a member that brings the message to about that many bytes.
- */
-extern void fm_message_put_extra(FmBuf *out, FmPieces *pieces, FmRng *rng,
-								 const FmReading *reading, int64_t timestamp,
-								 bool extra, size_t pad_to);
+/* Append a value with exactly the decimals of its sensor's resolution. */
+extern void fm_message_put_scaled(FmBuf *out, int64_t scaled, int decimals);
 
 #endif							/* FM_MESSAGE_H */

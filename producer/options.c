@@ -3,9 +3,8 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * The table "settings" is the only place that knows names: the option parser,
- * the reading of the environment and the help text are made from it.  To add
- * a setting: a line there and a case in set_option.
+ * Names are in settings.c.  To add a setting: a line there and a case in
+ * set_option.
  */
 #include "options.h"
 
@@ -14,6 +13,8 @@
 #include "clock.h"
 #include "inject.h"
 #include "malform.h"
+#include "places.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -21,195 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-typedef enum Id
-{
-	OPT_NONE = 256,				/* a heading; ids must not be characters */
-	OPT_SENSOR_ID, OPT_SENSOR_TYPE, OPT_INTERVAL, OPT_SECTION, OPT_MACHINE,
-	OPT_ZONE, OPT_BROKERS, OPT_TOPIC, OPT_BASE, OPT_WARNING, OPT_CRITICAL,
-	OPT_SENSORS, OPT_ANOMALIES, OPT_WARNING_SHARE, OPT_CRITICAL_SHARE,
-	OPT_SEED, OPT_START, OPT_RECORD_TIME, OPT_RATE, OPT_COUNT, OPT_DURATION,
-	OPT_MALFORMED, OPT_MALFORMED_KINDS, OPT_TOMBSTONES, OPT_EXTRA, OPT_BIG,
-	OPT_BIG_BYTES, OPT_UNKEYED, OPT_INJECT, OPT_INJECT_KINDS, OPT_LABELS,
-	OPT_COMPRESSION, OPT_LINGER, OPT_TXN_SHARE,
-	OPT_ABORT_SHARE, OPT_TXN_SIZE, OPT_TXN_BY, OPT_TXN_ID, OPT_FLUSH_TIMEOUT,
-	OPT_PRODUCER_ID, OPT_HEARTBEAT, OPT_TRUTH, OPT_PRINT, OPT_DRY_RUN,
-	OPT_VERBOSE, OPT_HELP, OPT_VERSION, OPT_PROPERTY
-} Id;
-
-typedef struct Setting
-{
-	int			id;
-	const char *name;			/* of the option, or a heading */
-	const char *arg;			/* NULL: takes none */
-	const char *env;			/* NULL: option only */
-	const char *help;
-	const char *alias;			/* another name of the option, or NULL */
-} Setting;
-
-static const Setting settings[] = {
-	{OPT_NONE, "Sensor", NULL, NULL, NULL, NULL},
-	{OPT_SENSOR_ID, "sensor-id", "ID", "SENSOR_ID",
-	"id, or start of the ids of many [type-host]", NULL},
-	{OPT_SENSOR_TYPE, "sensor-type", "TYPE", "SENSOR_TYPE",
-		"temperature, vibration, energy, humidity, pressure"
-	" [temperature; of many: all]", NULL},
-	{OPT_INTERVAL, "sampling-interval", "SECONDS", "SAMPLING_INTERVAL",
-	"between two readings [by type: 3, 4, 10, 5, 5]", "interval"},
-	{OPT_SECTION, "factory-section", "NAME", "FACTORY_SECTION",
-	"[production; of many: spread]", NULL},
-	{OPT_MACHINE, "machine-id", "ID", "MACHINE_ID",
-	"[machine-001; of many: one per five sensors]", NULL},
-	{OPT_ZONE, "zone", "NAME", "ZONE", "[zone-a; of many: spread]", NULL},
-	{OPT_BASE, "base-value", "X", "BASE_VALUE", "[by type]", NULL},
-	{OPT_WARNING, "warning-threshold", "X", "WARNING_THRESHOLD",
-	"[by type]", NULL},
-	{OPT_CRITICAL, "critical-threshold", "X", "CRITICAL_THRESHOLD",
-	"[by type]", NULL},
-	{OPT_NONE, "Simulation", NULL, NULL, NULL, NULL},
-	{OPT_SENSORS, "sensors", "N", NULL, "how many [1]", NULL},
-	{OPT_ANOMALIES, "anomalies", "HOW", NULL,
-		"episodes (minutes, on a third of the sensors), independent"
-	" (per reading), none [episodes]", NULL},
-	{OPT_WARNING_SHARE, "warning-share", "P", NULL,
-	"of readings near the warning threshold [0.15]", NULL},
-	{OPT_CRITICAL_SHARE, "critical-share", "P", NULL,
-	"of readings near or above the critical one [0.05]", NULL},
-	{OPT_SEED, "seed", "N", NULL, "same seed, same content [random]", NULL},
-	{OPT_START, "start", "TIME", NULL,
-		"event time of the first readings, advancing by the interval"
-		" however fast they are sent (RFC 3339, @seconds or now)"
-	" [the wall clock]", NULL},
-	{OPT_RECORD_TIME, "record-time", "WHICH", NULL,
-	"timestamp of the Kafka record: now or event [now]", NULL},
-	{OPT_NONE, "Amount", NULL, NULL, NULL, NULL},
-	{OPT_RATE, "rate", "R", NULL,
-	"messages/s in all, 0 as fast as possible [as sampled]", NULL},
-	{OPT_COUNT, "count", "N", NULL, "stop after N messages", NULL},
-	{OPT_DURATION, "duration", "SECONDS", NULL, "stop after that time", NULL},
-	{OPT_NONE, "Content (shares are 0 to 1, of all messages)", NULL, NULL,
-	NULL, NULL},
-	{OPT_MALFORMED, "malformed", "P", NULL, "broken messages [0]", NULL},
-	{OPT_MALFORMED_KINDS, "malformed-kinds", "LIST", NULL,
-	"of these kinds only (below) [all]", NULL},
-	{OPT_TOMBSTONES, "tombstones", "P", NULL, "records without value [0]",
-	NULL},
-	{OPT_EXTRA, "extra", "P", NULL,
-	"good messages with unknown members and unusual spellings [0]", NULL},
-	{OPT_BIG, "big", "P", NULL, "good messages padded with a member [0]",
-	NULL},
-	{OPT_BIG_BYTES, "big-bytes", "N", NULL, "to about this size [900000]",
-	NULL},
-	{OPT_UNKEYED, "unkeyed", NULL, NULL,
-	"no key: readings of a sensor go to any partition", NULL},
-	{OPT_INJECT, "inject", "P", NULL,
-	"readings touched by anomalies of each kind (below) [0]", NULL},
-	{OPT_INJECT_KINDS, "inject-kinds", "LIST", NULL,
-	"of these kinds only [all]", NULL},
-	{OPT_NONE, "Kafka", NULL, NULL, NULL, NULL},
-	{OPT_BROKERS, "kafka-brokers", "LIST", "KAFKA_BROKERS",
-	"[localhost:9092,localhost:9094,localhost:9096]", "brokers"},
-	{OPT_TOPIC, "sensor-topic", "NAME", "SENSOR_TOPIC", "[sensor-data]",
-	"topic"},
-	{OPT_PROPERTY, "property", "NAME=VALUE", "KAFKA_CONFIG_NAME",
-		"-X NAME=VALUE: any librdkafka property, repeatable; also"
-	" KAFKA_SECURITY_..., KAFKA_SASL_..., KAFKA_SSL_...", NULL},
-	{OPT_COMPRESSION, "compression", "CODEC", NULL,
-	"none, gzip, snappy, lz4, zstd [none]", NULL},
-	{OPT_LINGER, "linger", "MS", NULL, "wait to fill batches [20]", NULL},
-	{OPT_TXN_SHARE, "transaction-share", "P", NULL,
-	"of messages sent in transactions, by a second client [0]", NULL},
-	{OPT_ABORT_SHARE, "abort-share", "P", NULL,
-	"of these transactions aborted on purpose [0]", NULL},
-	{OPT_TXN_SIZE, "transaction-size", "N", NULL, "messages in one [100]",
-	NULL},
-	{OPT_TXN_BY, "transaction-by", "WHAT", NULL,
-		"message: drawn for each; sensor: some sensors always (keeps the"
-	" order of each) [message]", NULL},
-	{OPT_TXN_ID, "transactional-id", "ID", NULL, "[producer id]", NULL},
-	{OPT_FLUSH_TIMEOUT, "flush-timeout", "SECONDS", NULL,
-	"wait for deliveries after a signal [30]", NULL},
-	{OPT_NONE, "Reports", NULL, NULL, NULL, NULL},
-	{OPT_PRODUCER_ID, "producer-id", "ID", NULL,
-	"in heartbeats [sensor id; of many: producer-host]", NULL},
-	{OPT_HEARTBEAT, "heartbeat", "SECONDS", NULL,
-	"between heartbeat records, 0 for none [10]", NULL},
-	{OPT_TRUTH, "truth", "FILE", NULL,
-	"append a line for each record that the broker confirmed", NULL},
-	{OPT_LABELS, "labels", "FILE", NULL,
-	"append a line of JSON for each anomaly that --inject put in", NULL},
-	{OPT_PRINT, "print", NULL, NULL,
-	"each message on stdout: kind, key, payload (hex unless a reading)",
-	NULL},
-	{OPT_DRY_RUN, "dry-run", NULL, NULL, "print only, no Kafka", NULL},
-	{OPT_VERBOSE, "verbose", NULL, NULL, "-v: progress and library log",
-	NULL},
-	{OPT_HELP, "help", NULL, NULL, NULL, NULL},
-	{OPT_VERSION, "version", NULL, NULL, NULL, NULL},
-};
-
-#define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
-
-#define HELP_COLUMN 30
-#define HELP_WIDTH 80
-
-/* Words from the column on, "used" characters of the line being written. */
-static void
-print_wrapped(int used, const char *text)
-{
-	int			at = used < HELP_COLUMN ? used : HELP_WIDTH;
-
-	while (*text)
-	{
-		int			len = (int) strcspn(text, " ");
-
-		if (at + 1 + len > HELP_WIDTH)
-			printf("\n"), at = 0;
-		if (at < HELP_COLUMN)
-			at += printf("%*s", HELP_COLUMN - at, "");
-		else
-			at += printf(" ");
-		at += printf("%.*s", len, text);
-		text += len + (text[len] == ' ');
-	}
-	printf("\n");
-}
-
-static void
-print_help(void)
-{
-	printf("factorymon-producer %s simulates sensors and sends their readings"
-		   " to Kafka.\n\nUsage: factorymon-producer [OPTION]...\n",
-		   FM_VERSION);
-	for (size_t i = 0; i < N_SETTINGS; i++)
-	{
-		const Setting *s = &settings[i];
-		int			used;
-
-		if (s->id == OPT_NONE)
-		{
-			printf("\n%s:\n", s->name);
-			continue;
-		}
-		if (s->help == NULL)
-			continue;
-		used = printf("  --%s%s%s", s->name, s->arg ? " " : "",
-					  s->arg ? s->arg : "");
-		print_wrapped(used, s->help);
-		if (s->env)
-			printf("%*senvironment: %s\n", HELP_COLUMN, "", s->env);
-	}
-	printf("\nMalformed kinds:\n");
-	for (int i = 0; fm_malform_name(i); i++)
-		printf("  %-14s%s\n", fm_malform_name(i), fm_malform_help(i));
-	printf("\nKinds of --inject:\n");
-	for (int i = 0; fm_inject_name(i); i++)
-		printf("  %-14s%s\n", fm_inject_name(i), fm_inject_help(i));
-	printf("\nOptions win over the environment.  SIGTERM and SIGINT stop"
-		   " cleanly: what was\nsent is delivered first; a second signal gives"
-		   " up waiting.\n\nExit codes: 0 all delivered; 1 something was not,"
-		   " or nobody knows; 2 wrong\nusage.\n");
-}
 
 /* Complain about a setting; the value is shown, so not for secrets. */
 static bool
@@ -344,12 +156,43 @@ set_plant(FmOptions *o, int id, const char *src, const char *v)
 }
 
 static bool
+set_format(FmOptions *o, const char *src, const char *v)
+{
+	FmBuf		expected = FM_BUF_INIT;
+
+	for (int i = 0; fm_format(i); i++)
+	{
+		if (strcmp(fm_format(i)->name, v) == 0)
+		{
+			o->format = fm_format(i);
+			fm_buf_free(&expected);
+			return true;
+		}
+		fm_buf_puts(&expected, i == 0 ? "one of " : ", ");
+		fm_buf_puts(&expected, fm_format(i)->name);
+	}
+	fm_buf_putc(&expected, '\0');
+	refuse(src, v, expected.data);
+	fm_buf_free(&expected);
+	return false;
+}
+
+static bool
 set_content(FmOptions *o, int id, const char *src, const char *v)
 {
 	uint64_t	n;
 
 	switch (id)
 	{
+		case OPT_FORMAT:
+			return set_format(o, src, v);
+		case OPT_DUPLICATES:
+			return read_number(src, v, 0, 1, &o->duplicate_share);
+		case OPT_DUPLICATE_WINDOW:
+			if (!read_count(src, v, 1, 1000000, &n))
+				return false;
+			o->duplicate_window = (uint32_t) n;
+			return true;
 		case OPT_RATE:
 			return read_number(src, v, 0, 1e9, &o->rate);
 		case OPT_COUNT:
@@ -468,6 +311,7 @@ set_option(FmOptions *o, int id, const char *source, const char *value)
 {
 	switch (id)
 	{
+		case OPT_FORMAT: case OPT_DUPLICATES: case OPT_DUPLICATE_WINDOW:
 		case OPT_RATE: case OPT_COUNT: case OPT_DURATION: case OPT_MALFORMED:
 		case OPT_MALFORMED_KINDS: case OPT_TOMBSTONES: case OPT_EXTRA:
 		case OPT_BIG: case OPT_BIG_BYTES: case OPT_UNKEYED: case OPT_INJECT:
@@ -496,7 +340,6 @@ set_defaults(FmOptions *o)
 		strcpy(host, "localhost");
 	o->host = host;
 	o->fleet.host = host;
-	o->fleet.sensors = 1;
 	o->fleet.interval = o->fleet.base = NAN;
 	o->fleet.warning = o->fleet.critical = NAN;
 	o->fleet.warning_share = 0.15;
@@ -505,11 +348,11 @@ set_defaults(FmOptions *o)
 		((uint64_t) getpid() << 32) ^ (uint64_t) fm_clock_wall();
 	o->fleet.start = fm_clock_wall();
 	o->rate = -1;
+	o->format = fm_format(0);
+	o->duplicate_window = 1000;
 	o->malformed_set = fm_malform_parse("all");
-	o->inject_set = fm_inject_parse("all");
 	o->big_bytes = 900000;
 	o->brokers = "localhost:9092,localhost:9094,localhost:9096";
-	o->topic = "sensor-data";
 	o->linger = 20;
 	o->transaction_size = 100;
 	o->flush_timeout = 30;
@@ -519,30 +362,29 @@ set_defaults(FmOptions *o)
 static bool
 read_environment(FmOptions *o)
 {
-	for (size_t i = 0; i < N_SETTINGS; i++)
+	for (size_t i = 0; i < fm_n_settings; i++)
 	{
-		const char *value = settings[i].env && settings[i].id != OPT_PROPERTY
-			? getenv(settings[i].env) : NULL;
+		const char *value = fm_settings[i].env && fm_settings[i].id != OPT_PROPERTY
+			? getenv(fm_settings[i].env) : NULL;
 
 		if (value && *value &&
-			!set_option(o, settings[i].id, settings[i].env, value))
+			!set_option(o, fm_settings[i].id, fm_settings[i].env, value))
 			return false;
 	}
 	return true;
 }
 
-/* -1: all read; else the exit code. */
-static int
-read_command_line(FmOptions *o, int argc, char **argv)
+/* The table as getopt_long wants it; to be freed. */
+static struct option *
+make_long_options(void)
 {
-	struct option longs[2 * N_SETTINGS + 1];
+	struct option *longs = fm_xcalloc(2 * fm_n_settings + 1,
+									  sizeof(struct option));
 	size_t		n = 0;
-	int			id;
-	int			index = 0;
 
-	for (size_t i = 0; i < N_SETTINGS; i++)
+	for (size_t i = 0; i < fm_n_settings; i++)
 	{
-		const Setting *s = &settings[i];
+		const FmSetting *s = &fm_settings[i];
 
 		if (s->id == OPT_NONE)
 			continue;
@@ -552,13 +394,23 @@ read_command_line(FmOptions *o, int argc, char **argv)
 			longs[n++] = (struct option) {s->alias, required_argument, NULL,
 			s->id};
 	}
-	longs[n] = (struct option) {NULL, 0, NULL, 0};
+	return longs;				/* ends with zeros */
+}
+
+/* -1: all read; else the exit code. */
+static int
+read_command_line(FmOptions *o, const struct option *longs, int argc,
+				  char **argv)
+{
+	int			id;
+	int			index = 0;
+
 	while ((id = getopt_long(argc, argv, "b:t:X:vh", longs, &index)) != -1)
 	{
 		char		source[64];
 
 		if (id == OPT_HELP || id == 'h')
-			return print_help(), FM_EXIT_OK;
+			return fm_settings_help(), FM_EXIT_OK;
 		if (id == OPT_VERSION)
 			return puts("factorymon-producer " FM_VERSION), FM_EXIT_OK;
 		if (id == '?')
@@ -594,23 +446,66 @@ complain(const char *what)
 	return false;
 }
 
-/* What no setting can be judged for by itself. */
+/* What depends on the format, where nobody said otherwise. */
+static void
+set_by_format(FmOptions *o)
+{
+	FmFleetSettings *f = &o->fleet;
+
+	f->plant = o->format->plant;
+	if (f->sensors == 0)
+		f->sensors = f->plant == FM_PLANT_CITIES && f->sensor_id == NULL
+			? fm_cities : 1;
+	if (o->topic == NULL)
+		o->topic = o->format->topic;
+	if (o->inject_set == 0)
+	{
+		o->inject_set = fm_inject_parse("all");
+		if (o->format != fm_format(0))
+			o->inject_set &= ~fm_inject_parse("gap");
+	}
+}
+
+/* Limits of temperature in the places of the format. */
 static bool
-check_together(FmOptions *o)
+check_limits(const FmOptions *o)
 {
 	const FmFleetSettings *f = &o->fleet;
-	bool		limits = !isnan(f->base) || !isnan(f->warning) ||
-		!isnan(f->critical);
-	const FmSensorType *t = f->type ? f->type : &fm_sensor_types[0];
-	double		warning = isnan(f->warning) ? t->warning : f->warning;
-	double		critical = isnan(f->critical) ? t->critical : f->critical;
 
-	if (limits && f->sensors > 1 && f->type == NULL)
+	if (f->plant == FM_PLANT_FACTORY && f->sensors > 1 && f->type == NULL)
 		return complain("base value and thresholds for many sensors need a"
 						" sensor type");
-	if (limits && !(warning < critical))
-		return complain("the warning threshold must be below the critical"
-						" one");
+	for (uint32_t i = 0; i < f->sensors && i < fm_cities; i++)
+	{
+		const FmSensorType *t = fm_fleet_type(f, i);
+		double		warning = isnan(f->warning) ? t->warning : f->warning;
+		double		critical = isnan(f->critical) ? t->critical : f->critical;
+
+		if (!(warning < critical))
+			return complain("the warning threshold must be below the critical"
+							" one");
+		if (f->plant != FM_PLANT_FACTORY &&
+			(f->base < t->floor || f->base > t->ceiling))
+			return complain("the format has no such base value");
+	}
+	return true;
+}
+
+/* What no setting can be judged for by itself. */
+static bool
+check_together(const FmOptions *o)
+{
+	const FmFleetSettings *f = &o->fleet;
+
+	if ((!isnan(f->base) || !isnan(f->warning) || !isnan(f->critical)) &&
+		!check_limits(o))
+		return false;
+	if (f->plant != FM_PLANT_FACTORY && f->type)
+		return complain("a sensor type does not go with a format that has"
+						" temperature and humidity in each message");
+	if (o->format != fm_format(0) && o->inject_set & fm_inject_parse("gap"))
+		return complain("gaps cannot be injected: the format has no"
+						" reading_count");
 	if (o->malformed_share + o->tombstone_share > 1)
 		return complain("shares of malformed messages and tombstones add up"
 						" to more than 1");
@@ -622,6 +517,7 @@ check_together(FmOptions *o)
 int
 fm_options_read(FmOptions *opt, int argc, char **argv)
 {
+	struct option *longs;
 	int			code;
 	static char id[300];
 
@@ -629,9 +525,12 @@ fm_options_read(FmOptions *opt, int argc, char **argv)
 	fm_properties_add_environment(&opt->properties);
 	if (!read_environment(opt))
 		return FM_EXIT_USAGE;
-	code = read_command_line(opt, argc, argv);
+	longs = make_long_options();
+	code = read_command_line(opt, longs, argc, argv);
+	free(longs);
 	if (code >= 0)
 		return code;
+	set_by_format(opt);
 	if (!check_together(opt))
 		return FM_EXIT_USAGE;
 	if (opt->fleet.sensors > 1)

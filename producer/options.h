@@ -3,7 +3,7 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * One table (options.c) describes every setting: its option, its environment
+ * One table (settings.c) describes every setting: its option, its environment
  * variable, its help.  An option wins over the environment, and an empty
  * variable counts as not set, as compose files leave them.  Properties of
  * librdkafka are kept apart, in FmProperties: see properties.h.
@@ -11,6 +11,7 @@
 #ifndef FM_OPTIONS_H
 #define FM_OPTIONS_H
 
+#include "format.h"
 #include "properties.h"
 #include "sensor.h"
 #include "version.h"
@@ -32,6 +33,9 @@ typedef struct FmOptions
 	double		duration;		/* seconds; 0: no end */
 
 	/* what */
+	const FmFormat *format;
+	double		duplicate_share;
+	uint32_t	duplicate_window;	/* messages */
 	double		malformed_share;
 	uint32_t	malformed_set;
 	double		tombstone_share;

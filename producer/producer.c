@@ -29,6 +29,7 @@
 #include "inject.h"
 #include "malform.h"
 #include "options.h"
+#include "repeat.h"
 #include "transaction.h"
 
 #include <errno.h>
@@ -49,6 +50,7 @@ typedef struct App
 	FmRng		content;		/* kinds of messages */
 	FmRng		route;			/* which go in transactions */
 	FmInject	inject;
+	FmRepeat	repeat;
 	FmPieces	pieces;
 	FmBuf		payload;
 	FmBuf		heartbeat;
@@ -169,7 +171,7 @@ print_record(const FmRecord *record)
 		   record->key ? record->key : "");
 	if (bytes == NULL)
 		putchar('-');
-	else if (record->kind == FM_READING)
+	else if (record->kind == FM_READING || record->kind == FM_DUPLICATE)
 		for (size_t i = 0; i < record->len; i++)
 			putchar(bytes[i] == '\n' || bytes[i] == '\r' || bytes[i] == '\t'
 					? ' ' : bytes[i]);	/* white space between tokens */
@@ -214,11 +216,11 @@ put_reading(App *app, const FmReading *reading, int64_t at)
 	bool		big = fm_rng_chance(&app->content, app->opt.big_share);
 
 	if (extra || big)
-		fm_message_put_extra(&app->payload, &app->pieces, &app->content,
-							 reading, at, extra, big ? app->opt.big_bytes
-							 : 0);
+		fm_format_put_extra(app->opt.format, &app->payload, &app->pieces,
+							&app->content, reading, at, extra,
+							big ? app->opt.big_bytes : 0);
 	else
-		fm_message_put(&app->payload, reading, at);
+		fm_format_put(app->opt.format, &app->payload, reading, at);
 }
 
 /* Make the next message of the schedule. */
@@ -236,11 +238,13 @@ make_record(App *app, FmRecord *record)
 	fm_buf_reset(&app->payload);
 	if (record->kind == FM_READING)
 		fm_inject_apply(&app->inject, &reading, &at);
+	if (app->opt.format->has_ids)
+		fm_fleet_identify(&app->fleet, &reading);
 	if (record->kind == FM_READING)
 		put_reading(app, &reading, at);
 	else if (record->kind == FM_MALFORMED)
-		fm_malform_put(&app->payload, &app->pieces, &app->content,
-					   app->opt.malformed_set, &reading, at);
+		fm_malform_put(app->opt.format, &app->payload, &app->pieces,
+					   &app->content, app->opt.malformed_set, &reading, at);
 	if (record->kind != FM_TOMBSTONE)
 		record->value = app->payload.len ? app->payload.data : "";
 	record->len = app->payload.len;
@@ -251,6 +255,8 @@ make_record(App *app, FmRecord *record)
 	}
 	if (app->opt.record_time_event)
 		record->timestamp = record_at / 1000;
+	if (record->kind == FM_READING && app->repeat.ring)
+		fm_repeat_offer(&app->repeat, app->made, record);
 }
 
 /* Does this record go in a transaction? */
@@ -272,29 +278,44 @@ wants_transaction(App *app, const FmRecord *record)
 	return fm_rng_chance(&app->route, share);
 }
 
+/* Send it one way or the other; its twin is no longer ours then. */
 static void
-send_next(App *app)
+send_record(App *app, const FmRecord *record)
 {
-	FmRecord	record;
-
-	make_record(app, &record);
-	app->made++;
-	if (app->opt.print)
-		print_record(&record);
-	if (app->opt.dry_run)
-		return;
-	if (!wants_transaction(app, &record))
+	if (!wants_transaction(app, record))
 	{
-		(void) fm_delivery_send(&app->delivery, &record);	/* counts */
+		(void) fm_delivery_send(&app->delivery, record);	/* counts */
 		return;
 	}
 	while (!fm_txn_has_room(&app->txn))
 	{
 		fm_delivery_poll(&app->delivery, 0);
 		if (!idle(app))
+		{
+			fm_twin_release(record->twin);
 			return;
+		}
 	}
-	fm_txn_add(&app->txn, &record);
+	fm_txn_add(&app->txn, record);
+}
+
+static void
+send_next(App *app)
+{
+	FmRecord	record;
+	bool		copy = fm_repeat_take(&app->repeat, app->made, &record);
+
+	if (!copy)
+		make_record(app, &record);
+	if (app->opt.print)
+		print_record(&record);
+	if (app->opt.dry_run)
+		fm_twin_release(record.twin);
+	else
+		send_record(app, &record);
+	if (copy)
+		fm_repeat_sent(&app->repeat, app->made);
+	app->made++;
 }
 
 /* ---- pacing ---- */
@@ -310,6 +331,8 @@ due_in(App *app, int64_t now)
 		return 0;
 	if (app->opt.rate < 0)
 	{
+		if (fm_repeat_due(&app->repeat, app->made))
+			return 0;			/* a copy is nobody's sample */
 		due = app->paced_from + fm_fleet_due(&app->fleet) -
 			app->opt.fleet.start;
 		if (now - due > MAX_BEHIND)
@@ -404,7 +427,7 @@ print_summary(const App *app, double seconds)
 
 	fprintf(stderr, "factorymon-producer: summary sent=%llu delivered=%llu"
 			" failed=%llu unknown=%llu unlocated=%llu aborted=%llu"
-			" readings=%llu malformed=%llu tombstones=%llu"
+			" readings=%llu duplicates=%llu malformed=%llu tombstones=%llu"
 			" heartbeats=%llu/%llu transactions=%llu+%llu"
 			" repeated=%llu rebuilt=%llu errors=%llu seed=%llu"
 			" seconds=%.2f rate=%.0f\n",
@@ -415,6 +438,7 @@ print_summary(const App *app, double seconds)
 			(unsigned long long) s->unlocated,
 			(unsigned long long) fm_stats_sum(s->aborted),
 			(unsigned long long) s->delivered[FM_READING],
+			(unsigned long long) s->delivered[FM_DUPLICATE],
 			(unsigned long long) s->delivered[FM_MALFORMED],
 			(unsigned long long) s->delivered[FM_TOMBSTONE],
 			(unsigned long long) s->delivered[FM_HEARTBEAT],
@@ -507,6 +531,7 @@ main(int argc, char **argv)
 	fm_fleet_init(&app.fleet, &app.opt.fleet);
 	app.content = fm_rng_make(app.opt.fleet.seed, UINT64_C(0x636f));
 	app.route = fm_rng_make(app.opt.fleet.seed, UINT64_C(0x726f));
+	fm_repeat_init(&app.repeat, &app.opt);
 	start_clocks(&app);
 	if (!fm_inject_open(&app.inject, &app.fleet, app.opt.fleet.seed,
 						app.opt.inject_share, app.opt.inject_set,
@@ -533,6 +558,7 @@ main(int argc, char **argv)
 	}
 	if (app.opt.print && (fflush(stdout) != 0 || ferror(stdout)))
 		code = FM_EXIT_UNDELIVERED;
+	fm_repeat_free(&app.repeat);
 	fm_fleet_free(&app.fleet);
 	fm_pieces_free(&app.pieces);
 	fm_buf_free(&app.payload);

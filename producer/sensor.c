@@ -10,6 +10,8 @@
 
 #include "canon.h"
 #include "clock.h"
+#include "places.h"
+#include "uuid.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -33,6 +35,9 @@ const FmSensorType fm_sensor_types[FM_SENSOR_TYPES] = {
 static const char *const sections[] = {"production", "assembly", "packaging",
 "utilities", "warehouse"};
 static const char *const zones[] = {"zone-a", "zone-b", "zone-c", "zone-d"};
+
+const char *const fm_level_names[FM_LEVELS] = {"normal", "warning",
+"critical"};
 
 const FmSensorType *
 fm_sensor_type_find(const char *name)
@@ -187,6 +192,58 @@ value_of(FmFleet *fleet, FmSensor *s)
 	return fmin(fmax(value, t->floor), t->ceiling);
 }
 
+/* type-host, the id that was given, or that with a number. */
+static void
+put_name(FmBuf *buf, const FmFleetSettings *set, const FmSensor *s, uint32_t i)
+{
+	if (set->sensors == 1)
+		fm_buf_printf(buf, "%s%s%s", set->sensor_id ? set->sensor_id
+					  : s->type->name, set->sensor_id ? "" : "-",
+					  set->sensor_id ? "" : set->host);
+	else
+		fm_buf_printf(buf, "%s%s%s-%04u", set->sensor_id ? set->sensor_id
+					  : s->type->name, "-", set->sensor_id ? s->type->name
+					  : set->host, (unsigned) i + 1);
+}
+
+/* The city's name; numbered where there are more stations than cities. */
+static void
+put_city(FmBuf *buf, const FmFleetSettings *set, uint32_t i)
+{
+	if (set->sensors == 1 && set->sensor_id)
+	{
+		fm_buf_puts(buf, set->sensor_id);
+		return;
+	}
+	if (set->sensor_id)
+		fm_buf_printf(buf, "%s-", set->sensor_id);
+	fm_buf_puts(buf, fm_place(set, i)->name);
+	if (i >= fm_cities)
+		fm_buf_printf(buf, " %u", (unsigned) (i / fm_cities + 1));
+}
+
+/*
+ * The name as a UUID, the same at every start: a sensor that is started again
+ * is no new one.  An id that is a UUID already stays as it is.
+ */
+static void
+put_uuid_of_name(FmBuf *buf, const FmFleetSettings *set, const FmSensor *s,
+				 uint32_t i)
+{
+	FmRng		rng;
+	char		text[FM_UUID_LEN];
+	uint64_t	high;
+
+	put_name(buf, set, s, i);
+	if (buf->len == FM_UUID_LEN && fm_uuid_is(buf->data))
+		return;
+	rng.state = fm_fnv1a64(buf->data, buf->len);
+	high = fm_rng_next(&rng);
+	fm_uuid_format(high, fm_rng_next(&rng), text);
+	fm_buf_reset(buf);
+	fm_buf_put(buf, text, FM_UUID_LEN);
+}
+
 /* What goes into every message of this sensor, put together once. */
 static void
 make_texts(const FmFleetSettings *set, FmSensor *s, uint32_t i)
@@ -198,14 +255,12 @@ make_texts(const FmFleetSettings *set, FmSensor *s, uint32_t i)
 		: sections[machine % 5];
 	const char *zone = set->zone ? set->zone : zones[machine / 5 % 4];
 
-	if (set->sensors == 1)
-		fm_buf_printf(&buf, "%s%s%s", set->sensor_id ? set->sensor_id
-					  : s->type->name, set->sensor_id ? "" : "-",
-					  set->sensor_id ? "" : set->host);
+	if (set->plant == FM_PLANT_CITIES)
+		put_city(&buf, set, i);
+	else if (set->plant == FM_PLANT_ROOMS)
+		put_uuid_of_name(&buf, set, s, i);
 	else
-		fm_buf_printf(&buf, "%s%s%s-%04u", set->sensor_id ? set->sensor_id
-					  : s->type->name, "-", set->sensor_id ? s->type->name
-					  : set->host, (unsigned) i + 1);
+		put_name(&buf, set, s, i);
 	fm_buf_putc(&buf, '\0');
 	s->id = fm_xstrdup(buf.data);
 
@@ -228,38 +283,72 @@ make_texts(const FmFleetSettings *set, FmSensor *s, uint32_t i)
 	fm_buf_free(&buf);
 }
 
+const FmSensorType *
+fm_fleet_type(const FmFleetSettings *set, uint32_t i)
+{
+	if (set->plant != FM_PLANT_FACTORY)
+		return &fm_place(set, i)->temperature;
+	if (set->type)
+		return set->type;
+	return &fm_sensor_types[set->sensors == 1 ? 0 : i % FM_SENSOR_TYPES];
+}
+
+/*
+ * Everything that the values of a sensor come from.  A partner is due with the
+ * first one of its place, and knows its type's limits only.
+ */
+static void
+init_series(FmFleet *fleet, FmSensor *s, const FmSensorType *t,
+			uint64_t stream, const FmSensor *first)
+{
+	const FmFleetSettings *set = &fleet->set;
+	double		seconds = isnan(set->interval) ? t->interval : set->interval;
+
+	s->type = t;
+	s->rng = fm_rng_make(set->seed, stream);
+	s->base = first || isnan(set->base) ? t->base : set->base;
+	s->warning = first || isnan(set->warning) ? t->warning : set->warning;
+	s->critical = first || isnan(set->critical) ? t->critical : set->critical;
+	s->low_side = !isnan(t->low_warning) && s->base == t->base &&
+		s->warning == t->warning && s->critical == t->critical;
+	s->scale = s->warning > s->base
+		? (s->warning - s->base) / (t->warning - t->base) : 1;
+	s->interval = (int64_t) llround(seconds * 1e6);
+	s->due = set->start;
+	if (set->sensors > 1)
+		s->due += (int64_t) ((double) s->interval * fm_rng_unit(&s->rng));
+	if (first)
+		s->due = first->due;
+	s->noise = fm_rng_gauss(&s->rng);
+	s->bias = fm_rng_gauss(&s->rng) / 2;
+	s->goal = NAN;
+	if (s->troubled && set->anomalies == FM_ANOMALIES_EPISODES)
+		begin_anywhere(fleet, s);
+}
+
+#define PARTNERS (UINT64_C(1) << 40)	/* streams beyond every sensor's */
+
 static void
 init_sensor(FmFleet *fleet, uint32_t i, uint32_t troubled_at)
 {
 	const FmFleetSettings *set = &fleet->set;
 	FmSensor   *s = &fleet->sensors[i];
-	const FmSensorType *t = set->type;
-	double		seconds;
+	uint64_t	seed;
 
-	if (t == NULL)
-		t = &fm_sensor_types[set->sensors == 1 ? 0 : i % FM_SENSOR_TYPES];
-	s->type = t;
-	s->rng = fm_rng_make(set->seed, i);
-	s->base = isnan(set->base) ? t->base : set->base;
-	s->warning = isnan(set->warning) ? t->warning : set->warning;
-	s->critical = isnan(set->critical) ? t->critical : set->critical;
-	s->low_side = !isnan(t->low_warning) && s->base == t->base &&
-		s->warning == t->warning && s->critical == t->critical;
-	s->scale = s->warning > s->base
-		? (s->warning - s->base) / (t->warning - t->base) : 1;
-	seconds = isnan(set->interval) ? t->interval : set->interval;
-	s->interval = (int64_t) llround(seconds * 1e6);
-	s->due = set->start;
-	if (set->sensors > 1)
-		s->due += (int64_t) ((double) s->interval * fm_rng_unit(&s->rng));
-	s->noise = fm_rng_gauss(&s->rng);
-	s->bias = fm_rng_gauss(&s->rng) / 2;
-	s->goal = NAN;
 	s->troubled = i % TROUBLED_ONE_IN == troubled_at;
-	if (s->troubled && set->anomalies == FM_ANOMALIES_EPISODES)
-		begin_anywhere(fleet, s);
+	init_series(fleet, s, fm_fleet_type(set, i), i, NULL);
+	if (fleet->partners)
+	{
+		s->partner = &fleet->partners[i];
+		s->partner->troubled = s->troubled;
+		init_series(fleet, s->partner, &fm_place(set, i)->humidity,
+					PARTNERS + i, s);
+	}
 	fleet->frequency += 1e6 / (double) s->interval;
 	make_texts(set, s, i);
+	seed = set->seed ^ fm_fnv1a64(s->id, strlen(s->id));
+	s->ids[0] = fm_rng_make(seed, UINT64_C(0x6964));
+	s->ids[1] = fm_rng_make(seed, UINT64_C(0x6c6f));
 }
 
 static bool
@@ -304,6 +393,8 @@ fm_fleet_init(FmFleet *fleet, const FmFleetSettings *set)
 	memset(fleet, 0, sizeof(*fleet));
 	fleet->set = *set;
 	fleet->sensors = fm_xcalloc(n, sizeof(FmSensor));
+	if (set->plant != FM_PLANT_FACTORY)
+		fleet->partners = fm_xcalloc(n, sizeof(FmSensor));
 	fleet->heap = fm_xcalloc(n, sizeof(uint32_t));
 	plan_episodes(fleet, (n - troubled_at + TROUBLED_ONE_IN - 1) /
 				  TROUBLED_ONE_IN);
@@ -326,6 +417,7 @@ fm_fleet_free(FmFleet *fleet)
 		free(fleet->sensors[i].location_json);
 	}
 	free(fleet->sensors);
+	free(fleet->partners);
 	free(fleet->heap);
 }
 
@@ -335,19 +427,62 @@ fm_fleet_due(const FmFleet *fleet)
 	return fleet->sensors[fleet->heap[0]].due;
 }
 
+static FmLevel
+level_of(const FmSensor *s, double value)
+{
+	return value >= s->critical ? FM_LEVEL_CRITICAL
+		: value >= s->warning ? FM_LEVEL_WARNING : FM_LEVEL_NORMAL;
+}
+
+/* Returns the value as it will be shown, and it in units of its resolution. */
+static double
+round_value(const FmSensor *s, double value, int64_t *scaled)
+{
+	static const double powers[] = {1, 10, 100, 1000};
+	double		unit = powers[s->type->decimals];
+
+	*scaled = llround(value * unit);
+	return (double) *scaled / unit;
+}
+
+void
+fm_reading_set(FmReading *r, double value)
+{
+	const FmSensor *s = r->sensor;
+
+	r->value = round_value(s, value, &r->scaled);
+	r->level = level_of(s, r->value);
+	if (s->partner && level_of(s->partner, r->partner_value) > r->level)
+		r->level = level_of(s->partner, r->partner_value);
+}
+
+void
+fm_fleet_identify(FmFleet *fleet, FmReading *reading)
+{
+	FmSensor   *s = &fleet->sensors[reading->sensor - fleet->sensors];
+
+	reading->id[0] = fm_rng_next(&s->ids[0]);
+	reading->id[1] = fm_rng_next(&s->ids[1]);
+}
+
 void
 fm_fleet_next(FmFleet *fleet, bool count_it, FmReading *reading)
 {
-	static const double powers[] = {1, 10, 100, 1000};
 	FmSensor   *s = &fleet->sensors[fleet->heap[0]];
-	double		unit = powers[s->type->decimals];
+	FmSensor   *partner = s->partner;
+	double		value = value_of(fleet, s);
 
+	memset(reading, 0, sizeof(*reading));
 	reading->sensor = s;
 	reading->at = s->due;
-	reading->scaled = llround(value_of(fleet, s) * unit);
-	reading->value = (double) reading->scaled / unit;
-	reading->alert_level = reading->value >= s->critical ? "critical"
-		: reading->value >= s->warning ? "warning" : "normal";
+	if (partner)
+	{
+		partner->due = s->due;
+		reading->partner_value = round_value(partner,
+											 value_of(fleet, partner),
+											 &reading->partner_scaled);
+	}
+	fm_reading_set(reading, value);
 	reading->quality = 1;
 	if (fm_rng_chance(&s->rng, 0.02))
 		reading->quality = (double) (40 + fm_rng_below(&s->rng, 60)) / 100;

@@ -58,11 +58,24 @@ typedef enum FmAnomalies
 	FM_ANOMALIES_NONE
 } FmAnomalies;
 
+/*
+ * What is measured where: machines in a factory, one quantity each; weather
+ * stations of cities, or rooms, with temperature and humidity at a time
+ * (places.h).
+ */
+typedef enum FmPlant
+{
+	FM_PLANT_FACTORY,
+	FM_PLANT_CITIES,
+	FM_PLANT_ROOMS
+} FmPlant;
+
 /* What the fleet looks like; NULL or NaN: take the default. */
 typedef struct FmFleetSettings
 {
+	FmPlant		plant;
 	uint32_t	sensors;
-	const FmSensorType *type;	/* NULL: all of them */
+	const FmSensorType *type;	/* of a factory; NULL: all of them */
 	const char *sensor_id;		/* the id, or what ids start with */
 	const char *host;			/* for the default id */
 	const char *section;
@@ -79,9 +92,12 @@ typedef struct FmFleetSettings
 	int64_t		start;			/* microseconds */
 } FmFleetSettings;
 
-typedef struct FmSensor
+typedef struct FmSensor FmSensor;
+
+struct FmSensor
 {
 	const FmSensorType *type;
+	FmSensor   *partner;		/* the place's humidity, NULL in a factory */
 	/* the message in parts that do not change, JSON already */
 	char	   *id;				/* as it is: the record's key */
 	char	   *id_json;
@@ -101,7 +117,20 @@ typedef struct FmSensor
 	double		goal;			/* where the episode goes, NaN between two */
 	int64_t		from;			/* of the episode or the pause */
 	int64_t		until;
-} FmSensor;
+	FmRng		ids[2];			/* of its readings */
+};
+
+/* What the producer itself thinks of a reading. */
+typedef enum FmLevel
+{
+	FM_LEVEL_NORMAL,
+	FM_LEVEL_WARNING,
+	FM_LEVEL_CRITICAL
+} FmLevel;
+
+#define FM_LEVELS 3
+
+extern const char *const fm_level_names[FM_LEVELS];
 
 typedef struct FmReading
 {
@@ -110,20 +139,28 @@ typedef struct FmReading
 	uint64_t	reading_count;
 	int64_t		scaled;			/* value in units of its resolution */
 	double		value;
+	int64_t		partner_scaled; /* humidity, where there is a partner */
+	double		partner_value;
 	double		quality;
-	const char *alert_level;
+	FmLevel		level;			/* the worse one of the two */
+	uint64_t	id[2];			/* once it has one */
 } FmReading;
 
 typedef struct FmFleet
 {
 	FmFleetSettings set;
 	FmSensor   *sensors;
+	FmSensor   *partners;		/* as many, or NULL */
 	uint32_t   *heap;			/* indexes of sensors, earliest due first */
 	double		pause;			/* mean seconds between two episodes */
 	double		warn_odds;		/* that an episode is one of warning */
 	double		busy;			/* share of a troubled sensor's time */
 	double		frequency;		/* readings per second of all sensors */
 } FmFleet;
+
+/* The type of the i-th sensor, the first one where a place has two. */
+extern const FmSensorType *fm_fleet_type(const FmFleetSettings *set,
+										 uint32_t i);
 
 /* The strings of the settings must outlive the fleet. */
 extern void fm_fleet_init(FmFleet *fleet, const FmFleetSettings *set);
@@ -138,5 +175,14 @@ extern int64_t fm_fleet_due(const FmFleet *fleet);
  * where it is (the message will not hold a reading that anybody can use).
  */
 extern void fm_fleet_next(FmFleet *fleet, bool count_it, FmReading *reading);
+
+/* Give the reading another value, rounded as its sensor does, and its level. */
+extern void fm_reading_set(FmReading *reading, double value);
+
+/*
+ * Give the reading an id that no other one has.  The n-th id of a sensor is a
+ * function of the seed and the sensor's own id.
+ */
+extern void fm_fleet_identify(FmFleet *fleet, FmReading *reading);
 
 #endif							/* FM_SENSOR_H */

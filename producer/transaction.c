@@ -84,12 +84,19 @@ fm_txn_add(FmTransactions *txn, const FmRecord *record)
 	txn->stats->sent[record->kind]++;
 }
 
+static void
+free_record(FmTxnRecord *r)
+{
+	fm_twin_release(r->record.twin);
+	free(r->block);
+}
+
 /* The records of the transaction are accounted for: forget them. */
 static void
 forget(FmTransactions *txn, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		free(txn->records[i].block);
+		free_record(&txn->records[i]);
 	txn->n -= count;
 	if (txn->n > 0)
 		memmove(txn->records, txn->records + count,
@@ -105,13 +112,13 @@ count_committed(FmTransactions *txn)
 	for (uint32_t i = 0; i < txn->in_transaction; i++)
 	{
 		const FmTxnRecord *r = &txn->records[i];
+		FmKind		kind;
 
-		txn->stats->delivered[r->record.kind]++;
-		if (r->offset < 0)
-			txn->stats->unlocated++;
-		else
-			fm_truth_add(txn->truth, r->partition, r->offset, r->record.kind,
-						 r->record.value, r->record.len);
+		kind = fm_truth_add(txn->truth, r->partition, r->offset,
+							r->record.kind, r->record.twin, r->record.value,
+							r->record.len);
+		txn->stats->delivered[kind]++;
+		txn->stats->unlocated += r->offset < 0;
 	}
 	txn->stats->committed_transactions++;
 	forget(txn, txn->in_transaction);
@@ -167,7 +174,7 @@ drop_refused(FmTransactions *txn)
 		{
 			fm_link_complain(txn->client.link, r->err, "not delivered", NULL);
 			txn->stats->failed[r->record.kind]++;
-			free(r->block);
+			free_record(r);
 		}
 		else
 			txn->records[kept++] = *r;

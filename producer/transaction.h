@@ -77,7 +77,7 @@ extern void fm_txn_init(FmTransactions *txn, const FmOptions *opt,
 /* Is there room for one more record? */
 extern bool fm_txn_has_room(const FmTransactions *txn);
 
-/* Accept a copy of the record; needs room. */
+/* Accept a copy of the record, and its twin; needs room. */
 extern void fm_txn_add(FmTransactions *txn, const FmRecord *record);
 
 /*

@@ -11,6 +11,7 @@
 
 #include "canon.h"
 #include "clock.h"
+#include "uuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,9 +91,54 @@ write_lines(FmTruth *truth)
 	fm_buf_reset(&truth->lines);
 }
 
+/*
+ * The id in a canonical text, NULL if there is none.  These bytes are nothing
+ * but a key: in a string the quotes would be escaped.
+ */
+static const char *
+find_id(FmBuf *canon)
+{
+	static const char key[] = "\"unique_reading_id\":\"";
+	const char *id;
+
+	fm_buf_putc(canon, '\0');	/* a NUL in the text is escaped there */
+	canon->len--;
+	id = strstr(canon->data, key);
+	if (id == NULL)
+		return NULL;
+	id += strlen(key);
+	return strlen(id) > FM_UUID_LEN && id[FM_UUID_LEN] == '"' &&
+		fm_uuid_is(id) ? id : NULL;
+}
+
+/* What follows the kind in the line of a reading or a duplicate. */
+static const char *
+put_reading(FmBuf *out, FmBuf *scratch, FmKind kind, const FmTwin *of,
+			const void *payload, size_t len)
+{
+	const char *why;
+	const char *id;
+
+	fm_buf_reset(scratch);
+	why = fm_canon(payload, len, scratch);
+	if (why)
+		return why;
+	if (kind == FM_DUPLICATE && of && of->offset >= 0)
+		fm_buf_printf(out, "of=%d/%lld ", (int) of->partition,
+					  (long long) of->offset);
+	else if (kind == FM_DUPLICATE && of)
+		fm_buf_puts(out, "of=- ");
+	id = find_id(scratch);
+	if (id)
+		fm_buf_printf(out, "id=%.*s ", FM_UUID_LEN, id);
+	fm_digest_put(out, scratch->data, scratch->len);
+	return NULL;
+}
+
 const char *
 fm_truth_put_line(FmBuf *out, FmBuf *scratch, int32_t partition,
-				  int64_t offset, FmKind kind, const void *payload, size_t len)
+				  int64_t offset, FmKind kind, const FmTwin *of,
+				  const void *payload, size_t len)
 {
 	size_t		before = out->len;
 
@@ -104,18 +150,15 @@ fm_truth_put_line(FmBuf *out, FmBuf *scratch, int32_t partition,
 	fm_buf_putc(out, ' ');
 	if (payload == NULL)
 		fm_buf_putc(out, '-');
-	else if (kind == FM_READING)
+	else if (kind == FM_READING || kind == FM_DUPLICATE)
 	{
-		const char *why;
+		const char *why = put_reading(out, scratch, kind, of, payload, len);
 
-		fm_buf_reset(scratch);
-		why = fm_canon(payload, len, scratch);
 		if (why)
 		{
 			out->len = before;
 			return why;
 		}
-		fm_digest_put(out, scratch->data, scratch->len);
 	}
 	else
 		fm_digest_put(out, payload, len);
@@ -123,23 +166,34 @@ fm_truth_put_line(FmBuf *out, FmBuf *scratch, int32_t partition,
 	return NULL;
 }
 
-void
+FmKind
 fm_truth_add(FmTruth *truth, int32_t partition, int64_t offset, FmKind kind,
-			 const void *payload, size_t len)
+			 FmTwin *twin, const void *payload, size_t len)
 {
 	const char *why;
 
-	if (truth->fd < 0)
-		return;
-	why = fm_truth_put_line(&truth->lines, &truth->canon, partition, offset,
-							kind, payload, len);
-	if (why)
+	if (twin)
+		kind = twin->confirmed ? FM_DUPLICATE : FM_READING;
+	if (truth->fd >= 0 && offset >= 0)
 	{
-		fprintf(stderr, "factorymon-producer: sent a bad reading: %s\n", why);
-		truth->failed = true;
+		why = fm_truth_put_line(&truth->lines, &truth->canon, partition,
+								offset, kind, twin, payload, len);
+		if (why)
+		{
+			fprintf(stderr, "factorymon-producer: sent a bad reading: %s\n",
+					why);
+			truth->failed = true;
+		}
+		if (truth->lines.len >= WRITE_AT_BYTES)
+			fm_truth_tick(truth, truth->written_at + WRITE_AFTER);
 	}
-	if (truth->lines.len >= WRITE_AT_BYTES)
-		fm_truth_tick(truth, truth->written_at + WRITE_AFTER);
+	if (twin && !twin->confirmed)
+	{
+		twin->confirmed = true;
+		twin->partition = partition;
+		twin->offset = offset;
+	}
+	return kind;
 }
 
 void

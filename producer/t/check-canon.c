@@ -4,15 +4,15 @@
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  * The canonical form against a table and against json-c (which parses the
- * canonical text back and must find the same value); the fast way to a message
- * against the slow one; every kind of malformed message against a reader of
- * the format that shares no code with the writer.
+ * canonical text back and must find the same value); in each format the fast
+ * way to a message against the slow one, and every kind of malformed message
+ * against a reader that shares no code with the writer.
  */
 #include "canon.h"
 #include "clock.h"
 #include "malform.h"
+#include "t/reader.h"
 
-#include <float.h>
 #include <json-c/json.h>
 #include <math.h>
 #include <stdio.h>
@@ -191,81 +191,13 @@ check_time(void)
 	ok(good, "bad times are refused");
 }
 
-/* ---- a reader of the format, by json-c ---- */
-
-static bool
-is_text(struct json_object *root, const char *key, bool required)
-{
-	struct json_object *o;
-
-	if (!json_object_object_get_ex(root, key, &o))
-		return !required;
-	return json_object_is_type(o, json_type_string) &&
-		json_object_get_string_len(o) <= 1000 &&
-		strlen(json_object_get_string(o)) ==
-		(size_t) json_object_get_string_len(o);
-}
-
-static bool
-is_number(struct json_object *root, const char *key, bool required, double lo,
-		  double hi)
-{
-	struct json_object *o;
-
-	if (!json_object_object_get_ex(root, key, &o))
-		return !required;
-	return (json_object_is_type(o, json_type_int) ||
-			json_object_is_type(o, json_type_double)) &&
-		json_object_get_double(o) >= lo && json_object_get_double(o) <= hi;
-}
-
-static bool
-is_object(struct json_object *root, const char *key)
-{
-	struct json_object *o;
-
-	return !json_object_object_get_ex(root, key, &o) ||
-		json_object_is_type(o, json_type_object);
-}
-
-static bool
-is_reading(const char *text, size_t len)
-{
-	FmBuf		canon = FM_BUF_INIT;
-	struct json_tokener *tokener = json_tokener_new_ex(600);
-	struct json_object *root = NULL;
-	struct json_object *time;
-	int64_t		us;
-	bool		good;
-
-	good = fm_canon(text, len, &canon) == NULL;
-	fm_buf_putc(&canon, '\0');
-	if (good && strstr(canon.data, "\\u0000") == NULL)
-		root = json_tokener_parse_ex(tokener, canon.data, (int) canon.len);
-	good = root && json_object_is_type(root, json_type_object) &&
-		is_text(root, "sensor_id", true) &&
-		is_text(root, "sensor_type", true) && is_text(root, "unit", false) &&
-		is_text(root, "alert_level", false) &&
-		is_text(root, "timestamp", true) && is_object(root, "location") &&
-		is_object(root, "metadata") &&
-		is_number(root, "quality", false, 0, 1) &&
-		is_number(root, "value", true, -DBL_MAX, DBL_MAX) &&
-		json_object_object_get_ex(root, "timestamp", &time) &&
-		fm_time_parse(json_object_get_string(time), &us) &&
-		json_object_get_string(time)[0] == '2' &&
-		us > INT64_C(946684800000000) && us < INT64_C(4102444800000000);
-	json_object_put(root);
-	json_tokener_free(tokener);
-	fm_buf_free(&canon);
-	return good;
-}
-
 /* ---- messages ---- */
 
 static FmFleetSettings
-plant(uint32_t sensors)
+plant(const FmFormat *format, uint32_t sensors)
 {
-	FmFleetSettings set = {.sensors = sensors,.host = "here",
+	FmFleetSettings set = {.plant = format->plant,.sensors = sensors,
+		.host = "here",
 		.interval = NAN,.base = NAN,.warning = NAN,.critical = NAN,
 		.warning_share = 0.15,.critical_share = 0.05,.seed = 42,
 	.start = INT64_C(1758058901011144)};
@@ -273,10 +205,20 @@ plant(uint32_t sensors)
 	return set;
 }
 
+/* The format's name goes in front of what is checked. */
 static void
-check_messages(void)
+ok_for(const FmFormat *format, bool good, const char *what)
 {
-	FmFleetSettings set = plant(50);
+	char		name[120];
+
+	snprintf(name, sizeof(name), "%s: %s", format->name, what);
+	ok(good, name);
+}
+
+static void
+check_messages(const FmFormat *format)
+{
+	FmFleetSettings set = plant(format, 50);
 	FmFleet		fleet;
 	FmPieces	pieces = {0};
 	FmRng		rng = fm_rng_make(1, 1);
@@ -292,22 +234,24 @@ check_messages(void)
 		FmReading	r;
 
 		fm_fleet_next(&fleet, true, &r);
+		fm_fleet_identify(&fleet, &r);
 		fm_buf_reset(&fast);
 		fm_buf_reset(&slow);
-		fm_message_put(&fast, &r, r.at);
-		fm_pieces_from(&pieces, &r, r.at);
+		fm_format_put(format, &fast, &r, r.at);
+		fm_format_pieces(format, &pieces, &r, r.at);
 		fm_pieces_join(&pieces, &slow);
 		different += fast.len != slow.len ||
 			memcmp(fast.data, slow.data, fast.len) != 0;
-		bad += !is_reading(fast.data, fast.len);
+		bad += !is_reading(format, fast.data, fast.len);
 		fm_buf_reset(&slow);
-		fm_message_put_extra(&slow, &pieces, &rng, &r, r.at, true, 0);
-		if (!is_reading(slow.data, slow.len) && bad_extra++ == 0)
+		fm_format_put_extra(format, &slow, &pieces, &rng, &r, r.at, true, 0);
+		if (!is_reading(format, slow.data, slow.len) && bad_extra++ == 0)
 			printf("# %.*s\n", (int) slow.len, slow.data);
 	}
-	ok(different == 0, "both ways to a message give the same bytes");
-	ok(bad == 0, "readings are readings");
-	ok(bad_extra == 0, "unusual readings are readings");
+	ok_for(format, different == 0,
+		   "both ways to a message give the same bytes");
+	ok_for(format, bad == 0, "readings are readings");
+	ok_for(format, bad_extra == 0, "unusual readings are readings");
 	fm_fleet_free(&fleet);
 	fm_pieces_free(&pieces);
 	fm_buf_free(&fast);
@@ -315,9 +259,9 @@ check_messages(void)
 }
 
 static void
-check_big(void)
+check_big(const FmFormat *format)
 {
-	FmFleetSettings set = plant(1);
+	FmFleetSettings set = plant(format, 1);
 	FmFleet		fleet;
 	FmPieces	pieces = {0};
 	FmRng		rng = fm_rng_make(1, 1);
@@ -326,18 +270,19 @@ check_big(void)
 
 	fm_fleet_init(&fleet, &set);
 	fm_fleet_next(&fleet, true, &r);
-	fm_message_put_extra(&out, &pieces, &rng, &r, r.at, false, 900000);
-	ok(out.len == 900000 && is_reading(out.data, out.len),
-	   "a padded reading has the size asked for");
+	fm_format_put_extra(format, &out, &pieces, &rng, &r, r.at, false, 900000);
+	ok_for(format, out.len == 900000 &&
+		   is_reading(format, out.data, out.len),
+		   "a padded reading has the size asked for");
 	fm_fleet_free(&fleet);
 	fm_pieces_free(&pieces);
 	fm_buf_free(&out);
 }
 
 static void
-check_malformed(void)
+check_malformed(const FmFormat *format)
 {
-	FmFleetSettings set = plant(50);
+	FmFleetSettings set = plant(format, 50);
 	FmFleet		fleet;
 	FmPieces	pieces = {0};
 	FmRng		rng = fm_rng_make(2, 2);
@@ -355,13 +300,14 @@ check_malformed(void)
 
 			fm_fleet_next(&fleet, false, &r);
 			fm_buf_reset(&out);
-			fm_malform_put(&out, &pieces, &rng, UINT32_C(1) << form, &r, r.at);
-			if (is_reading(out.len ? out.data : "", out.len) &&
+			fm_malform_put(format, &out, &pieces, &rng, UINT32_C(1) << form,
+						   &r, r.at);
+			if (is_reading(format, out.len ? out.data : "", out.len) &&
 				accepted++ == 0)
 				printf("# %.*s\n", (int) out.len, out.data);
 		}
 		snprintf(name, sizeof(name), "malformed: %s", fm_malform_name(form));
-		ok(accepted == 0, name);
+		ok_for(format, accepted == 0, name);
 	}
 	ok(fm_malform_parse("nul,empty") != 0 && fm_malform_parse("nul,") != 0 &&
 	   fm_malform_parse("nulx") == 0 && fm_malform_parse(",") == 0,
@@ -377,7 +323,7 @@ check_malformed(void)
 static void
 check_against_json_c(void)
 {
-	FmFleetSettings set = plant(5);
+	FmFleetSettings set = plant(fm_format(0), 5);
 	FmFleet		fleet;
 	FmPieces	pieces = {0};
 	FmRng		rng = fm_rng_make(3, 3);
@@ -448,9 +394,12 @@ main(void)
 	check_depth();
 	check_digest();
 	check_time();
-	check_messages();
-	check_big();
-	check_malformed();
+	for (int i = 0; fm_format(i); i++)
+	{
+		check_messages(fm_format(i));
+		check_big(fm_format(i));
+		check_malformed(fm_format(i));
+	}
 	check_against_json_c();
 	printf("1..%d\n", tests);
 	return failures ? 1 : 0;

@@ -25,6 +25,18 @@ is("$code$err", '0', 'readings are read');
 is($d[0], $d[1], 'the same value has the same digest');
 is($d[0], '41726ca73baec8c0', 'which is the one that it always was');
 
+my $id = '4593afc4-17dd-4355-99ca-46c93b5abad3';
+my $own = "{\"a\": 1, \"unique_reading_id\": \"$id\"}";
+my $none = $own =~ s/-/_/r;
+my $quoted = '{"a":"\\"unique_reading_id\\":\\"' . $id . '\\""}';
+($code, $out, $err) = digest("0\t1\treading\t$own\n0\t2\tduplicate\t$own\n"
+	. "0\t3\treading\t$none\n0\t4\treading\t$quoted\n");
+is("$code$err", '0', 'readings with ids are read');
+like($out, qr/^0\ 1\ reading\ id=$id\ ([0-9a-f]{16})\n
+	0\ 2\ duplicate\ id=$id\ \1\n
+	0\ 3\ reading\ [0-9a-f]{16}\n0\ 4\ reading\ [0-9a-f]{16}\n\z/x,
+	'an id is told where it is one');
+
 ($code, $out, $err) = digest("3\t17\tmalformed\t666f6f626172\n"
 	. "3\t18\tmalformed\t\\x666F6F626172\n3\t19\tmalformed\t\n"
 	. "3\t20\ttombstone\t-\n3\t21\tmalformed\t-\n4\t0\theartbeat\t61");

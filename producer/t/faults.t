@@ -111,7 +111,7 @@ foreach my $a (@answers)
 	$truth = scratch('truth');
 	command($broker, 'request-errors', $request, $errors);
 	($code, $out, $err) = run(producer($broker, $topic, qw(--count 600 --rate 4000
-		--sensors 20 --heartbeat 0 --truth), $truth));
+		--sensors 20 --duplicates 0.3 --heartbeat 0 --truth), $truth));
 	command($broker, 'clear-errors', $request);
 	$s = summary($err);
 	$t = truth($truth);

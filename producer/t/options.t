@@ -49,6 +49,10 @@ foreach my $env (qw(SENSOR_ID SENSOR_TYPE SAMPLING_INTERVAL FACTORY_SECTION
 	like($help, qr/--$option /, "help names --$option");
 	like($help, qr/environment: $env\n/, "help names $env");
 }
+like($help, qr/--format NAME .*\n\s+environment: SENSOR_FORMAT\n/,
+	'help names --format and SENSOR_FORMAT');
+like($help, qr/^  $_ .*(\n\s+.*)*?\n\s+topic: /m, "help names the format $_")
+  foreach qw(factory reading city sensores);
 (undef, my $broker_help) = run('./factorymon-broker', '--help');
 like($broker_help, qr/$_/, "the broker's help warns: $_")
   foreach ('in memory', 'ports are random', '5 MiB', 'static membership',

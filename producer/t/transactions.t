@@ -97,7 +97,8 @@ foreach my $a (@answers)
 {
 	my ($name, $request, $errors, $expected, $has) = @$a;
 	command($broker, 'request-errors', $request, $errors);
-	$r = go(topic($broker), qw(--count 200 --transaction-share 1));
+	$r = go(topic($broker), qw(--count 200 --transaction-share 1
+		--duplicates 0.3));
 	command($broker, 'clear-errors', $request);
 	is($r->{code}, $expected, "$name: exit code $expected");
 	ok(accounted($r->{s}), "$name: every record is accounted for");

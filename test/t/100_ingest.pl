@@ -105,7 +105,9 @@ is_exact($node, [$truth], name => 'at the end');
 $node->restart;
 ok(running($node), 'after a restart every partition runs again');
 run_producer(kafka => $broker, sensors => 20, count => 500, rate => 2000,
-	truth => $truth, heartbeat => 0, seed => 12);
+	duplicates => 0.1, truth => $truth, heartbeat => 0, seed => 12);
+cmp_ok(scalar(grep { / duplicate of=/ } lines_of($truth)),
+	'>', 20, 'after a restart some readings are sent twice');
 $total = () = lines_of($truth);
 ok(caught_up($node, $total), 'and goes on');
 is_exact($node, [$truth], name => 'after a restart');

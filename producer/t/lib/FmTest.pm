@@ -150,15 +150,24 @@ sub readback
 	return \%log;
 }
 
-# The truth file: [ { at, kind, digest } ]
+# The truth file: [ { at, kind, digest, of, id } ], the last two if they are there
 sub truth
 {
 	my ($file) = @_;
-	return [ map {
-		/^((?:0|[1-9]\d*) (?:0|[1-9]\d*)) (reading|malformed|tombstone|heartbeat) ([0-9a-f]{16}|-)$/
+	my $n = qr/(?:0|[1-9]\d*)/;
+	my $rest = qr/(?:of=($n\/$n|-) )?(?:id=([0-9a-f-]{36}) )?([0-9a-f]{16}|-)/;
+	my @lines;
+	foreach (split /\n/, slurp($file))
+	{
+		/^($n $n) (reading|duplicate|malformed|tombstone|heartbeat) $rest$/
 		  or die "bad line in truth: $_";
-		{ at => $1, kind => $2, digest => $3 }
-	} split /\n/, slurp($file) ];
+		my %line = (at => $1, kind => $2, of => $3, id => $4, digest => $5);
+		$line{of} =~ tr{/}{ } if defined $line{of};
+		die "bad line in truth: $_"
+		  if ($line{kind} eq 'duplicate') != defined $line{of};
+		push @lines, \%line;
+	}
+	return \@lines;
 }
 
 # Compare them: (lines that are wrong or double, records without a line).
@@ -170,8 +179,8 @@ sub compare
 	foreach my $t (@$truth)
 	{
 		my $r = $log->{ $t->{at} };
-		my $found = !$r ? 'nothing' : $t->{kind} eq 'reading' ? $r->{canon}
-		  : $r->{raw};
+		my $found = !$r ? 'nothing'
+		  : $t->{kind} =~ /^(reading|duplicate)$/ ? $r->{canon} : $r->{raw};
 		my $beat = $r && $r->{header} eq 'heartbeat';
 		$wrong++ if $seen{ $t->{at} }++ || $found ne $t->{digest}
 		  || ($t->{kind} eq 'heartbeat') != !!$beat;
