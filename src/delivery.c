@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -141,6 +142,7 @@ fm_publication_make(const Datum *values, const bool *nulls,
 	publication->pub_seq = DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]);
 	publication->timestamp =
 		milliseconds(DatumGetTimestampTz(values[PUBLICATION_RECORDED_AT - 1]));
+	publication->noted = false;
 	publication->texts = texts.data;
 	publication->payload = texts.data + payload_at;
 	publication->key = texts.data + key_at;
@@ -153,15 +155,17 @@ fm_publication_make(const Datum *values, const bool *nulls,
  * Sending
  * ------------------------------------------------------------------- */
 
+/* One more column than the table has: is there a row of its delivery? */
 static void
 read_publication(uint64 row, FmPublication *publication)
 {
-	Datum		values[PUBLICATION_COLUMNS];
-	bool		nulls[PUBLICATION_COLUMNS];
+	Datum		values[PUBLICATION_COLUMNS + 1];
+	bool		nulls[PUBLICATION_COLUMNS + 1];
 
-	for (int i = 0; i < PUBLICATION_COLUMNS; i++)
-		values[i] = fm_spi_value(row, i + 1, &nulls[i]);
+	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values,
+					  nulls);
 	fm_publication_make(values, nulls, publication);
+	publication->noted = !nulls[PUBLICATION_COLUMNS];
 }
 
 static void
@@ -189,6 +193,19 @@ args_texts(FmArgs *args, const char *const *texts, int n)
 												TYPALIGN_INT)), false);
 }
 
+/* (the limit within has the delivery looked up by its key, whatever the
+ * statistics are) */
+#define LOAD_PUBLICATIONS \
+	"SELECT " PUBLICATION_LIST ", d.noted" \
+	" FROM _factorymon.publication o" \
+	" LEFT JOIN LATERAL (SELECT true AS noted, x.delivered_at" \
+	"  FROM _factorymon.delivery x" \
+	"  WHERE x.pipeline_id = $1 AND x.pub_seq = o.pub_seq LIMIT 1) d ON true" \
+	" WHERE pipeline_id = $1 AND pub_seq > $2" \
+	" AND to_kafka AND d.delivered_at IS NULL" \
+	" AND message_key <> ALL ($4) AND pub_seq <> ALL ($5)" \
+	" ORDER BY pub_seq LIMIT $3"
+
 int
 fm_publication_load(const FmPipeline *pipeline, int64 after,
 					const char *const *keys, int nkeys,
@@ -205,18 +222,8 @@ fm_publication_load(const FmPipeline *pipeline, int64 after,
 	fm_args_int4(&args, limit);
 	args_texts(&args, keys, nkeys);
 	args_numbers(&args, numbers, nnumbers);
-	n = (int) fm_spi_run_kept(&plan, "SELECT " PUBLICATION_LIST
-							  " FROM _factorymon.publication o"
-							  " WHERE pipeline_id = $1 AND pub_seq > $2"
-							  " AND to_kafka AND (SELECT d.delivered_at"
-							  "  FROM _factorymon.delivery d"
-							  "  WHERE d.pipeline_id = $1"
-							  "  AND d.pub_seq = o.pub_seq) IS NULL"
-							  " AND message_key <> ALL ($4)"
-							  " AND pub_seq <> ALL ($5)"
-							  " ORDER BY pub_seq LIMIT $3",
-							  args.n, args.types, args.values, args.nulls,
-							  SPI_OK_SELECT);
+	n = (int) fm_args_run_kept(&args, &plan, LOAD_PUBLICATIONS,
+							   SPI_OK_SELECT);
 	old = MemoryContextSwitchTo(context);
 	for (int i = 0; i < n; i++)
 		read_publication(i, &publications[i]);

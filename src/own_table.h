@@ -22,6 +22,7 @@
 #include <math.h>
 
 #include "access/attnum.h"
+#include "access/genam.h"
 #include "access/skey.h"
 #include "datatype/timestamp.h"
 #include "executor/tuptable.h"
@@ -76,6 +77,31 @@ extern void fm_own_table_put(FmOwnTable *table, TupleTableSlot *row);
 extern bool fm_own_table_replace(FmOwnTable *table, Snapshot snapshot,
 								 ScanKey keys, int nkeys,
 								 TupleTableSlot *row);
+
+/*
+ * The same for a row that was found before, by its place, which nobody else
+ * changes; false: somebody deleted it meanwhile, and row is as it was.
+ */
+extern bool fm_own_table_update(FmOwnTable *table, Snapshot snapshot,
+								ItemPointer tid, TupleTableSlot *row);
+
+/*
+ * Rows by the first columns of the unique index, one lookup after the other, by
+ * keys of the same columns.
+ */
+typedef struct FmOwnLookup
+{
+	IndexScanDesc scan;
+	TupleTableSlot *row;		/* what was found, with its place */
+	int			nkeys;
+} FmOwnLookup;
+
+extern void fm_own_table_lookup_begin(FmOwnLookup *lookup, FmOwnTable *table,
+									  Snapshot snapshot, int nkeys);
+
+/* The last one of them in the order of the index; false: there is none. */
+extern bool fm_own_table_lookup_last(FmOwnLookup *lookup, ScanKey keys);
+extern void fm_own_table_lookup_end(FmOwnLookup *lookup);
 
 /* "column = value", with the column's own collation. */
 extern void fm_own_table_key(const FmOwnTable *table, ScanKey key,

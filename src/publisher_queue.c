@@ -369,10 +369,9 @@ compare_mail(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* At the end of the window; noted: see there. */
+/* At the end of the window. */
 static void
-append(FmPublisher *publisher, const FmPublication *publications, int n,
-	   bool noted)
+append(FmPublisher *publisher, const FmPublication *publications, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -382,7 +381,7 @@ append(FmPublisher *publisher, const FmPublication *publications, int n,
 		mail->publication = publications[i];
 		mail->key = fm_publisher_key_take(publisher, publications[i].key,
 										  publications[i].key_len);
-		mail->noted = noted;
+		mail->noted = publications[i].noted;
 		publisher->loaded = publications[i].pub_seq;
 	}
 }
@@ -417,7 +416,7 @@ fm_publisher_load(FmPublisher *publisher)
 							nkeys, numbers, nnumbers, room,
 							publisher->context, publications);
 	fm_worker_commit(&scope);
-	append(publisher, publications, n, true);
+	append(publisher, publications, n);
 	publisher->more = n == room;
 	if (nnumbers > 0)
 		qsort(publisher->mail, publisher->nmail, sizeof(FmMail),
@@ -454,8 +453,7 @@ void
 fm_publisher_take(FmPublisher *publisher, const FmNumbering *numbering,
 				  const FmHandover *handover)
 {
-	/* nobody else can have tried to send what has its number from us */
-	append(publisher, handover->publications, handover->n, false);
+	append(publisher, handover->publications, handover->n);
 	if (!handover->complete)
 		publisher->more = true;
 	publisher->known = numbering->last;
