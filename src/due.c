@@ -29,16 +29,17 @@
 #include "utils/memutils.h"
 
 #include "due.h"
+#include "own_table.h"
 #include "pipeline_internal.h"
 
 /* ----------------------------------------------------------------------
  * The statement
  * ------------------------------------------------------------------- */
 
-/* Its columns, from 0. */
+/* Its columns, from 1. */
 enum
 {
-	DUE_STREAM_ID,
+	DUE_STREAM_ID = 1,
 	DUE_OUT_SEQ,
 	DUE_EVENT_ID,
 	DUE_ALARM_ID,
@@ -72,8 +73,8 @@ enum
 	DUE_TOPIC,
 	DUE_PARTITION,
 	DUE_TO_KAFKA,
-	DUE_MOST,					/* transitions of a stream that were asked for */
-	DUE_COLUMNS
+	DUE_MOST,					/* transitions of a stream, at most */
+	DUE_COLUMNS = DUE_MOST
 };
 
 #define TRANSITION_LIST \
@@ -88,8 +89,8 @@ enum
 #define DUE_MOST_OF_STREAM "(SELECT greatest(1, $2 / count(*)) FROM due)"
 
 /*
- * $1: the pipeline; $2: transitions of all streams.  What a stream has is known
- * without a look at its transitions, which are many.
+ * $1: the pipeline; $2: transitions of all streams.  Which streams have some
+ * is known without a look at transitions, which are many.
  */
 static char *
 due_query(int16 pipeline_id)
@@ -128,75 +129,43 @@ typedef struct DueReceiver
 	MemoryContext context;		/* of the list */
 } DueReceiver;
 
-static char *
-due_text(const TupleTableSlot *row, int column)
-{
-	return row->tts_isnull[column] ? NULL :
-		TextDatumGetCString(row->tts_values[column]);
-}
-
-static double
-due_double(const TupleTableSlot *row, int column)
-{
-	return row->tts_isnull[column] ? NAN :
-		DatumGetFloat8(row->tts_values[column]);
-}
-
-static TimestampTz
-due_time(const TupleTableSlot *row, int column)
-{
-	return row->tts_isnull[column] ? DT_NOBEGIN :
-		DatumGetTimestampTz(row->tts_values[column]);
-}
-
-static int16
-due_int2(const TupleTableSlot *row, int column, int16 null)
-{
-	return row->tts_isnull[column] ? null :
-		DatumGetInt16(row->tts_values[column]);
-}
-
-static int32
-due_int4(const TupleTableSlot *row, int column, int32 null)
-{
-	return row->tts_isnull[column] ? null :
-		DatumGetInt32(row->tts_values[column]);
-}
-
 /* What happened to which alarm. */
 static void
 describe_event(const TupleTableSlot *row, FmAlertMessage *message)
 {
-	message->seq = due_int4(row, DUE_SEQ, 0);
-	message->condition = due_text(row, DUE_CONDITION);
-	message->transition = due_text(row, DUE_TRANSITION);
-	message->state = due_text(row, DUE_STATE);
-	message->announced = DatumGetBool(row->tts_values[DUE_ANNOUNCED]);
-	message->blocked_by = due_text(row, DUE_BLOCKED_BY);
-	message->level = due_int2(row, DUE_LEVEL, 0);
-	message->severity = due_int2(row, DUE_SEVERITY, 0);
-	message->previous_state = due_text(row, DUE_PREVIOUS_STATE);
-	message->previous_level = due_int2(row, DUE_PREVIOUS_LEVEL, -1);
-	message->event_time = due_time(row, DUE_EVENT_TIME);
-	message->since = due_time(row, DUE_SINCE);
-	message->raised_at = due_time(row, DUE_RAISED_AT);
-	message->recorded_at = due_time(row, DUE_RECORDED_AT);
-	message->cause = due_text(row, DUE_CAUSE);
-	message->by = due_text(row, DUE_ACTOR);
-	message->comment = due_text(row, DUE_COMMENT);
+	message->seq = fm_own_table_get_int4(row, DUE_SEQ, 0);
+	message->condition = fm_own_table_get_text(row, DUE_CONDITION);
+	message->transition = fm_own_table_get_text(row, DUE_TRANSITION);
+	message->state = fm_own_table_get_text(row, DUE_STATE);
+	message->announced = fm_own_table_get_bool(row, DUE_ANNOUNCED);
+	message->blocked_by = fm_own_table_get_text(row, DUE_BLOCKED_BY);
+	message->level = fm_own_table_get_int2(row, DUE_LEVEL, 0);
+	message->severity = fm_own_table_get_int2(row, DUE_SEVERITY, 0);
+	message->previous_state = fm_own_table_get_text(row, DUE_PREVIOUS_STATE);
+	message->previous_level =
+		fm_own_table_get_int2(row, DUE_PREVIOUS_LEVEL, -1);
+	message->event_time =
+		fm_own_table_get_time(row, DUE_EVENT_TIME, DT_NOBEGIN);
+	message->since = fm_own_table_get_time(row, DUE_SINCE, DT_NOBEGIN);
+	message->raised_at = fm_own_table_get_time(row, DUE_RAISED_AT, DT_NOBEGIN);
+	message->recorded_at =
+		fm_own_table_get_time(row, DUE_RECORDED_AT, DT_NOBEGIN);
+	message->cause = fm_own_table_get_text(row, DUE_CAUSE);
+	message->by = fm_own_table_get_text(row, DUE_ACTOR);
+	message->comment = fm_own_table_get_text(row, DUE_COMMENT);
 }
 
 /* What was measured, and what it was judged by. */
 static void
 describe_judgement(const TupleTableSlot *row, FmAlertMessage *message)
 {
-	message->value = due_double(row, DUE_VALUE);
-	message->limit = due_double(row, DUE_LIMIT_VALUE);
-	message->deadband = due_double(row, DUE_DEADBAND);
-	message->quality = row->tts_isnull[DUE_QUALITY] ? NAN :
-		DatumGetFloat4(row->tts_values[DUE_QUALITY]);
-	message->score = due_double(row, DUE_SCORE);
-	message->limit_version = due_int4(row, DUE_LIMIT_VERSION, 0);
+	message->value = fm_own_table_get_double(row, DUE_VALUE);
+	message->limit = fm_own_table_get_double(row, DUE_LIMIT_VALUE);
+	message->deadband = fm_own_table_get_double(row, DUE_DEADBAND);
+	message->quality = row->tts_isnull[DUE_QUALITY - 1] ? NAN :
+		DatumGetFloat4(row->tts_values[DUE_QUALITY - 1]);
+	message->score = fm_own_table_get_double(row, DUE_SCORE);
+	message->limit_version = fm_own_table_get_int4(row, DUE_LIMIT_VERSION, 0);
 }
 
 /* The numbers of the reading that caused it, or others if none did; before is
@@ -208,12 +177,12 @@ describe_source(const TupleTableSlot *row, const FmDue *before,
 	bool		by_reading = strcmp(message->cause, "data") == 0;
 
 	message->topic = before != NULL ? before->message.topic :
-		due_text(row, DUE_TOPIC);
-	message->partition = due_int4(row, DUE_PARTITION, -1);
-	message->offset = !by_reading || row->tts_isnull[DUE_KAFKA_OFFSET] ? -1 :
-		DatumGetInt64(row->tts_values[DUE_KAFKA_OFFSET]);
+		fm_own_table_get_text(row, DUE_TOPIC);
+	message->partition = fm_own_table_get_int4(row, DUE_PARTITION, -1);
+	message->offset = !by_reading ? -1 :
+		fm_own_table_get_int8(row, DUE_KAFKA_OFFSET, -1);
 	message->reading_index = !by_reading ? -1 :
-		due_int2(row, DUE_READING_INDEX, -1);
+		fm_own_table_get_int2(row, DUE_READING_INDEX, -1);
 }
 
 static FmDue *
@@ -222,12 +191,13 @@ make_due(const TupleTableSlot *row, const FmDue *before)
 	FmDue	   *due = palloc0(sizeof(FmDue));
 	FmAlertMessage *message = &due->message;
 
-	due->stream_id = DatumGetInt32(row->tts_values[DUE_STREAM_ID]);
-	due->out_seq = DatumGetInt64(row->tts_values[DUE_OUT_SEQ]);
-	due->sensor_id = DatumGetInt32(row->tts_values[DUE_SENSOR_ID]);
-	due->sensor_version_id = due_int4(row, DUE_SENSOR_VERSION_ID, 0);
-	due->event_id = *DatumGetUUIDP(row->tts_values[DUE_EVENT_ID]);
-	due->alarm_id = *DatumGetUUIDP(row->tts_values[DUE_ALARM_ID]);
+	due->stream_id = fm_own_table_get_int4(row, DUE_STREAM_ID, 0);
+	due->out_seq = fm_own_table_get_int8(row, DUE_OUT_SEQ, 0);
+	due->sensor_id = fm_own_table_get_int4(row, DUE_SENSOR_ID, 0);
+	due->sensor_version_id =
+		fm_own_table_get_int4(row, DUE_SENSOR_VERSION_ID, 0);
+	due->event_id = *DatumGetUUIDP(row->tts_values[DUE_EVENT_ID - 1]);
+	due->alarm_id = *DatumGetUUIDP(row->tts_values[DUE_ALARM_ID - 1]);
 	message->event_id = &due->event_id;
 	message->alarm_id = &due->alarm_id;
 	describe_event(row, message);
@@ -257,9 +227,8 @@ receive_row(TupleTableSlot *row, DestReceiver *self)
 	list->items[list->n] = make_due(row, list->n > 0 ?
 									list->items[list->n - 1] : NULL);
 	list->n++;
-	list->to_kafka = !row->tts_isnull[DUE_TO_KAFKA] &&
-		DatumGetBool(row->tts_values[DUE_TO_KAFKA]);
-	list->most = DatumGetInt64(row->tts_values[DUE_MOST]);
+	list->to_kafka = fm_own_table_get_bool(row, DUE_TO_KAFKA);
+	list->most = fm_own_table_get_int8(row, DUE_MOST, 0);
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -303,11 +272,11 @@ run_query(int16 pipeline_id, int most, FmDueList *list)
 	}
 	params->params[0].value = Int16GetDatum(pipeline_id);
 	params->params[1].value = Int32GetDatum(most);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < lengthof(types); i++)
 	{
-		params->params[i].isnull = false;
-		params->params[i].pflags = PARAM_FLAG_CONST;
 		params->params[i].ptype = types[i];
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].isnull = false;
 	}
 	options.params = params;
 	options.dest = &receiver.pub;

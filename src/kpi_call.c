@@ -124,50 +124,30 @@ list_init(CallList *list, int most)
 	list->n = 0;
 }
 
-static int32
-read_int4(const TupleTableSlot *row, AttrNumber column)
-{
-	return row->tts_isnull[column - 1] ? 0 :
-		DatumGetInt32(row->tts_values[column - 1]);
-}
-
-static char *
-read_text(const TupleTableSlot *row, AttrNumber column)
-{
-	return row->tts_isnull[column - 1] ? NULL :
-		TextDatumGetCString(row->tts_values[column - 1]);
-}
-
-static TimestampTz
-read_time(const TupleTableSlot *row, AttrNumber column)
-{
-	return row->tts_isnull[column - 1] ? 0 :
-		DatumGetTimestampTz(row->tts_values[column - 1]);
-}
-
 static void
 read_call(const TupleTableSlot *row, Call *call)
 {
 	memset(call, 0, sizeof(*call));
 	call->tid = row->tts_tid;
 	call->alarm_id = *DatumGetUUIDP(row->tts_values[CALL_ALARM_ID - 1]);
-	call->number = read_int4(row, CALL_CALL);
-	call->pipeline_id = DatumGetInt16(row->tts_values[CALL_PIPELINE_ID - 1]);
-	call->stream_id = read_int4(row, CALL_STREAM_ID);
-	call->sensor_id = read_int4(row, CALL_SENSOR_ID);
-	call->condition = read_text(row, CALL_CONDITION);
-	call->position = read_text(row, CALL_POSITION);
-	call->severity = DatumGetInt16(row->tts_values[CALL_SEVERITY - 1]);
-	call->re_alarm = DatumGetBool(row->tts_values[CALL_RE_ALARM - 1]);
-	call->announced_at = read_time(row, CALL_ANNOUNCED_AT);
-	call->announcements = read_int4(row, CALL_ANNOUNCEMENTS);
-	call->raises = read_int4(row, CALL_RAISES);
-	call->fleeting = read_int4(row, CALL_FLEETING);
-	call->chatterings = read_int4(row, CALL_CHATTERINGS);
-	call->active_since = read_time(row, CALL_ACTIVE_SINCE);
-	call->acknowledged_at = read_time(row, CALL_ACKNOWLEDGED_AT);
-	call->acknowledged_by = read_text(row, CALL_ACKNOWLEDGED_BY);
-	call->ended_at = read_time(row, CALL_ENDED_AT);
+	call->number = fm_own_table_get_int4(row, CALL_CALL, 0);
+	call->pipeline_id = fm_own_table_get_int2(row, CALL_PIPELINE_ID, 0);
+	call->stream_id = fm_own_table_get_int4(row, CALL_STREAM_ID, 0);
+	call->sensor_id = fm_own_table_get_int4(row, CALL_SENSOR_ID, 0);
+	call->condition = fm_own_table_get_text(row, CALL_CONDITION);
+	call->position = fm_own_table_get_text(row, CALL_POSITION);
+	call->severity = fm_own_table_get_int2(row, CALL_SEVERITY, 0);
+	call->re_alarm = fm_own_table_get_bool(row, CALL_RE_ALARM);
+	call->announced_at = fm_own_table_get_time(row, CALL_ANNOUNCED_AT, 0);
+	call->announcements = fm_own_table_get_int4(row, CALL_ANNOUNCEMENTS, 0);
+	call->raises = fm_own_table_get_int4(row, CALL_RAISES, 0);
+	call->fleeting = fm_own_table_get_int4(row, CALL_FLEETING, 0);
+	call->chatterings = fm_own_table_get_int4(row, CALL_CHATTERINGS, 0);
+	call->active_since = fm_own_table_get_time(row, CALL_ACTIVE_SINCE, 0);
+	call->acknowledged_at =
+		fm_own_table_get_time(row, CALL_ACKNOWLEDGED_AT, 0);
+	call->acknowledged_by = fm_own_table_get_text(row, CALL_ACKNOWLEDGED_BY);
+	call->ended_at = fm_own_table_get_time(row, CALL_ENDED_AT, 0);
 }
 
 /* The last calls of the events' alarms, as they are stored. */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * own_table.c
- *	  Rows put into one of the extension's own tables, without planner and
- *	  executor.
+ *	  Rows put into one of the extension's own tables, and found there,
+ *	  without planner and executor.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *

@@ -14,7 +14,8 @@ use FactorymonAlerts;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-plan skip_all => 'kcat is not installed' if system('kcat -V >/dev/null 2>&1') != 0;
+plan skip_all => 'kcat is not installed'
+  if system('kcat -V >/dev/null 2>&1') != 0;
 
 # (a partition of the embedded broker keeps 5 MB)
 my $broker = start_broker(topics => [ 'sensor-data:1', 'alerts:10' ]);
@@ -22,7 +23,7 @@ my $node = new_node();
 
 create_pipeline($node, $broker);
 
-# --- what stands in for workers -----------------------------------------------
+# --- what stands in for workers ----------------------------------------------
 
 # Streams that no worker takes; sensor numbers begin where those of workers are
 # not.  commit(): so many transitions more of a stream, each of the next one of
@@ -59,8 +60,8 @@ LANGUAGE sql AS $$
 		previous_state, previous_level, severity, value, limit_value, deadband,
 		event_time, since, raised_at, announced, cause, out_seq)
 	SELECT at + i * interval '1 ms', gen_random_uuid(),
-		md5(stream || ' ' || i % nsensors)::uuid, 1, stream, o.out_seq + i, 0, 1,
-		1 + (o.out_seq + i) / nsensors, first + i % nsensors,
+		md5(stream || ' ' || i % nsensors)::uuid, 1, stream, o.out_seq + i, 0,
+		1, 1 + (o.out_seq + i) / nsensors, first + i % nsensors,
 		10 * (first + i % nsensors) + version, 'limit', 'returned', 'normal', 0,
 		'active_unacknowledged', 0, 500, i, i, 0.5, at, at, at, false, 'data',
 		o.out_seq + i
@@ -124,9 +125,9 @@ SQL
 
 # --- more than one transaction takes ------------------------------------------
 
-# In one commit: 5000 of one stream, in the middle of which its clock was set back
-# by forty days, to before its other partition; 3000 of another, the last without
-# any description; ten of a third.
+# In one commit: 5000 of one stream, in the middle of which its clock was set
+# back by forty days, to before its other partition; 3000 of another, the last
+# without any description; ten of a third.
 sql($node, <<'SQL');
 BEGIN;
 SELECT test.sensors(1001, 1010), test.versions(1001, 1010, 1),
