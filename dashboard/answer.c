@@ -3,50 +3,24 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * One mutex guards everything that is shared.  An entry is what can be asked:
- * an endpoint with its values.  It is idle, queued, or being worked on; those
- * who wait for it are a list, in either of the latter two.
+ * One mutex guards everything that is shared: entries, which are what can be
+ * asked (answer_entry.c), and queues of them.
  *
  * There are two queues, because what has no parameters exists once, and what
  * has some exists as often as somebody likes.  The former goes first and is
  * never refused, and one of the threads, if there are several, is left to it.
  */
-#include "answer.h"
+#include "answer_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "csv.h"
-#include "json.h"
-#include "metrics.h"
-
 #define FRESH_SECONDS 1.0
-#define MAX_ENTRIES 512			/* more are forgotten when nobody waits */
 #define MAX_JOBS 64				/* more are refused, of those with parameters */
-#define MAX_ROWS 1000000
-#define BUCKETS 256
-#define MAX_WAIT 10.0			/* seconds; who asked so long ago is gone */
-#define FORGET_SECONDS 30		/* between two looks for what is old */
-
-typedef struct Entry
-{
-	const FmEndpoint *endpoint; /* NULL: metrics */
-	bool		csv;
-	char		values[FM_MAX_PARAMS][FM_MAX_VALUE];
-	bool		given[FM_MAX_PARAMS];	/* else null */
-	FmAnswer   *answer;			/* the last one, or NULL */
-	double		fresh_until;
-	bool		busy;			/* queued, or being worked on */
-	double		queued_at;
-	FmWaiter   *waiters;
-	struct Entry *next;			/* in its bucket */
-	struct Entry *next_job;
-} Entry;
 
 typedef struct Queue
 {
-	Entry	   *first;
-	Entry	  **last;
+	FmEntry    *first;
+	FmEntry   **last;
 	int			n;
 	int			at_work;		/* threads that work on what was in it */
 } Queue;
@@ -56,9 +30,7 @@ struct FmAnswers
 	FmDatabase *database;
 	pthread_mutex_t mutex;
 	pthread_cond_t work;
-	Entry	   *buckets[BUCKETS];
-	int			nentries;
-	double		forget_at;
+	FmEntries	entries;
 	Queue		plain;			/* what has no parameters */
 	Queue		various;
 	bool		stopping;
@@ -66,237 +38,12 @@ struct FmAnswers
 	pthread_t	threads[];
 };
 
-/* ----------------------------------------------------------------------
- * Answers
- * ------------------------------------------------------------------- */
-
-/* With the mutex. */
-static void
-drop(FmAnswer *answer)
-{
-	if (answer == NULL || --answer->references > 0)
-		return;
-	fm_buf_free(&answer->body);
-	free(answer);
-}
-
 void
 fm_answer_release(FmAnswers *answers, FmAnswer *answer)
 {
 	pthread_mutex_lock(&answers->mutex);
-	drop(answer);
+	fm_answer_drop(answer);
 	pthread_mutex_unlock(&answers->mutex);
-}
-
-/* FNV-1a, 64 bits: it has to notice changes, not to withstand anybody. */
-static void
-set_etag(FmAnswer *answer, size_t from)
-{
-	uint64_t	hash = UINT64_C(14695981039346656037);
-
-	for (size_t i = from; i < answer->body.len; i++)
-		hash = (hash ^ (unsigned char) answer->body.data[i]) *
-			UINT64_C(1099511628211);
-	snprintf(answer->etag, sizeof(answer->etag), "W/\"%016llx\"",
-			 (unsigned long long) hash);
-}
-
-/* ----------------------------------------------------------------------
- * Finding an answer
- * ------------------------------------------------------------------- */
-
-/* What is said where the database is away. */
-static FmAnswer *
-say_down(FmDatabase *database, const FmEndpoint *endpoint, bool csv)
-{
-	FmAnswer   *answer;
-	const char *error;
-	time_t		since;
-
-	(void) fm_database_state(database, &since, &error);
-	if (endpoint == NULL || !endpoint->survives || csv)
-		return fm_answer_problem(503, "database_down",
-								 "the database cannot be reached", error);
-	answer = fm_answer_new(200, "application/json");
-	fm_buf_puts(&answer->body, "{\"generated_at\":");
-	fm_answer_put_time(&answer->body, time(NULL));
-	fm_buf_puts(&answer->body, ",\"as_of\":null,\"truncated\":false,"
-				"\"database\":{\"state\":\"down\",\"since\":");
-	fm_answer_put_time(&answer->body, since);
-	fm_buf_puts(&answer->body, ",\"error\":");
-	fm_json_string(&answer->body, error);
-	fm_buf_printf(&answer->body, "},\"%s\":null}\n",
-				  endpoint->parts[0].name);
-	return answer;
-}
-
-/* How many rows may be shown; the query has asked for one more. */
-static int
-row_limit(const Entry *entry, int part)
-{
-	int			number = entry->endpoint->limit;
-
-	return number == 0 || part > 0 ? MAX_ROWS :
-		atoi(entry->given[number - 1] ? entry->values[number - 1] :
-			 entry->endpoint->params[number - 1].initial);
-}
-
-/* One of the queries; its name and rows.  False: it failed. */
-static bool
-put_part(FmDatabase *database, PGconn **connection, const Entry *entry,
-		 int part, FmBuf *rows, bool *truncated, char *error, size_t errlen,
-		 bool *lost)
-{
-	const FmEndpoint *endpoint = entry->endpoint;
-	const char *params[FM_MAX_PARAMS];
-	int			most = part == 0 ? FM_MAX_PARAMS :
-		endpoint->parts[part].nparams;
-	int			nparams = 0;
-	int			limit = row_limit(entry, part);
-	PGresult   *result;
-
-	while (nparams < most && endpoint->params[nparams].name != NULL)
-	{
-		params[nparams] = entry->given[nparams] ? entry->values[nparams] :
-			endpoint->params[nparams].initial;
-		nparams++;
-	}
-	result = fm_database_query(database, connection,
-							   endpoint->parts[part].query, nparams, params,
-							   error, errlen, lost);
-	if (result == NULL)
-		return false;
-	*truncated |= PQntuples(result) > limit;
-	if (entry->csv)
-		fm_csv_rows(rows, result, limit);
-	else
-	{
-		fm_buf_printf(rows, ",\n\"%s\":", endpoint->parts[part].name);
-		fm_json_rows(rows, result, limit);
-	}
-	PQclear(result);
-	return true;
-}
-
-static FmAnswer *
-wrap(const FmEndpoint *endpoint, FmDatabase *database, const FmBuf *rows,
-	 const char *as_of, bool truncated)
-{
-	FmAnswer   *answer = fm_answer_new(200, "application/json");
-	size_t		from;
-	const char *error;
-	time_t		since;
-
-	fm_buf_puts(&answer->body, "{\"generated_at\":");
-	fm_answer_put_time(&answer->body, time(NULL));
-	fm_buf_printf(&answer->body, ",\"as_of\":\"%s\"", as_of);
-	from = answer->body.len;
-	fm_buf_printf(&answer->body, ",\"truncated\":%s",
-				  truncated ? "true" : "false");
-	if (endpoint->survives)
-	{
-		(void) fm_database_state(database, &since, &error);
-		fm_buf_puts(&answer->body,
-					",\"database\":{\"state\":\"up\",\"since\":");
-		fm_answer_put_time(&answer->body, since);
-		fm_buf_puts(&answer->body, ",\"error\":null}");
-	}
-	fm_buf_put(&answer->body, rows->data, rows->len);
-	fm_buf_puts(&answer->body, "}\n");
-	set_etag(answer, from);
-	return answer;
-}
-
-/* The query failed: for now, or by its nature. */
-static FmAnswer *
-say_failed(const FmEndpoint *endpoint, const char *error)
-{
-	if (strncmp(error, "57014", 5) == 0)
-		return fm_answer_error(503, "database_timeout",
-							   "the query took too long", endpoint->path,
-							   error);
-	if (fm_database_is_passing(error))
-		return fm_answer_error(503, "database_busy",
-							   "the database cannot answer now",
-							   endpoint->path, error);
-	return fm_answer_error(500, strncmp(error, "42501", 5) == 0 ?
-						   "database_forbids" : "query_failed",
-						   "the query failed", endpoint->path, error);
-}
-
-static FmAnswer *
-wrap_csv(const FmBuf *rows)
-{
-	FmAnswer   *answer = fm_answer_new(200, "text/csv; charset=utf-8");
-
-	fm_buf_put(&answer->body, rows->data, rows->len);
-	set_etag(answer, 0);
-	return answer;
-}
-
-static FmAnswer *
-find_rows(FmDatabase *database, PGconn **connection, const Entry *entry)
-{
-	const FmEndpoint *endpoint = entry->endpoint;
-	FmAnswer   *answer = NULL;
-	FmBuf		rows = FM_BUF_INIT;
-	char		error[320] = "";
-	bool		truncated = false;
-	bool		lost = false;
-	PGresult   *now = fm_database_query(database, connection,
-										"SELECT to_char(clock_timestamp(),"
-										" 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-										0, NULL, error, sizeof(error), &lost);
-	bool		found = now != NULL;
-
-	for (int part = 0; found && part < (entry->csv ? 1 : FM_MAX_PARTS) &&
-		 endpoint->parts[part].name != NULL; part++)
-		found = put_part(database, connection, entry, part, &rows,
-						 &truncated, error, sizeof(error), &lost);
-	if (found && entry->csv)
-		answer = wrap_csv(&rows);
-	else if (found)
-		answer = wrap(endpoint, database, &rows, PQgetvalue(now, 0, 0),
-					  truncated);
-	else if (lost)
-		answer = say_down(database, endpoint, entry->csv);
-	else
-		answer = say_failed(endpoint, error);
-	PQclear(now);
-	fm_buf_free(&rows);
-	return answer;
-}
-
-static FmAnswer *
-find_metrics(FmDatabase *database, PGconn **connection)
-{
-	FmAnswer   *answer = fm_answer_new(200,
-									"text/plain; version=0.0.4; charset=utf-8");
-
-	fm_metrics_put(&answer->body, database, connection);
-	return answer;
-}
-
-static FmAnswer *
-say_busy(void)
-{
-	return fm_answer_problem(503, "busy",
-							 "too much is being asked for at once", NULL);
-}
-
-static FmAnswer *
-find(FmAnswers *answers, PGconn **connection, const Entry *entry)
-{
-	bool		up;
-
-	if (fm_now() > entry->queued_at + MAX_WAIT)
-		return say_busy();
-	up = fm_database_connect(answers->database, connection);
-	if (entry->endpoint == NULL)
-		return find_metrics(answers->database, connection);
-	if (!up)
-		return say_down(answers->database, entry->endpoint, entry->csv);
-	return find_rows(answers->database, connection, entry);
 }
 
 /* ----------------------------------------------------------------------
@@ -320,11 +67,11 @@ wake(FmWaiter *waiters, FmAnswer *answer)
 }
 
 static void
-settle(Entry *entry, FmAnswer *answer)
+settle(FmEntry *entry, FmAnswer *answer)
 {
 	FmWaiter   *waiters = entry->waiters;
 
-	drop(entry->answer);
+	fm_answer_drop(entry->answer);
 	entry->answer = answer;
 	entry->fresh_until = fm_now() + FRESH_SECONDS;
 	entry->busy = false;
@@ -332,36 +79,8 @@ settle(Entry *entry, FmAnswer *answer)
 	wake(waiters, answer);
 }
 
-/* Forget what nobody has asked for lately. */
 static void
-forget_old(FmAnswers *answers)
-{
-	double		now = fm_now();
-
-	answers->forget_at = now + FORGET_SECONDS;
-	for (int i = 0; i < BUCKETS; i++)
-	{
-		Entry	  **link = &answers->buckets[i];
-
-		while (*link != NULL)
-		{
-			Entry	   *entry = *link;
-
-			if (entry->busy || entry->fresh_until > now)
-			{
-				link = &entry->next;
-				continue;
-			}
-			*link = entry->next;
-			drop(entry->answer);
-			free(entry);
-			answers->nentries--;
-		}
-	}
-}
-
-static void
-enqueue(Queue *queue, Entry *entry)
+enqueue(Queue *queue, FmEntry *entry)
 {
 	entry->queued_at = fm_now();
 	entry->next_job = NULL;
@@ -371,12 +90,12 @@ enqueue(Queue *queue, Entry *entry)
 }
 
 /* The next thing to be worked on; NULL: none that this thread may. */
-static Entry *
+static FmEntry *
 take_job(FmAnswers *answers, Queue **from)
 {
 	Queue	   *queue = answers->plain.n > 0 ? &answers->plain :
 		&answers->various;
-	Entry	   *entry = queue->first;
+	FmEntry    *entry = queue->first;
 
 	if (entry == NULL || (queue == &answers->various &&
 						  answers->nthreads > 1 &&
@@ -398,7 +117,7 @@ wait_for_job(FmAnswers *answers)
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FORGET_SECONDS;
+	until.tv_sec += FM_FORGET_SECONDS;
 	(void) pthread_cond_timedwait(&answers->work, &answers->mutex, &until);
 }
 
@@ -412,18 +131,17 @@ work(void *arg)
 	pthread_mutex_lock(&answers->mutex);
 	while (!answers->stopping)
 	{
-		Entry	   *entry = take_job(answers, &queue);
+		FmEntry    *entry = take_job(answers, &queue);
 		FmAnswer   *answer;
 
-		if (fm_now() >= answers->forget_at)
-			forget_old(answers);
+		fm_entries_tend(&answers->entries, fm_now());
 		if (entry == NULL)
 		{
 			wait_for_job(answers);
 			continue;
 		}
 		pthread_mutex_unlock(&answers->mutex);
-		answer = find(answers, &connection, entry);
+		answer = fm_answer_find(answers->database, &connection, entry);
 		pthread_mutex_lock(&answers->mutex);
 		settle(entry, answer);
 		queue->at_work--;
@@ -478,15 +196,16 @@ fm_answers_stop(FmAnswers *answers)
 
 	pthread_mutex_lock(&answers->mutex);
 	answers->stopping = true;
-	for (int i = 0; i < BUCKETS; i++)
+	for (int i = 0; i < FM_ENTRY_BUCKETS; i++)
 	{
-		for (Entry *entry = answers->buckets[i]; entry; entry = entry->next)
+		for (FmEntry *entry = answers->entries.buckets[i]; entry;
+			 entry = entry->next)
 		{
 			wake(entry->waiters, answer);
 			entry->waiters = NULL;
 		}
 	}
-	drop(answer);
+	fm_answer_drop(answer);
 	pthread_cond_broadcast(&answers->work);
 	pthread_mutex_unlock(&answers->mutex);
 	for (int i = 0; i < answers->nthreads; i++)
@@ -496,19 +215,7 @@ fm_answers_stop(FmAnswers *answers)
 void
 fm_answers_free(FmAnswers *answers)
 {
-	for (int i = 0; i < BUCKETS; i++)
-	{
-		Entry	   *entry = answers->buckets[i];
-
-		while (entry != NULL)
-		{
-			Entry	   *next = entry->next;
-
-			drop(entry->answer);
-			free(entry);
-			entry = next;
-		}
-	}
+	fm_entries_free(&answers->entries);
 	free(answers);
 }
 
@@ -516,68 +223,8 @@ fm_answers_free(FmAnswers *answers)
  * Asking
  * ------------------------------------------------------------------- */
 
-static unsigned
-bucket_of(const FmEndpoint *endpoint, char values[][FM_MAX_VALUE],
-		  const bool *given)
-{
-	uint32_t	hash = (uint32_t) ((uintptr_t) endpoint >> 4) ^ 2166136261u;
-
-	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
-	{
-		if (!given[i])
-			continue;
-		hash = (hash ^ (uint32_t) (i + 1)) * 16777619u;
-		for (const char *c = values[i]; *c != '\0'; c++)
-			hash = (hash ^ (unsigned char) *c) * 16777619u;
-	}
-	return hash % BUCKETS;
-}
-
 static bool
-is_the_same(const Entry *entry, const FmEndpoint *endpoint, bool csv,
-			char values[][FM_MAX_VALUE], const bool *given)
-{
-	if (entry->endpoint != endpoint || entry->csv != csv)
-		return false;
-	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
-	{
-		if (entry->given[i] != given[i] ||
-			(given[i] && strcmp(entry->values[i], values[i]) != 0))
-			return false;
-	}
-	return true;
-}
-
-static Entry *
-find_entry(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
-		   char values[][FM_MAX_VALUE], const bool *given)
-{
-	unsigned	bucket = bucket_of(endpoint, values, given);
-	Entry	   *entry = answers->buckets[bucket];
-
-	while (entry != NULL && !is_the_same(entry, endpoint, csv, values, given))
-		entry = entry->next;
-	if (entry != NULL)
-		return entry;
-	if (answers->nentries >= MAX_ENTRIES)
-		forget_old(answers);
-	entry = fm_xcalloc(1, sizeof(Entry));
-	entry->endpoint = endpoint;
-	entry->csv = csv;
-	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
-	{
-		entry->given[i] = given[i];
-		if (given[i])
-			strcpy(entry->values[i], values[i]);
-	}
-	entry->next = answers->buckets[bucket];
-	answers->buckets[bucket] = entry;
-	answers->nentries++;
-	return entry;
-}
-
-static bool
-has_parameters(const Entry *entry)
+has_parameters(const FmEntry *entry)
 {
 	for (int i = 0; entry->endpoint != NULL && i < FM_MAX_PARAMS; i++)
 		if (entry->given[i])
@@ -591,11 +238,12 @@ fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 			   FmWaiter *waiter)
 {
 	FmAnswer   *answer = NULL;
-	Entry	   *entry;
+	FmEntry    *entry;
 	Queue	   *queue;
 
 	pthread_mutex_lock(&answers->mutex);
-	entry = find_entry(answers, endpoint, csv, values, given);
+	entry = fm_entries_find(&answers->entries, endpoint, csv, values, given,
+							fm_now());
 	queue = has_parameters(entry) ? &answers->various : &answers->plain;
 	if (answers->stopping)
 		answer = fm_answer_problem(503, "stopping",
@@ -607,7 +255,7 @@ fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 	}
 	else if (!entry->busy && queue == &answers->various &&
 			 queue->n >= MAX_JOBS)
-		answer = say_busy();
+		answer = fm_answer_say_busy();
 	else
 	{
 		MHD_suspend_connection(waiter->connection);

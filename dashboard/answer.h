@@ -20,6 +20,7 @@
 #include "../producer/buf.h"
 #include "database.h"
 #include "endpoint.h"
+#include "etag.h"
 
 typedef struct FmAnswer
 {
@@ -27,10 +28,12 @@ typedef struct FmAnswer
 	unsigned	status;			/* of HTTP */
 	const char *type;			/* Content-Type */
 	FmBuf		body;
-	char		etag[24];		/* weak, of what was found; "": none */
+	char		etag[FM_ETAG_LEN];	/* weak, of what was found; "": none */
 	bool		for_one;		/* nobody else may see it */
 	int			retry_after;	/* seconds; 0: as is usual for the status */
 	char		cookie[192];	/* to be set; "": none */
+	const char *truncated;		/* "true" or "false", where the body cannot say
+								 * that there is more; else NULL */
 } FmAnswer;
 
 /* A request that waits; inside of whatever the caller has for it. */

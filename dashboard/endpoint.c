@@ -59,8 +59,8 @@ static const FmEndpoint endpoints[] = {
 	{"/api/recent-alerts",
 		.parts = {{"alerts", "SELECT at, kind, event, pipeline,"
 				" pub_seq::text AS pub_seq, event_id, alarm_id, sensor_id,"
-				" condition, level, severity, state, announced, value, unit,"
-				" \"limit\", consumer, partitions, \"by\", detail"
+				" condition, level, side, severity, state, announced, value,"
+				" unit, \"limit\", consumer, partitions, \"by\", detail"
 		" FROM factorymon.recent_alerts($1::integer + 1)"}},
 		.params = {{"limit", FM_PARAM_INT, "50", 1, 1000}},
 	.limit = 1},
@@ -109,11 +109,11 @@ static const FmEndpoint endpoints[] = {
 				"  - make_interval(secs => $3::integer),"
 				" coalesce($4::timestamptz, now()), 600)"},
 			{"limits", "SELECT * FROM factorymon.sensor_limits($1, $2)", 2},
-			{"alarms", "SELECT at, event, alarm_id, condition, level, state,"
-				" value, unit, \"limit\", \"by\", comment, pipeline"
+			{"alarms", "SELECT at, event, alarm_id, condition, level, side,"
+				" state, value, unit, \"limit\", \"by\", comment, pipeline"
 				" FROM (SELECT recorded_at AS at, event_time,"
-				"  transition AS event, alarm_id, seq, condition, level, state,"
-				"  value, unit, \"limit\", \"by\", comment, pipeline"
+				"  transition AS event, alarm_id, seq, condition, level, side,"
+				"  state, value, unit, \"limit\", \"by\", comment, pipeline"
 				"  FROM factorymon.alerts WHERE sensor_id = $1"
 				"  AND ($2::text IS NULL OR pipeline = $2)"
 				"  AND recorded_at >= coalesce($4::timestamptz, now())"
@@ -124,7 +124,11 @@ static const FmEndpoint endpoints[] = {
 		.params = {{"sensor", FM_PARAM_TEXT, "", 0, 0},
 			{"pipeline", FM_PARAM_TEXT, NULL, 0, 0},
 			{"seconds", FM_PARAM_INT, "3600", 60, 31622400},
-		{"to", FM_PARAM_TIME, NULL, 0, 0}}},
+		{"to", FM_PARAM_TIME, NULL, 0, 0}},
+		.one = {"pipeline", "SELECT p.name FROM factorymon.pipelines p"
+			" WHERE ($2::text IS NULL OR p.name = $2)"
+			" AND EXISTS (SELECT FROM factorymon.sensor_limits($1, p.name))"
+	" ORDER BY p.name", 2}},
 	{"/api/rejects",
 		.parts = {{"rejects", "SELECT rejected_at, pipeline, topic,"
 				" kafka_partition, kafka_offset::text AS kafka_offset,"

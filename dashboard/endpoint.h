@@ -51,6 +51,9 @@ typedef struct FmEndpoint
 	/* number from 1 of the parameter that limits rows; 0: none.  The query
 	 * asks for one more than that, and the answer says "truncated". */
 	int			limit;
+	/* a query with a name: values of that parameter that the others leave open.
+	 * More than one, and none is chosen: what is found must not be of two. */
+	FmPart		one;
 	/* answered with 200 and the state of the database while that is away */
 	bool		survives;
 } FmEndpoint;

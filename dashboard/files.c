@@ -28,18 +28,35 @@ EMBED(openapi, "openapi.json");
 
 #define PAGE_FILE(number, address, type, file, lasting) \
 	{address, type, fm_file_##number, fm_file_end_##number, \
-	fm_file_##number##_gzip, fm_file_end_##number##_gzip, lasting},
+	fm_file_##number##_gzip, fm_file_end_##number##_gzip, lasting, "", ""},
 
-static const FmFile files[] = {
+static FmFile files[] = {
 	{"/api/openapi.json", "application/json", fm_file_openapi,
-	fm_file_end_openapi, NULL, NULL, false},
+	fm_file_end_openapi, NULL, NULL, false, "", ""},
 #include "page/built/files.inc"
 };
+
+#define NFILES ((int) (sizeof(files) / sizeof(files[0])))
+
+void
+fm_files_begin(void)
+{
+	for (int i = 0; i < NFILES; i++)
+	{
+		FmFile	   *file = &files[i];
+
+		fm_etag_make(file->etag, file->data,
+					 (size_t) (file->end - file->data), false);
+		if (file->gzip != NULL)
+			fm_etag_make(file->gzip_etag, file->gzip,
+						 (size_t) (file->gzip_end - file->gzip), false);
+	}
+}
 
 const FmFile *
 fm_file_find(const char *path)
 {
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+	for (int i = 0; i < NFILES; i++)
 		if (strcmp(files[i].path, path) == 0)
 			return &files[i];
 	return NULL;

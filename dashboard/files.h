@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "etag.h"
+
 typedef struct FmFile
 {
 	const char *path;			/* under which it is asked for */
@@ -21,7 +23,12 @@ typedef struct FmFile
 	const char *gzip;			/* the same, compressed; NULL: is not there */
 	const char *gzip_end;
 	bool		immutable;		/* what is under this path never changes */
+	char		etag[FM_ETAG_LEN];	/* strong ones; "": see fm_files_begin() */
+	char		gzip_etag[FM_ETAG_LEN];
 } FmFile;
+
+/* To be called once, before anybody asks: it gives files their tags. */
+extern void fm_files_begin(void);
 
 /* The file of a path, or NULL. */
 extern const FmFile *fm_file_find(const char *path);

@@ -178,6 +178,8 @@ fm_login_ask(FmLogin *login, struct MHD_Connection *connection,
 {
 	FmJob		job = {.wish = FM_WISH_TELL,.waiter = waiter};
 
+	if (login->options->no_login && strcmp(path, SESSION) == 0)
+		return fm_sessions_say_nobody("login_off");
 	if (login->options->no_login)
 		return fm_answer_problem(MHD_HTTP_NOT_FOUND, "login_off",
 								 "nobody can log in here", NULL);

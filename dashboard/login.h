@@ -4,7 +4,7 @@
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  *	POST /api/login				user and password: a session begins
- *	GET	 /api/session			who is logged in, and what they may do
+ *	GET	 /api/session			who is logged in, if anybody, and may what
  *	POST /api/logout
  *	POST /api/alarms/ACTION		see action.h
  *

@@ -13,6 +13,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "json.h"
+
 #define MAX_JOBS 8				/* of one session */
 
 static const FmReason no_session = {"no_session", "nobody is logged in"};
@@ -23,11 +25,28 @@ const FmReason fm_reason_logged_out = {"logged_out",
  * Small things
  * ------------------------------------------------------------------- */
 
+/*
+ * That nobody is logged in is no error to whoever asks who is: browsers would
+ * write one down at each visit.
+ */
 FmAnswer *
-fm_session_say_ended(const FmReason *reason)
+fm_sessions_say_nobody(const char *code)
 {
-	return fm_answer_problem(MHD_HTTP_UNAUTHORIZED, reason->code,
-							 reason->title, NULL);
+	FmAnswer   *answer = fm_answer_new(MHD_HTTP_OK, "application/json");
+
+	answer->for_one = true;
+	fm_buf_puts(&answer->body, "{\"role\":null,\"actions\":[],\"code\":");
+	fm_json_string(&answer->body, code);
+	fm_buf_puts(&answer->body, "}\n");
+	return answer;
+}
+
+FmAnswer *
+fm_session_say_ended(const FmReason *reason, FmWish wish)
+{
+	return wish == FM_WISH_TELL ? fm_sessions_say_nobody(reason->code) :
+		fm_answer_problem(MHD_HTTP_UNAUTHORIZED, reason->code,
+						  reason->title, NULL);
 }
 
 FmAnswer *
@@ -202,10 +221,11 @@ refuse(const FmSessions *sessions, const FmSession *session, const char *csrf,
 	if (sessions->stopping)
 		return fm_session_say_stopping();
 	if (session == NULL)
-		return fm_session_say_ended(&no_session);
+		return fm_session_say_ended(&no_session, job->wish);
 	if (session->state == ENDED || session->asked != NULL)
-		return fm_session_say_ended(session->state == ENDED ? session->reason :
-						 session->asked);
+		return fm_session_say_ended(session->state == ENDED ?
+									session->reason : session->asked,
+									job->wish);
 	if (job->wish != FM_WISH_TELL &&
 		(csrf == NULL || !is_same_token(csrf, session->csrf)))
 		return fm_answer_problem(MHD_HTTP_FORBIDDEN, "csrf",

@@ -63,6 +63,9 @@ extern FmAnswer *fm_sessions_log_in(FmSessions *sessions, const char *user,
 									const char *address,
 									const char *old_token, FmWaiter *waiter);
 
+/* What is said of a session, by that code, where there is none. */
+extern FmAnswer *fm_sessions_say_nobody(const char *code);
+
 /*
  * Have the session of a token do something, if csrf is its second one (which
  * FM_WISH_TELL does not need).  Returns why not; or NULL, as above.  The job is

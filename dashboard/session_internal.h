@@ -84,7 +84,8 @@ extern void fm_session_forget_password(FmSession *session);
 
 extern void fm_session_free_job(FmJob *job);
 
-extern FmAnswer *fm_session_say_ended(const FmReason *reason);
+/* To whom it matters that there is no session: an answer, or why not. */
+extern FmAnswer *fm_session_say_ended(const FmReason *reason, FmWish wish);
 
 extern FmAnswer *fm_session_say_stopping(void);
 

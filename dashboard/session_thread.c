@@ -196,7 +196,7 @@ do_job(FmSession *session, const FmJob *job, bool *lost)
 	return PQstatus(session->connection) == CONNECTION_OK ?
 		fm_answer_error(MHD_HTTP_SERVICE_UNAVAILABLE, "database_silent",
 						"the database does not answer", "session", error) :
-		fm_session_say_ended(&was_lost);
+		fm_session_say_ended(&was_lost, job->wish);
 }
 
 /* With the mutex, which it gives up meanwhile. */
@@ -289,7 +289,8 @@ fm_session_run(void *arg)
 		FmJob	   *job = session->jobs;
 
 		session->jobs = job->next;
-		settle(job->waiter, reason != NULL ? fm_session_say_ended(reason) :
+		settle(job->waiter, reason != NULL ?
+			   fm_session_say_ended(reason, job->wish) :
 			   fm_session_say_stopping());
 		fm_session_free_job(job);
 	}

@@ -3,32 +3,20 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
- * One mutex guards clients and their queues.  A client's connection is
- * suspended while its queue is empty, by the thread of HTTP, under the mutex;
- * who puts something into the queue resumes it, under the mutex, too.  A
- * suspended connection does not notice that the client has left, so the tick
- * is also what finds that out.
- *
- * Events are shared by all clients that they wait for.
+ * Two threads: one reads what is new and sees to clients that join, the other
+ * ticks.
  */
-#include "stream.h"
+#include "stream_internal.h"
 
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "../producer/buf.h"
-#include "json.h"
 #include "log.h"
-#include "positions.h"
 
-#define MAX_CLIENTS 200
-#define MAX_OF_ADDRESS 10
-#define QUEUE 256				/* events that may wait for a client */
 #define TICK_SECONDS 2.0
 #define RETRY_SECONDS 1.0		/* without a database */
 #define LOOK_SECONDS 5.0		/* NOTIFY may get lost: look anyway */
@@ -36,140 +24,6 @@
 #define AT_ONCE_TEXT "500"
 #define MAX_REPLAY 1000
 #define MAX_JOINING 20			/* before it is looked for events again */
-#define ADDRESS_LEN 64
-
-typedef struct Event
-{
-	int			references;
-	size_t		len;
-	char		text[];
-} Event;
-
-typedef struct Client
-{
-	struct Client *next;
-	FmStream   *stream;
-	struct MHD_Connection *connection;
-	char		address[ADDRESS_LEN];
-	char	   *last_id;		/* to be replayed from; NULL: no */
-	bool		joined;			/* gets events; else the thread sees to it */
-	bool		suspended;
-	bool		gone;			/* the thread frees it when it is done with it */
-	bool		held;			/* by the thread, without the mutex */
-	Event	   *queue[QUEUE];	/* a ring */
-	int			first;
-	int			n;
-	size_t		offset;			/* of the first one, sent already */
-} Client;
-
-struct FmStream
-{
-	FmDatabase *database;
-	pthread_mutex_t mutex;
-	Client	   *clients;
-	int			nclients;
-	atomic_bool stopping;
-	int			wake;			/* eventfd: a client waits, or the end */
-	int			ended;			/* eventfd: the end, for who ticks */
-	pthread_t	thread;
-	pthread_t	ticker;			/* a thread that waits for nothing else */
-	atomic_bool was_up;			/* set by the thread */
-	/* of the thread */
-	PGconn	   *connection;
-	bool		listening;
-	bool		known;			/* positions are */
-	FmPositions	positions;
-};
-
-/* ----------------------------------------------------------------------
- * Queues; with the mutex
- * ------------------------------------------------------------------- */
-
-static Event *
-new_event(const FmBuf *text)
-{
-	Event	   *event = fm_xmalloc(sizeof(Event) + text->len);
-
-	event->references = 1;
-	event->len = text->len;
-	memcpy(event->text, text->data, text->len);
-	return event;
-}
-
-static void
-drop(Event *event)
-{
-	if (--event->references == 0)
-		free(event);
-}
-
-static void
-drop_first(Client *client)
-{
-	drop(client->queue[client->first]);
-	client->first = (client->first + 1) % QUEUE;
-	client->n--;
-	client->offset = 0;
-}
-
-static void
-resume(Client *client)
-{
-	if (!client->suspended)
-		return;
-	client->suspended = false;
-	MHD_resume_connection(client->connection);
-}
-
-static void
-push(Client *client, Event *event)
-{
-	event->references++;
-	client->queue[(client->first + client->n++) % QUEUE] = event;
-	resume(client);
-}
-
-/*
- * A client that does not read gets a reset for all that it missed.  What it has
- * begun to read is ended first.
- */
-static void
-enqueue(Client *client, Event *event)
-{
-	static const char reset[] = "event: reset\ndata: {}\n\n";
-	FmBuf		text = FM_BUF_INIT;
-	Event	   *lost;
-
-	if (client->n < QUEUE)
-	{
-		push(client, event);
-		return;
-	}
-	while (client->n > (client->offset > 0 ? 1 : 0))
-	{
-		client->n--;
-		drop(client->queue[(client->first + client->n) % QUEUE]);
-	}
-	fm_buf_puts(&text, reset);
-	lost = new_event(&text);
-	push(client, lost);
-	push(client, event);
-	drop(lost);
-	fm_buf_free(&text);
-}
-
-static void
-broadcast(FmStream *stream, const FmBuf *text)
-{
-	Event	   *event = new_event(text);
-
-	pthread_mutex_lock(&stream->mutex);
-	for (Client *client = stream->clients; client; client = client->next)
-		if (client->joined && !client->gone)
-			enqueue(client, event);
-	drop(event);
-	pthread_mutex_unlock(&stream->mutex);
-}
 
 /* ----------------------------------------------------------------------
  * Reading what is new; by the thread
@@ -260,7 +114,7 @@ advance(FmStream *stream, FmPosition *position)
 
 			position->seq = strtoll(PQgetvalue(result, i, 0), NULL, 10);
 			put_alarm(&text, &stream->positions, PQgetvalue(result, i, 1));
-			broadcast(stream, &text);
+			fm_stream_broadcast(stream, &text);
 			fm_buf_free(&text);
 		}
 		PQclear(result);
@@ -385,38 +239,20 @@ welcome(FmStream *stream, const char *last_id, FmBuf *text)
 	}
 }
 
-static void
-free_client(Client *client)
-{
-	while (client->n > 0)
-		drop_first(client);
-	free(client->last_id);
-	free(client);
-}
-
-static Client *
+static FmListener *
 next_to_join(FmStream *stream)
 {
-	for (Client *client = stream->clients; client; client = client->next)
+	for (FmListener *client = stream->clients; client; client = client->next)
 		if (!client->joined && !client->gone)
 			return client;
 	return NULL;
-}
-
-static void
-call(int fd)
-{
-	uint64_t	one = 1;
-
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;					/* it has been called often enough */
 }
 
 /* With what it missed before whatever comes: both are ours to add. */
 static void
 join_clients(FmStream *stream)
 {
-	Client	   *client;
+	FmListener *client;
 	int			n = 0;
 
 	pthread_mutex_lock(&stream->mutex);
@@ -424,24 +260,24 @@ join_clients(FmStream *stream)
 		   (client = next_to_join(stream)) != NULL)
 	{
 		FmBuf		text = FM_BUF_INIT;
-		Event	   *event;
+		FmEvent    *event;
 
 		client->held = true;
 		pthread_mutex_unlock(&stream->mutex);
 		welcome(stream, client->last_id, &text);
-		event = new_event(&text);
+		event = fm_event_new(&text);
 		fm_buf_free(&text);
 		pthread_mutex_lock(&stream->mutex);
 		client->held = false;
 		client->joined = true;
 		if (client->gone)
-			free_client(client);
+			fm_listener_free(client);
 		else
-			enqueue(client, event);
-		drop(event);
+			fm_listener_enqueue(client, event);
+		fm_event_drop(event);
 	}
 	if (next_to_join(stream) != NULL)
-		call(stream->wake);
+		fm_stream_call(stream->wake);
 	pthread_mutex_unlock(&stream->mutex);
 }
 
@@ -455,7 +291,7 @@ tell_state(FmStream *stream, const char *event)
 	FmBuf		text = FM_BUF_INIT;
 
 	put_state(&text, event, stream->was_up);
-	broadcast(stream, &text);
+	fm_stream_broadcast(stream, &text);
 	fm_buf_free(&text);
 }
 
@@ -585,11 +421,11 @@ fm_stream_stop(FmStream *stream)
 {
 	pthread_mutex_lock(&stream->mutex);
 	stream->stopping = true;
-	for (Client *client = stream->clients; client; client = client->next)
-		resume(client);
+	for (FmListener *client = stream->clients; client; client = client->next)
+		fm_listener_resume(client);
 	pthread_mutex_unlock(&stream->mutex);
-	call(stream->wake);
-	call(stream->ended);
+	fm_stream_call(stream->wake);
+	fm_stream_call(stream->ended);
 	pthread_join(stream->thread, NULL);
 	pthread_join(stream->ticker, NULL);
 }
@@ -600,103 +436,4 @@ fm_stream_free(FmStream *stream)
 	close(stream->wake);
 	close(stream->ended);
 	free(stream);
-}
-
-/* ----------------------------------------------------------------------
- * Clients; by the thread of HTTP
- * ------------------------------------------------------------------- */
-
-static ssize_t
-give(void *arg, uint64_t pos, char *to, size_t most)
-{
-	Client	   *client = arg;
-	FmStream   *stream = client->stream;
-	ssize_t		n = 0;
-
-	(void) pos;
-	pthread_mutex_lock(&stream->mutex);
-	if (stream->stopping)
-		n = MHD_CONTENT_READER_END_OF_STREAM;
-	else if (client->n == 0)
-	{
-		client->suspended = true;
-		MHD_suspend_connection(client->connection);
-	}
-	else
-	{
-		const Event *event = client->queue[client->first];
-		size_t		left = event->len - client->offset;
-
-		n = (ssize_t) (left < most ? left : most);
-		memcpy(to, event->text + client->offset, (size_t) n);
-		client->offset += (size_t) n;
-		if (client->offset == event->len)
-			drop_first(client);
-	}
-	pthread_mutex_unlock(&stream->mutex);
-	return n;
-}
-
-static void
-forget(void *arg)
-{
-	Client	   *client = arg;
-	FmStream   *stream = client->stream;
-	Client	  **link;
-
-	pthread_mutex_lock(&stream->mutex);
-	for (link = &stream->clients; *link != client;)
-		link = &(*link)->next;
-	*link = client->next;
-	stream->nclients--;
-	client->gone = true;
-	if (!client->held)
-		free_client(client);
-	pthread_mutex_unlock(&stream->mutex);
-}
-
-/* With the mutex. */
-static bool
-is_full(const FmStream *stream, const char *address, bool local)
-{
-	int			n = 0;
-
-	for (const Client *client = stream->clients; client; client = client->next)
-		n += strcmp(client->address, address) == 0;
-	return stream->stopping || stream->nclients >= MAX_CLIENTS ||
-		(!local && n >= MAX_OF_ADDRESS);
-}
-
-struct MHD_Response *
-fm_stream_open(FmStream *stream, struct MHD_Connection *connection,
-			   const char *address, bool local, const char *last_id)
-{
-	Client	   *client = fm_xcalloc(1, sizeof(Client));
-	struct MHD_Response *response;
-	bool		full;
-
-	client->stream = stream;
-	client->connection = connection;
-	snprintf(client->address, sizeof(client->address), "%s", address);
-	client->last_id = last_id ? fm_xstrdup(last_id) : NULL;
-	pthread_mutex_lock(&stream->mutex);
-	full = is_full(stream, address, local);
-	if (!full)
-	{
-		client->next = stream->clients;
-		stream->clients = client;
-		stream->nclients++;
-	}
-	pthread_mutex_unlock(&stream->mutex);
-	if (full)
-	{
-		free_client(client);
-		return NULL;
-	}
-	call(stream->wake);
-	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, give,
-												 client, forget);
-	if (response == NULL)
-		forget(client);
-	return response;
 }

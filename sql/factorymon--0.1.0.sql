@@ -3505,6 +3505,7 @@ RETURNS TABLE (
 	sensor_id text,
 	condition text,
 	level text,
+	side text,
 	severity integer,
 	state text,
 	announced boolean,
@@ -3525,7 +3526,8 @@ FROM (
 	SELECT o.recorded_at, 'alarm', o.transition, p.name, o.pub_seq,
 		o.event_id, o.alarm_id, m.payload ->> 'sensor_id',
 		m.payload ->> 'condition', m.payload ->> 'level',
-		o.severity::integer, m.payload ->> 'state', o.announced,
+		m.payload ->> 'side', o.severity::integer, m.payload ->> 'state',
+		o.announced,
 		(m.payload ->> 'value')::double precision, m.payload ->> 'unit',
 		(m.payload ->> 'limit')::double precision, NULL::text,
 		NULL::integer[], m.payload ->> 'by', m.payload ->> 'comment'
@@ -3539,8 +3541,8 @@ FROM (
 	CROSS JOIN LATERAL (SELECT o.payload::jsonb AS payload) m
 	UNION ALL
 	SELECT e.at, 'pipeline', e.event, p.name, NULL, NULL, NULL, NULL, NULL,
-		NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.consumer, e.partitions,
-		NULL, e.reason
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.consumer,
+		e.partitions, NULL, e.reason
 	FROM (
 		SELECT x.*
 			FROM _factorymon.event x
@@ -3552,7 +3554,7 @@ ORDER BY 1 DESC, 5 DESC NULLS LAST
 LIMIT greatest(max_rows, 0)
 $$;
 COMMENT ON FUNCTION factorymon.recent_alerts(integer) IS
-	'the newest events, newest first: kind alarm (event: a transition of an alarm, or a flood; pub_seq, ids, sensor, level, value, who and comment) and kind pipeline (event: of rebalancing_events; consumer, partitions, reason as detail)';
+	'the newest events, newest first: kind alarm (event: a transition of an alarm, or a flood; pub_seq, ids, sensor, level and side of the limit as in alarms, value, who and comment) and kind pipeline (event: of rebalancing_events; consumer, partitions, reason as detail)';
 
 /*
  * Messages that could not be stored, newest offsets of each stream first: read

@@ -20,6 +20,18 @@ export function isUnacknowledged(alarm) {
 	return !isBlocked(alarm) && alarm.state.endsWith("_unacknowledged");
 }
 
+/* How value and limit are to each other; after a return, maybe the other way
+ * round.  Without a value it is the side that counts. */
+function relationOf(alarm) {
+	const low = alarm.side === "low";
+
+	if (alarm.value === null || alarm.value === undefined)
+		return low ? "<" : ">";
+	if (alarm.value === alarm.limit)
+		return low ? "≤" : "≥";
+	return alarm.value < alarm.limit ? "<" : ">";
+}
+
 /** "limit high 42.5 °C > 40 °C", or what else it is about. */
 export function causeOf(alarm) {
 	const parts = [word("condition", alarm.condition)];
@@ -29,8 +41,7 @@ export function causeOf(alarm) {
 	if (alarm.value !== null && alarm.value !== undefined)
 		parts.push(measure(alarm.value, alarm.unit));
 	if (alarm.limit !== null && alarm.limit !== undefined)
-		parts.push(`${alarm.side === "low" || alarm.value < alarm.limit ?
-			"<" : ">"} ${measure(alarm.limit, alarm.unit)}`);
+		parts.push(`${relationOf(alarm)} ${measure(alarm.limit, alarm.unit)}`);
 	return parts.join(" ");
 }
 

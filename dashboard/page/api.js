@@ -52,6 +52,19 @@ export function address(path, parameters) {
 	return query.size > 0 ? `${path}?${query}` : path;
 }
 
+/** Would a file have but the first rows?  What cannot be asked is no. */
+export async function isTruncated(path) {
+	try {
+		const response = await fetch(path, {
+			method: "HEAD", cache: "no-cache", credentials: "same-origin",
+			signal: AbortSignal.timeout(TIMEOUT_MS)
+		});
+		return response.headers.get("x-truncated") === "true";
+	} catch {
+		return false;
+	}
+}
+
 /** POST of JSON, in the name of a session (its token), if there is one. */
 export function post(path, value, token) {
 	const headers = { "Content-Type": "application/json" };

@@ -5,7 +5,8 @@
  *
  * The band is from least to most of each slice, so that a spike stays visible;
  * the line is the average.  Where nothing came the line is broken.  The nearest
- * limits are always within the axis, drawn and named at its end.
+ * limits are always within the axis, drawn and named at its end.  The axis of
+ * time is what was asked for, however little of it has readings.
  */
 import uPlot from "./uplot.js";
 import { axisTime, measure, t, time } from "./i18n.js";
@@ -48,6 +49,22 @@ export function columnsOf(points, interval) {
 		columns[3].push(point.high);
 	});
 	return { columns, gaps };
+}
+
+/** The span that an answer is about, in seconds: up to a time, or to when it
+ * was so. */
+export function spanOf(answer, { seconds, to }) {
+	const end = Date.parse(to || answer.as_of) / 1000;
+
+	return { from: end - seconds, to: end };
+}
+
+/** What an axis of time shows that is to show from least to most: where that is
+ * all there is, the whole span; else somebody looks at a part of it. */
+export function axisOf(span, times, least, most) {
+	return times.length === 0 ||
+		(least <= times[0] && most >= times[times.length - 1]) ?
+		[span.from, span.to] : [least, most];
 }
 
 /* The limits next to what was measured, one each way. */
@@ -105,7 +122,7 @@ function drawLimits(limits) {
 	};
 }
 
-function optionsOf(element, { limits, unit }) {
+function optionsOf(chart, { limits, unit }) {
 	const axis = {
 		stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 },
 		ticks: { stroke: color("--line"), width: 1 },
@@ -113,8 +130,12 @@ function optionsOf(element, { limits, unit }) {
 	};
 
 	return {
-		width: Math.max(240, element.clientWidth), height: 320,
-		scales: { x: { time: true }, y: { range: rangeOf(limits) } },
+		width: Math.max(240, chart.element.clientWidth), height: 320,
+		scales: {
+			x: { time: true, range: (plot, least, most) =>
+				axisOf(chart.span, plot.data[0], least, most) },
+			y: { range: rangeOf(limits) }
+		},
 		cursor: { drag: { x: true, y: false } },
 		/* as far apart as a time is wide */
 		axes: [{ ...axis, space: 90, values: (plot, ticks) => ticks.map((tick) =>
@@ -139,7 +160,7 @@ function optionsOf(element, { limits, unit }) {
 	};
 }
 
-/** A chart in an element; show(points, { limits, unit, interval }). */
+/** A chart in an element; show(points, { limits, unit, interval }, span). */
 export class Chart {
 	constructor(element) {
 		this.element = element;
@@ -156,13 +177,14 @@ export class Chart {
 	}
 
 	/** Returns how many gaps there are. */
-	show(points, about) {
+	show(points, about, span) {
 		const { columns, gaps } = columnsOf(points, about.interval);
 		const signature = JSON.stringify([about, color("--page"), t("sensor.min")]);
 
+		this.span = span;
 		if (this.signature !== signature) {
 			this.plot?.destroy();
-			this.plot = new uPlot(optionsOf(this.element, about), columns,
+			this.plot = new uPlot(optionsOf(this, about), columns,
 				this.element);
 			this.signature = signature;
 		} else

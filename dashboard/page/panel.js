@@ -8,15 +8,19 @@
  * failed (alone, with a way to try again; what was there stays, dated).
  */
 import { h, isInUse, reconcile, replace, setText } from "./dom.js";
+import { isTruncated } from "./api.js";
 import { ago, number, t, time, tn } from "./i18n.js";
 import { now } from "./source.js";
 
+/** Why something could not be had or done: by the service's code, or by the
+ * status where the code is not known (or a proxy has answered). */
 export function reasonOf(error) {
 	if (error.status === 0)
 		return t("error.unreachable");
-	const name = `error.${error.status}`;
-	const text = t(name, { seconds: error.retryAfter ?? "–" });
-	return text === name ? t("error.http", { status: error.status }) : text;
+	const values = { seconds: error.retryAfter ?? "–", status: error.status };
+	const names = [`problem.${error.code}`, `error.${error.status}`];
+	const name = names.find((known) => t(known) !== known);
+	return t(name || "error.http", values);
 }
 
 let numbers = 0;
@@ -201,9 +205,20 @@ export function empty(body, text, next) {
 		h("p", {}, text), next ? h("p", { class: "code" }, next) : null));
 }
 
-/** The list of an endpoint as a file. */
+/** The list of an endpoint as a file; who takes it is told beside the link if
+ * there is more than what the file has.  (It is the answer that the file has,
+ * too: the service makes one for all who ask within a second.) */
 export function csvLink(path) {
-	return h("a", { href: path, download: "" }, t("panel.csv"));
+	const note = h("span", { class: "cut", role: "status" });
+	const link = h("a", {
+		href: path, download: "",
+		onclick: async () => {
+			setText(note, "");
+			setText(note, await isTruncated(link.href) ? t("panel.cut") : "");
+		}
+	}, t("panel.csv"));
+
+	return h("span", { class: "csv" }, link, note);
 }
 
 export function truncated(answer, list) {

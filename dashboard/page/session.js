@@ -6,7 +6,7 @@
  * One logs in with a database role of one's own; the service acts with it, so
  * whose name is in the history is what the database has proved.
  */
-import { ApiError, get, post } from "./api.js";
+import { get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { alarms, refreshAll } from "./source.js";
 import { h, setText } from "./dom.js";
@@ -18,9 +18,13 @@ let session = null;
 
 export async function loadSession() {
 	try {
-		session = await get("/api/session");
-	} catch (error) {
-		session = error.status === 404 ? undefined : null;
+		const answer = await get("/api/session");
+		if (answer.role !== null)
+			session = answer;
+		else
+			session = answer.code === "login_off" ? undefined : null;
+	} catch {
+		session = null;
 	}
 }
 
@@ -70,8 +74,6 @@ async function logIn(redraw) {
 			try {
 				session = await post("/api/login", values);
 			} catch (error) {
-				if (error.status === 401)
-					throw new Error(t("login.failed"));
 				throw new Error(reasonOf(error));
 			}
 		}
@@ -177,10 +179,8 @@ export async function act(action, alarm) {
 				await post(`/api/alarms/${action}`, body(alarm, values),
 					session?.csrf_token);
 			} catch (error) {
-				if (error instanceof ApiError && error.status === 401) {
+				if (error.status === 401)
 					session = null;
-					throw new Error(t("login.ended"));
-				}
 				throw new Error(reasonOf(error));
 			}
 		}

@@ -6,7 +6,7 @@
 import { ago, fullTime, measure, number, t, time, word } from "./i18n.js";
 import { address } from "./api.js";
 import { causeOf, placeOf, sensorLink } from "./alarm-list.js";
-import { Chart } from "./chart.js";
+import { Chart, spanOf } from "./chart.js";
 import { csvLink, empty, Panel, place, Table, truncated } from "./panel.js";
 import { h, replace, setText } from "./dom.js";
 import { levelBadge, stateBadge } from "./symbols.js";
@@ -140,7 +140,7 @@ function pointsTable(unit) {
 	});
 }
 
-function chartPanel(name, source, tools) {
+function chartPanel(asked, source, tools) {
 	const canvas = h("div", { class: "chart", "aria-hidden": "true" });
 	const summary = h("p", { class: "muted" });
 	const details = h("details", {}, h("summary", {}, t("sensor.table")));
@@ -169,8 +169,8 @@ function chartPanel(name, source, tools) {
 			const gaps = chart.show(points, {
 				limits: limits[0], unit,
 				interval: limits[0]?.expected_interval_seconds
-			});
-			setText(summary, summaryOf(name, points, unit) + (gaps > 0 ?
+			}, spanOf(source.data, asked));
+			setText(summary, summaryOf(asked.sensor, points, unit) + (gaps > 0 ?
 				` ${t("sensor.summary.gaps", { n: number(gaps) })}` : ""));
 			if (details.open) {
 				table ??= pointsTable(unit);
@@ -250,7 +250,7 @@ export function sensor({ argument: name, parameters }) {
 	const source = new Source("/api/sensor-series", {
 		parameters: asked, interval: seconds > 21600 ? 15000 : 2000
 	});
-	const { panel, end } = chartPanel(name, source, [
+	const { panel, end } = chartPanel(asked, source, [
 		rangeTools(name, parameters, seconds),
 		csvLink(address("/api/sensor-series.csv", asked))
 	]);

@@ -14,6 +14,29 @@ setting()
 	echo "${value:-$2}"
 }
 
+# What .env sets and nothing reads: misspelt, or a name from elsewhere.
+unknown_settings()
+{
+	[[ -e .env ]] || return 0
+	comm -23 <(sed -n 's/^\([A-Za-z_0-9]*\)=.*/\1/p' .env |
+		grep -Ev '^(COMPOSE|DOCKER|BUILDKIT)_' | LC_ALL=C sort -u) \
+		<(sed -n 's/^\(# \)\{0,1\}\([A-Z_0-9]*\)=.*/\2/p' .env.example |
+			LC_ALL=C sort -u)
+}
+
+warn_of_settings()
+{
+	local name
+
+	for name in $(unknown_settings); do
+		echo "stack: nothing reads $name, which .env sets (.env.example has" \
+			"what there is)" >&2
+		[[ $name != CONSUMER_ID ]] || echo "stack: consumers are workers of" \
+			"PostgreSQL and name themselves, factorymon-PIPELINE-NUMBER;" \
+			"WORKERS says how many there are, CONSUMER_GROUP in which group" >&2
+	done
+}
+
 # Set COMPOSE: the plugin, else docker-compose.
 find_compose()
 {

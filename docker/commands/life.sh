@@ -53,6 +53,7 @@ command_setup()
 		cp .env.example .env
 		echo "made .env: your settings"
 	fi
+	warn_of_settings
 	make_secrets
 	compose config -q
 	[[ $SECRETS_MADE == no || -z $(running_container postgres) ]] ||
@@ -68,6 +69,7 @@ set_up_once()
 		"${GIVEN_SECRETS[@]/#/docker/secrets/}"; do
 		[[ -e $name ]] || { command_setup; return; }
 	done
+	warn_of_settings
 }
 
 # What "make stop-consumers" and the like have paused runs again; what somebody

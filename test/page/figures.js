@@ -5,8 +5,8 @@
  *
  * Producers are held meanwhile, so that figures can be compared to the unit.
  */
-import { ask, becomes, check, equal, go, newContext, open, rows, sql, text, texts }
-	from "./harness.js";
+import { ask, becomes, check, equal, go, newContext, objections, open, rows, sql,
+	text, texts } from "./harness.js";
 
 const digits = (words) => Number(words.replace(/[^0-9.-]/g, ""));
 
@@ -77,6 +77,22 @@ async function sensors() {
 		"sensors: a filter");
 }
 
+/* Where the line of a chart begins, in hundredths of its width; in the page.
+ * The line is blue, and nothing else of a chart is. */
+function beginOfLine(canvas) {
+	const { width, height } = canvas;
+	const copy = new OffscreenCanvas(width, height)
+		.getContext("2d", { willReadFrequently: true });
+	let begin = width;
+
+	copy.drawImage(canvas, 0, 0);
+	const { data } = copy.getImageData(0, 0, width, height);
+	for (let i = 0; i < data.length; i += 4)
+		if (data[i + 3] > 100 && data[i + 2] - data[i] > 60)
+			begin = Math.min(begin, (i / 4) % width);
+	return String(Math.floor(100 * begin / width));
+}
+
 async function sensor() {
 	const name = await sql("SELECT min(sensor_id) FROM factorymon.latest_readings");
 
@@ -97,6 +113,8 @@ async function sensor() {
 	check(await page.locator("canvas").evaluate((canvas) => canvas.getContext("2d")
 		.getImageData(0, 0, canvas.width, canvas.height).data
 		.some((byte) => byte > 0)), "sensor: a chart is drawn");
+	await becomes(() => page.locator("canvas").evaluate(beginOfLine), /^[789]\d$/,
+		"sensor: some minutes are the end of an hour");
 	await page.locator("summary").click();
 	await becomes(() => rows(page, "details").then((all) => all.reduce((sum, row) =>
 		sum + digits(row[4]), 0)), async () => Number(await sql(
@@ -179,6 +197,15 @@ async function files() {
 		"with a heading", content.slice(0, 200));
 	equal((content.match(/^\d{4}-\d\d-\d\d/mg) || []).length, Number(await sql(
 		"SELECT count(*) FROM _factorymon.reject")), "and all rejects");
+	equal(await text(page, "#rejects header .cut"), "", "which needs no word");
+	await page.locator("#rejects header a").evaluate((link) => {
+		link.href = "/api/rejects.csv?limit=5";
+	});
+	await Promise.all([page.waitForEvent("download"),
+		page.locator("#rejects header a").click()]);
+	await becomes(() => text(page, "#rejects header .cut"),
+		"first rows only; there are more", "a file that is cut: a word says so");
+	equal(await objections(page), [], "axe: rejects, with that word");
 	await ask("producers", "CONT");
 	await context.close();
 }

@@ -1,5 +1,6 @@
 /*
- * figures.test.mjs - what the page computes itself: gaps, trends, percentiles
+ * figures.test.mjs - what the page computes itself: gaps, trends, percentiles,
+ * causes
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
@@ -7,7 +8,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { load } from "./browser.mjs";
 
-const { columnsOf } = await load("chart.js");
+const { causeOf } = await load("alarm-list.js");
+const { axisOf, columnsOf, spanOf } = await load("chart.js");
 const { trendOf } = await load("lag.js");
 const { partitions } = await load("source.js");
 
@@ -59,6 +61,29 @@ test("none, one or points at once have no gap", () => {
 	assert.deepEqual(columnsOf([], 5), { columns: [[], [], [], []], gaps: 0 });
 	assert.equal(columnsOf(points(0), null).gaps, 0);
 	assert.equal(columnsOf(points(0, 0, 0), null).gaps, 0);
+});
+
+/* --------------------------------------------------------------- spans */
+
+test("a span ends where it was asked to, else when the answer was so", () => {
+	const answer = { as_of: "2025-03-02T01:00:00.5Z" };
+
+	assert.deepEqual(spanOf(answer, { seconds: 900, to: null }),
+		{ from: BEGIN + 2700.5, to: BEGIN + 3600.5 });
+	assert.deepEqual(spanOf(answer, { seconds: 60, to: "2025-03-02T00:02:00Z" }),
+		{ from: BEGIN + 60, to: BEGIN + 120 });
+});
+
+test("the axis of time is the span, unless somebody looks closer", () => {
+	const span = { from: 0, to: 900 };
+	const seen = [700, 750, 800];
+
+	assert.deepEqual(axisOf(span, seen, 700, 800), [0, 900]);
+	assert.deepEqual(axisOf(span, seen, 600, 850), [0, 900]);
+	assert.deepEqual(axisOf(span, seen, 720, 800), [720, 800]);
+	assert.deepEqual(axisOf(span, seen, 700, 760), [700, 760]);
+	assert.deepEqual(axisOf(span, [700], 700, 87100), [0, 900]);
+	assert.deepEqual(axisOf(span, [], null, null), [0, 900]);
 });
 
 /* -------------------------------------------------------------- trends */
@@ -160,3 +185,27 @@ test("without batches, or with workers that began anew, nobody knows",
 		assert.equal(await percentile(0.99, look(0, null),
 			look(2000, [1, 0, 0, 0])), null);
 	});
+
+/* -------------------------------------------------------------- causes */
+
+test("what an alarm is about has the side of the limit", () => {
+	const cause = (side, value, limit) => causeOf({
+		condition: "limit", side, value, limit, unit: "°C"
+	});
+
+	assert.equal(cause("high", 42, 40), "limit high 42.0 °C > 40.0 °C");
+	assert.equal(cause("low", 4, 5), "limit low 4.00 °C < 5.00 °C");
+	assert.equal(cause("high", 40, 40), "limit high 40.0 °C ≥ 40.0 °C");
+	assert.equal(cause("low", 5, 5), "limit low 5.00 °C ≤ 5.00 °C");
+	assert.equal(cause("low", null, 5), "limit low < 5.00 °C");
+	assert.equal(cause("high", null, 5), "limit high > 5.00 °C");
+});
+
+test("where it has returned neither side nor relation is made up", () => {
+	assert.equal(causeOf({
+		condition: "limit", side: null, value: 6, limit: 5, unit: "°C"
+	}), "limit 6.00 °C > 5.00 °C");
+	assert.equal(causeOf({
+		condition: "flat", side: null, value: 6, limit: null, unit: "°C"
+	}), "flat line 6.00 °C");
+});

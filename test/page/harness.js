@@ -140,9 +140,8 @@ function watch(page) {
 	});
 }
 
-/* A service without login has no session; one with it has nobody's.  Chromium
- * gives requests up when an interface of the machine comes or goes. */
-const USUAL = /^40[14] .*\/api\/session$|^net::ERR_NETWORK_CHANGED/;
+/* Chromium gives requests up when an interface of the machine comes or goes. */
+const USUAL = /^net::ERR_NETWORK_CHANGED/;
 
 /** Nothing was complained about since the last time but what is allowed. */
 export function calm(name, allowed = /^$/) {

@@ -58,7 +58,8 @@ async function alone() {
 	}));
 	const tiles = await texts(page, "#plant .tile .name");
 	await becomes(() => text(page, "#plant .message span"),
-		"This part cannot be shown: error 500", "a part that had something fails");
+		"This part cannot be shown: the query failed; the service's log has why",
+		"a part that had something fails");
 	equal(await texts(page, "#plant .tile .name"), tiles, "what was there stays");
 	await becomes(() => page.locator("#plant.stale").count(), 1, "and gets old");
 	await becomes(() => text(page, "#plant .note"), /^from \d\d:\d\d:\d\d, \d+ s ago$/,

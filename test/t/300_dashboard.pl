@@ -24,11 +24,16 @@ sql($node, <<'QUERY');
 CREATE ROLE watcher LOGIN;
 ALTER ROLE watcher SET log_statement = 'all';
 SELECT factorymon.grant_access('reader', 'watcher');
-INSERT INTO factorymon.threshold (sensor_type, critical_high, warning_high)
-VALUES ('temperature', -50, -60);
+INSERT INTO factorymon.threshold (sensor_type, critical_high, warning_high,
+	critical_low, warning_low)
+VALUES ('temperature', -50, -60, NULL, NULL),
+	('vibration', NULL, NULL, 9000, 9001);
 QUERY
-is(run_producer(kafka => $broker, sensors => 10, count => 500, seed => 7,
+is(run_producer(kafka => $broker, sensors => 10, count => 490, seed => 7,
 		rate => 1000, heartbeat => 1)->{rc}, 0, 'readings');
+is(run_producer(kafka => $broker, count => 10, seed => 7, rate => 1000,
+		sensor_id => 'shaker', sensor_type => 'vibration', heartbeat => 0)->{rc},
+	0, 'of another type, too');
 is(run_producer(kafka => $broker, malformed => 1, count => 7, seed => 7,
 		rate => 1000, heartbeat => 0)->{rc}, 0, 'and some that are none');
 ok(poll_until($node, 'SELECT messages, rejected '
@@ -88,6 +93,12 @@ is($alarms->[0]{level}, 'critical', 'the worst come first');
 my $recent = $dashboard->get('/api/recent-alerts?limit=1000')->{json}{alerts};
 is(scalar(grep { $_->{kind} eq 'alarm' } @$recent),
 	count_of('_factorymon.publication'), 'recent alerts: alarms');
+my %side = map { split /\|/ } split /\n/, sql($node,
+	"SELECT event_id, coalesce(side, 'none') FROM factorymon.alerts");
+is_deeply({ map { $_->{event_id} => $_->{side} // 'none' }
+		grep { $_->{kind} eq 'alarm' && $_->{condition} eq 'limit' } @$recent },
+	\%side, 'with the side of the limit');
+is(join(' ', sort keys %{ { reverse %side } }), 'high low', 'of which both are');
 is(scalar(grep { $_->{kind} eq 'pipeline' } @$recent),
 	count_of('_factorymon.event'), 'and events of pipelines');
 is_deeply([ map { $_->{at} } @$recent ],

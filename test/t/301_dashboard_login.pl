@@ -56,8 +56,14 @@ foreach (
 like($dashboard->process->stderr,
 	qr/login of "loose" from 127\.0\.0\.1: the server has not asked for the/,
 	'the log knows why');
-is_refused($dashboard->get('/api/session'), '401 no_session',
-	'nobody is logged in');
+my $nobody = $dashboard->get('/api/session');
+described('/api/session', 'GET', $nobody);
+is($nobody->{status}, 200, 'who asks who is logged in gets an answer');
+is_deeply($nobody->{json}, { role => undef, actions => [],
+		code => 'no_session' }, 'which is that nobody is');
+is($nobody->{headers}{'cache-control'}, 'no-store', 'now');
+is($dashboard->get('/api/session', method => 'HEAD')->{status}, 200,
+	'and so for HEAD');
 is(sql($node, backends_of('loose')), 0, 'and nobody is connected');
 
 my $anna = logs_in($dashboard, 'anna');

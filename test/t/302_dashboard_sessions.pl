@@ -75,7 +75,7 @@ is(meanwhile(
 			  foreach 1 .. 3;
 		}), '503 database_silent', 'a server that says nothing');
 kill 'CONT', $stopped;
-is_refused(session_of($dashboard, $otto), '401 session_lost',
+is_refused(session_of($dashboard, $otto), '200 session_lost',
 	'is not asked again');
 comes_to($node, state_of('oven'), 'suppressed',
 	'what was sent may be done all the same');
@@ -88,7 +88,7 @@ described('/api/logout', 'POST', $out);
 is($out->{status}, 204, 'otto logs out');
 like($out->{headers}{'set-cookie'}, qr/^factorymon=; .*Max-Age=0/,
 	'the cookie goes');
-is_refused(session_of($dashboard, $otto), '401 logged_out', 'he is out');
+is_refused(session_of($dashboard, $otto), '200 logged_out', 'he is out');
 is_refused(act($dashboard, $otto, 'suppress', { %oven, reason => 'x' }),
 	'401 logged_out', 'and does nothing any more');
 comes_to($node, backends_of('otto'), 0, 'connections of otto');
@@ -113,10 +113,13 @@ foreach ([ '--session-idle', 'session_idle' ], [ '--session-most', 'session_over
 			# what is done counts as use, what is asked does not
 			act($brief, $session, 'comment', { event_id => announced($node, 'oven'),
 					comment => 'still here' })
-			  if $answer->{status} == 200
+			  if defined $answer->{json}{role}
 			  && FactorymonTest::now() < $began + ($option =~ /idle/ ? 3.5 : 60);
-			$answer->{status} == 401 }), "$option: it ends");
-	is_refused($answer, "401 $code", 'for that reason');
+			!defined $answer->{json}{role} }), "$option: it ends");
+	is_refused($answer, "200 $code", 'for that reason');
+	is_refused(act($brief, $session, 'comment', { comment => 'too late',
+				event_id => announced($node, 'oven') }), "401 $code",
+		'and nothing is done any more');
 	cmp_ok(FactorymonTest::now() - $began, $option =~ /idle/ ? '>=' : '<',
 		$option =~ /idle/ ? 5.5 : 5.5, 'in time');
 	comes_to($node, backends_of('otto'), 0, 'connections of otto');
@@ -125,7 +128,7 @@ foreach ([ '--session-idle', 'session_idle' ], [ '--session-most', 'session_over
 
 $anna = logs_in($dashboard, 'anna');
 $node->restart;
-is_refused(session_of($dashboard, $anna), '401 session_lost',
+is_refused(session_of($dashboard, $anna), '200 session_lost',
 	'a session does not outlive its connection');
 ok(running($node), 'every partition runs');
 $anna = logs_in($dashboard, 'anna');
@@ -191,6 +194,8 @@ my $without = start_dashboard($node, role => 'watcher',
 my $off = $without->log_in('otto', password_of('otto'))->{answer};
 described('/api/login', 'POST', $off);
 is_refused($off, '404 login_off', 'without login there is none');
+is_refused(session_of($without, { headers => { cookie => '' } }),
+	'200 login_off', 'as who asks for the session is told');
 is($without->get('/api/alarms')->{status}, 200, 'and the rest is there');
 SKIP:
 {

@@ -243,9 +243,10 @@ is_deeply($answer->{limits}, [ {
 	'the limits of this very sensor');
 is(scalar @{ $answer->{alarms} }, 200, 'the newest transitions');
 is_deeply(columns([ @{ $answer->{alarms} }[ 0, 199 ] ],
-		qw(at event level value limit by comment pipeline)),
+		qw(at event level side value limit by comment pipeline)),
 	rows(<<'QUERY'), 'within the span, newest first');
-SELECT recorded_at AS at, transition AS event, 'critical' AS level, value,
+SELECT recorded_at AS at, transition AS event, 'critical' AS level,
+	'high' AS side, value,
 	limit_value AS limit, actor AS "by", comment, 'hall' AS pipeline
 FROM _factorymon.transition WHERE comment IN ('number 359', 'number 160')
 ORDER BY recorded_at DESC
@@ -254,11 +255,29 @@ is_deeply(columns(json(series(sensor => 'temp-001', pipeline => 'hall',
 				to => '2025-03-02T00:00:20Z', seconds => 60))->{alarms},
 		qw(comment)), [ map { { comment => "number $_" } } 1, 0, -1, -2 ],
 	'from its begin, and not at its end');
-is_deeply(columns(json(series(sensor => 'temp-001'))->{points}, qw(average)),
-	[ { average => 77 } ], 'a name is where it was registered last');
-is_deeply(json(series(sensor => 'temp-001', to => '2025-03-01T22:00:00-03:00'))
-	->{points}, json(series(sensor => 'temp-001'))->{points},
-	'times may have an offset');
+my %yard = (sensor => 'temp-001', pipeline => 'yard');
+$answer = json(series(%yard));
+is_deeply(columns($answer->{points}, qw(average)), [ { average => 77 } ],
+	'of two sensors of one name each has its readings');
+is_deeply($answer->{alarms}, [], 'and its alarms');
+is_deeply(json(series(%yard, to => '2025-03-01T22:00:00-03:00'))->{points},
+	$answer->{points}, 'times may have an offset');
+foreach my $path (series(sensor => 'temp-001'),
+	series(sensor => 'temp-001') =~ s/\?/.csv?/r)
+{
+	my $refused = $dashboard->get($path);
+
+	is("$refused->{status} " . ($refused->{json}{code} // ''), '400 ambiguous',
+		"$path: of which pipeline?");
+	is($refused->{json}{detail}, 'parameter "pipeline" must be one of: hall,'
+		  . ' yard', 'it says what would do');
+}
+is_deeply(columns(json(series(sensor => 'quiet', to => '2025-03-02T00:00:10Z'))
+		->{limits}, qw(unit)), [ { unit => '%' } ],
+	'one that only one pipeline has needs none');
+is_deeply(json(series(sensor => $odd))->{points},
+	json(series(sensor => $odd, pipeline => 'hall'))->{points},
+	'and is the one of that');
 $answer = json(series(sensor => $odd));
 is_deeply([ map { 0 + $_ } split /\|/, sql($node, <<'QUERY') ],
 SELECT count(*), min(value), max(value),
@@ -337,7 +356,7 @@ is_deeply(json('/api/settings'), {
 
 my @described = ((map { "/api/$_" } @lists), '/api/settings',
 	series(sensor => $odd), series(sensor => 'temp-001', pipeline => 'hall'),
-	series(sensor => 'nobody'), '/api/kpi?hours=8784');
+	series(sensor => 'temp-001'), series(sensor => 'nobody'), '/api/kpi?hours=8784');
 is($dashboard->objections(@described), '', 'all is as described');
 
 # Parameters
@@ -391,8 +410,24 @@ is_deeply({ map { $_->{attempts} => $_->{beginning} } @$table },
 		5 => 'a "quoted", one', 6 => "two\r\nlines", 7 => "'\tx",
 		8 => 'plain \303\274', 9 => 'x' x 200, 10 => q{'-1+2} },
 	'formulas are none, numbers are left alone');
-is(scalar @{ (table_of($dashboard->get('/api/rejects.csv?limit=2')->{content}))[1] },
-	2, 'no more than asked for');
+foreach my $limit (2, 9, 10, 11)
+{
+	my $path = "/api/rejects.csv?limit=$limit";
+	my $got = $dashboard->get($path);
+	my $said = $limit < 10 ? 'true' : 'false';
+
+	is(scalar @{ (table_of($got->{content}))[1] }, $limit < 10 ? $limit : 10,
+		"ten of $limit: no more than asked for");
+	is($got->{headers}{'x-truncated'}, $said, 'and it says whether that is all');
+	is($dashboard->get($path, method => 'HEAD')->{headers}{'x-truncated'}, $said,
+		'also to who asks first');
+	$got = $dashboard->get($path,
+		headers => { 'If-None-Match' => $got->{headers}{etag} });
+	is("$got->{status} $got->{headers}{'x-truncated'}", "304 $said",
+		'or again');
+}
+is($dashboard->get($_)->{headers}{'x-truncated'}, undef,
+	"$_ needs no such header") foreach '/api/rejects?limit=2', '/api/settings';
 ($names, $table) = table_of($dashboard->get('/api/sensors.csv')->{content});
 is_deeply([ map { $_->{sensor_id} } @$table ],
 	[ map { $_->{sensor_id} =~ /^=/ ? "'$_->{sensor_id}" : $_->{sensor_id} }
@@ -454,6 +489,36 @@ my $page = $dashboard->get('/');
 is("$page->{status} $page->{headers}{'content-type'}",
 	'200 text/html; charset=utf-8', 'the page');
 is($page->{headers}{'cache-control'}, 'no-cache', 'which may change');
+foreach my $path ('/', '/api/openapi.json')
+{
+	my %tag = map {
+		my $got = $dashboard->get($path, headers => { 'Accept-Encoding' => $_ });
+
+		like($got->{headers}{etag} // '', qr/^"[0-9a-f]{16}"$/,
+			"$path has a strong tag ($_)");
+		$_ => $got->{headers}{etag} // 'none';
+	} qw(identity gzip);
+
+	is($tag{identity} ne $tag{gzip}, $path eq '/', 'one for each form');
+	foreach (
+		[ 'gzip', $tag{gzip}, 304 ],
+		[ 'identity', $tag{identity}, 304 ],
+		[ 'identity', qq{"x", W/$tag{identity} , "y"}, 304 ],
+		[ 'gzip', '*', 304 ],
+		[ 'identity', '"0123456789abcdef"', 200 ],
+		[ 'identity', $tag{identity} =~ s/"$//r, 200 ],
+		$path eq '/' ? [ 'gzip', $tag{identity}, 200 ] : ())
+	{
+		my ($form, $known, $status) = @$_;
+		my $got = $dashboard->get($path, headers =>
+			  { 'Accept-Encoding' => $form, 'If-None-Match' => $known });
+
+		is($got->{status}, $status, "$form, with $known");
+		is($got->{headers}{etag}, $tag{$form}, 'which has its tag');
+		is($got->{headers}{'cache-control'}, 'no-cache', 'and is asked for anew');
+		is($got->{content} // '', '', 'nothing comes') if $status == 304;
+	}
+}
 my $policy = $page->{headers}{'content-security-policy'};
 like($policy, qr/(?:^|; )\Q$_\E(?:;|$)/, "policy: $_")
   foreach q{default-src 'none'}, q{script-src 'self'}, q{style-src 'self'},
