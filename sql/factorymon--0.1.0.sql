@@ -806,6 +806,16 @@ CREATE TABLE _factorymon.operating_position (
 	peak integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 60);
 
+/* Up to 8 kB of times, written whenever something is announced. */
+DO $$
+BEGIN
+	ALTER TABLE _factorymon.operating_position
+		ALTER recent SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+	NULL;						/* a server built without it takes its default */
+END
+$$;
+
 /* Each flood; the counts are set when it ends.  The numbers say with which
  * publication it was told; null: it has not been yet. */
 CREATE TABLE _factorymon.flood (
@@ -1032,14 +1042,16 @@ REVOKE EXECUTE ON FUNCTION
 	_factorymon.limits_of(text, text, text, text, text) FROM PUBLIC;
 
 /* Who looks after a place: the most specific row, one of the pipeline before
- * one of any; else the section, or for what is nowhere the pipeline. */
-CREATE FUNCTION _factorymon.position_of(
+ * one of any; else the section, or for what is nowhere the pipeline.  A table
+ * function without settings of its own becomes part of a statement that calls
+ * it (src/kpi.c), and is planned with it, once; hence its search_path must be
+ * the caller's care. */
+CREATE FUNCTION _factorymon.position_at(
 	pipeline text,
 	factory_section text,
 	zone text)
-RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
+RETURNS TABLE ("position" text)
+LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
 	SELECT coalesce((
 		SELECT m."position"
@@ -1050,6 +1062,19 @@ AS $$
 			ORDER BY m.zone IS NULL, m.factory_section IS NULL,
 				m.pipeline IS NULL
 			LIMIT 1), nullif($2, ''), $1)
+$$;
+REVOKE EXECUTE ON FUNCTION
+	_factorymon.position_at(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION _factorymon.position_of(
+	pipeline text,
+	factory_section text,
+	zone text)
+RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT p."position" FROM _factorymon.position_at($1, $2, $3) AS p
 $$;
 
 CREATE FUNCTION _factorymon.threshold_changed() RETURNS trigger

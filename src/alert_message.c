@@ -25,17 +25,52 @@
 static void
 append_name(StringInfo buf, const char *name)
 {
-	if (buf->data[buf->len - 1] != '{')
-		appendStringInfoChar(buf, ',');
-	appendStringInfoChar(buf, '"');
-	appendStringInfoString(buf, name);
-	appendStringInfoString(buf, "\":");
+	int			len = (int) strlen(name);
+	char	   *at;
+
+	enlargeStringInfo(buf, len + 4);
+	at = buf->data + buf->len;
+	if (at[-1] != '{')
+		*at++ = ',';
+	*at++ = '"';
+	memcpy(at, name, len);
+	at += len;
+	*at++ = '"';
+	*at++ = ':';
+	*at = '\0';
+	buf->len = (int) (at - buf->data);
 }
 
 static void
 append_null(StringInfo buf)
 {
 	appendBinaryStringInfo(buf, "null", 4);
+}
+
+/* As escape_json() does it; mostly there is nothing to escape. */
+void
+fm_append_json_text(StringInfo buf, const char *value)
+{
+	int			len = 0;
+	char	   *at;
+
+	for (; value[len] != '\0'; len++)
+	{
+		if ((unsigned char) value[len] < ' ' || value[len] == '"' ||
+			value[len] == '\\')
+		{
+			escape_json(buf, value);
+			return;
+		}
+	}
+	enlargeStringInfo(buf, len + 2);
+	at = buf->data + buf->len;
+	*at++ = '"';
+	memcpy(at, value, len);
+	at += len;
+	*at++ = '"';
+	*at = '\0';
+	buf->len += len + 2;
 }
 
 static void
@@ -45,14 +80,13 @@ append_text(StringInfo buf, const char *name, const char *value)
 	if (value == NULL)
 		append_null(buf);
 	else
-		escape_json(buf, value);
+		fm_append_json_text(buf, value);
 }
 
-static void
-append_uuid(StringInfo buf, const char *name, const pg_uuid_t *id)
+void
+fm_uuid_text(const pg_uuid_t *id, char *text)
 {
 	static const char digits[] = "0123456789abcdef";
-	char		text[2 * UUID_LEN + 4];
 	int			n = 0;
 
 	for (int i = 0; i < UUID_LEN; i++)
@@ -62,9 +96,18 @@ append_uuid(StringInfo buf, const char *name, const pg_uuid_t *id)
 		text[n++] = digits[id->data[i] >> 4];
 		text[n++] = digits[id->data[i] & 15];
 	}
+	text[n] = '\0';
+}
+
+static void
+append_uuid(StringInfo buf, const char *name, const pg_uuid_t *id)
+{
+	char		text[FM_UUID_TEXT];
+
+	fm_uuid_text(id, text);
 	append_name(buf, name);
 	appendStringInfoChar(buf, '"');
-	appendBinaryStringInfo(buf, text, n);
+	appendBinaryStringInfo(buf, text, FM_UUID_TEXT - 1);
 	appendStringInfoChar(buf, '"');
 }
 
@@ -113,12 +156,23 @@ append_float(StringInfo buf, const char *name, float value)
 							   float_to_shortest_decimal_bufn(value, text));
 }
 
+/* So many decimal digits of a number that has no more; the place behind. */
+static char *
+put_digits(char *at, int value, int width)
+{
+	for (int i = width; --i >= 0; value /= 10)
+		at[i] = (char) ('0' + value % 10);
+	return at + width;
+}
+
 /* As RFC 3339 has it, in UTC. */
 static void
 append_time(StringInfo buf, const char *name, TimestampTz time)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
+	char		text[sizeof("YYYY-MM-DDTHH:MM:SS.FFFFFFZ")];
+	char	   *at;
 
 	append_name(buf, name);
 	if (TIMESTAMP_NOT_FINITE(time))
@@ -130,9 +184,29 @@ append_time(StringInfo buf, const char *name, TimestampTz time)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
-	appendStringInfo(buf, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"",
-					 tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
-					 tm.tm_min, tm.tm_sec, (int) fsec);
+	appendStringInfoChar(buf, '"');
+	if (tm.tm_year >= 0 && tm.tm_year <= 9999)
+		at = put_digits(text, tm.tm_year, 4);
+	else
+	{
+		appendStringInfo(buf, "%04d", tm.tm_year);
+		at = text;
+	}
+	*at++ = '-';
+	at = put_digits(at, tm.tm_mon, 2);
+	*at++ = '-';
+	at = put_digits(at, tm.tm_mday, 2);
+	*at++ = 'T';
+	at = put_digits(at, tm.tm_hour, 2);
+	*at++ = ':';
+	at = put_digits(at, tm.tm_min, 2);
+	*at++ = ':';
+	at = put_digits(at, tm.tm_sec, 2);
+	*at++ = '.';
+	at = put_digits(at, (int) fsec, 6);
+	*at++ = 'Z';
+	*at++ = '"';
+	appendBinaryStringInfo(buf, text, (int) (at - text));
 }
 
 static void

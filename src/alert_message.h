@@ -72,4 +72,11 @@ typedef struct FmAlertMessage
 extern void fm_alert_message_compose(StringInfo buf,
 									 const FmAlertMessage *message);
 
+/* Append a text as a JSON string. */
+extern void fm_append_json_text(StringInfo buf, const char *value);
+
+/* As uuid_out() has it, with the zero at its end. */
+#define FM_UUID_TEXT		(2 * UUID_LEN + 5)
+extern void fm_uuid_text(const pg_uuid_t *id, char *text);
+
 #endif							/* FM_ALERT_MESSAGE_H */

@@ -71,6 +71,15 @@
  */
 #define FM_KNOWS_BTREE_PAGES (PG_VERSION_NUM < 190000)
 
+/* A scan of an index for rows of its table. */
+#if PG_VERSION_NUM < 180000
+#define fm_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
+#else
+#define fm_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#endif
+
 /* Let go of what an index keeps between insertions. */
 #if PG_VERSION_NUM < 170000
 #define fm_index_insert_cleanup(index, info) ((void) 0)

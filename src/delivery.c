@@ -10,12 +10,17 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/uuid.h"
 
+#include "alert_message.h"
 #include "guc.h"
 #include "own_table.h"
 #include "pipeline_internal.h"
@@ -35,6 +40,9 @@ const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS] = {
 	" numbered_at, message_key, payload, alarm_id, transition, severity," \
 	" announced, source_topic, source_partition, source_offset, to_kafka"
 
+/* Room for key and headers, as a rule. */
+#define SHORT_TEXTS 256
+
 /* What the headers have, in their order. */
 static const int header_columns[FM_PUBLICATION_HEADERS] = {
 	PUBLICATION_EVENT_ID, PUBLICATION_ALARM_ID, PUBLICATION_TRANSITION,
@@ -42,22 +50,56 @@ static const int header_columns[FM_PUBLICATION_HEADERS] = {
 	PUBLICATION_SOURCE_PARTITION, PUBLICATION_SOURCE_OFFSET
 };
 
-static char *
-header_text(int column, Datum value)
+/* Append it, with a zero behind it; returns where it is. */
+static int
+add_bytes(StringInfo texts, const char *bytes, int len)
 {
+	int			at = texts->len;
+
+	appendBinaryStringInfo(texts, bytes, len);
+	appendBinaryStringInfo(texts, "", 1);
+	return at;
+}
+
+static int
+add_text(StringInfo texts, Datum value)
+{
+	text	   *plain = DatumGetTextPP(value);
+	int			at = add_bytes(texts, VARDATA_ANY(plain),
+							   (int) VARSIZE_ANY_EXHDR(plain));
+
+	if ((Pointer) plain != DatumGetPointer(value))
+		pfree(plain);
+	return at;
+}
+
+static int
+add_integer(StringInfo texts, int64 value)
+{
+	char		text[MAXINT8LEN + 1];
+
+	return add_bytes(texts, text, pg_lltoa(value, text));
+}
+
+static int
+add_header(StringInfo texts, int column, Datum value)
+{
+	char		uuid[FM_UUID_TEXT];
+
 	switch (column)
 	{
 		case PUBLICATION_EVENT_ID:
 		case PUBLICATION_ALARM_ID:
-			return DatumGetCString(DirectFunctionCall1(uuid_out, value));
+			fm_uuid_text(DatumGetUUIDP(value), uuid);
+			return add_bytes(texts, uuid, FM_UUID_TEXT - 1);
 		case PUBLICATION_SEVERITY:
-			return psprintf("%d", DatumGetInt16(value));
+			return add_integer(texts, DatumGetInt16(value));
 		case PUBLICATION_SOURCE_PARTITION:
-			return psprintf("%d", DatumGetInt32(value));
+			return add_integer(texts, DatumGetInt32(value));
 		case PUBLICATION_SOURCE_OFFSET:
-			return psprintf(INT64_FORMAT, DatumGetInt64(value));
+			return add_integer(texts, DatumGetInt64(value));
 		default:
-			return TextDatumGetCString(value);
+			return add_text(texts, value);
 	}
 }
 
@@ -71,38 +113,59 @@ milliseconds(TimestampTz time)
 	return (usecs + (usecs < 0 ? -500 : 500)) / 1000;
 }
 
+/* One piece of memory has all texts: thousands of these come and go. */
 void
 fm_publication_make(const Datum *values, const bool *nulls,
 					FmPublication *publication)
 {
-	publication->pub_seq = DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]);
-	publication->timestamp =
-		milliseconds(DatumGetTimestampTz(values[PUBLICATION_RECORDED_AT - 1]));
-	publication->key =
-		TextDatumGetCString(values[PUBLICATION_MESSAGE_KEY - 1]);
-	publication->payload = TextDatumGetCString(values[PUBLICATION_PAYLOAD - 1]);
+	Datum		payload = values[PUBLICATION_PAYLOAD - 1];
+	StringInfoData texts;
+	int			payload_at;
+	int			key_at;
+	int			header_at[FM_PUBLICATION_HEADERS];
+
+	texts.maxlen = (int) toast_raw_datum_size(payload) + SHORT_TEXTS;
+	texts.data = palloc(texts.maxlen);
+	texts.cursor = 0;
+	resetStringInfo(&texts);
+	payload_at = add_text(&texts, payload);
+	key_at = add_text(&texts, values[PUBLICATION_MESSAGE_KEY - 1]);
+	publication->payload_len = key_at - payload_at - 1;
+	publication->key_len = texts.len - key_at - 1;
 	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
 	{
 		int			column = header_columns[i];
 
-		publication->headers[i] = nulls[column - 1] ? NULL :
-			header_text(column, values[column - 1]);
+		header_at[i] = nulls[column - 1] ? -1 :
+			add_header(&texts, column, values[column - 1]);
 	}
+	publication->pub_seq = DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]);
+	publication->timestamp =
+		milliseconds(DatumGetTimestampTz(values[PUBLICATION_RECORDED_AT - 1]));
+	publication->noted = false;
+	publication->texts = texts.data;
+	publication->payload = texts.data + payload_at;
+	publication->key = texts.data + key_at;
+	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
+		publication->headers[i] = header_at[i] < 0 ? NULL :
+			texts.data + header_at[i];
 }
 
 /* ----------------------------------------------------------------------
  * Sending
  * ------------------------------------------------------------------- */
 
+/* One more column than the table has: is there a row of its delivery? */
 static void
 read_publication(uint64 row, FmPublication *publication)
 {
-	Datum		values[PUBLICATION_COLUMNS];
-	bool		nulls[PUBLICATION_COLUMNS];
+	Datum		values[PUBLICATION_COLUMNS + 1];
+	bool		nulls[PUBLICATION_COLUMNS + 1];
 
-	for (int i = 0; i < PUBLICATION_COLUMNS; i++)
-		values[i] = fm_spi_value(row, i + 1, &nulls[i]);
+	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values,
+					  nulls);
 	fm_publication_make(values, nulls, publication);
+	publication->noted = !nulls[PUBLICATION_COLUMNS];
 }
 
 static void
@@ -130,6 +193,19 @@ args_texts(FmArgs *args, const char *const *texts, int n)
 												TYPALIGN_INT)), false);
 }
 
+/* (the limit within has the delivery looked up by its key, whatever the
+ * statistics are) */
+#define LOAD_PUBLICATIONS \
+	"SELECT " PUBLICATION_LIST ", d.noted" \
+	" FROM _factorymon.publication o" \
+	" LEFT JOIN LATERAL (SELECT true AS noted, x.delivered_at" \
+	"  FROM _factorymon.delivery x" \
+	"  WHERE x.pipeline_id = $1 AND x.pub_seq = o.pub_seq LIMIT 1) d ON true" \
+	" WHERE pipeline_id = $1 AND pub_seq > $2" \
+	" AND to_kafka AND d.delivered_at IS NULL" \
+	" AND message_key <> ALL ($4) AND pub_seq <> ALL ($5)" \
+	" ORDER BY pub_seq LIMIT $3"
+
 int
 fm_publication_load(const FmPipeline *pipeline, int64 after,
 					const char *const *keys, int nkeys,
@@ -146,18 +222,8 @@ fm_publication_load(const FmPipeline *pipeline, int64 after,
 	fm_args_int4(&args, limit);
 	args_texts(&args, keys, nkeys);
 	args_numbers(&args, numbers, nnumbers);
-	n = (int) fm_spi_run_kept(&plan, "SELECT " PUBLICATION_LIST
-							  " FROM _factorymon.publication o"
-							  " WHERE pipeline_id = $1 AND pub_seq > $2"
-							  " AND to_kafka AND (SELECT d.delivered_at"
-							  "  FROM _factorymon.delivery d"
-							  "  WHERE d.pipeline_id = $1"
-							  "  AND d.pub_seq = o.pub_seq) IS NULL"
-							  " AND message_key <> ALL ($4)"
-							  " AND pub_seq <> ALL ($5)"
-							  " ORDER BY pub_seq LIMIT $3",
-							  args.n, args.types, args.values, args.nulls,
-							  SPI_OK_SELECT);
+	n = (int) fm_args_run_kept(&args, &plan, LOAD_PUBLICATIONS,
+							   SPI_OK_SELECT);
 	old = MemoryContextSwitchTo(context);
 	for (int i = 0; i < n; i++)
 		read_publication(i, &publications[i]);
@@ -168,13 +234,7 @@ fm_publication_load(const FmPipeline *pipeline, int64 after,
 void
 fm_publication_free(FmPublication *publication)
 {
-	pfree(publication->key);
-	pfree(publication->payload);
-	for (int i = 0; i < FM_PUBLICATION_HEADERS; i++)
-	{
-		if (publication->headers[i] != NULL)
-			pfree(publication->headers[i]);
-	}
+	pfree(publication->texts);
 }
 
 void

@@ -110,11 +110,11 @@ static const FmArrayColumn place_columns[PLACE_COLUMNS] = {
 };
 
 #define READ_POSITIONS \
-	"SELECT _factorymon.position_of(" \
-	"  (SELECT name FROM _factorymon.pipeline WHERE pipeline_id = $1)," \
-	"  u.factory_section, u.zone)" \
+	"SELECT x.\"position\"" \
 	" FROM unnest($2, $3) WITH ORDINALITY AS u(factory_section, zone, n)" \
-	" ORDER BY u.n"
+	" LEFT JOIN _factorymon.pipeline p ON p.pipeline_id = $1" \
+	" CROSS JOIN LATERAL _factorymon.position_at(p.name," \
+	"  u.factory_section, u.zone) x ORDER BY u.n"
 
 /* Null is a value of its own. */
 static int

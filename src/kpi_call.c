@@ -18,9 +18,14 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "kpi_internal.h"
+#include "own_table.h"
 #include "pipeline_internal.h"
 
 /* Gone so soon after it was raised (event time), an alarm was fleeting. */
@@ -33,11 +38,13 @@
 /* A row of alarm_call; times are 0 where the column is null. */
 typedef struct Call
 {
+	ItemPointerData tid;		/* invalid: not stored yet */
 	pg_uuid_t	alarm_id;
 	int32		number;
 	bool		changed;
-	int32		stream_id;
-	int32		sensor_id;
+	int16		pipeline_id;
+	int32		stream_id;		/* 0: null */
+	int32		sensor_id;		/* likewise */
 	const char *condition;		/* or NULL */
 	const char *position;
 	int16		severity;
@@ -67,10 +74,12 @@ typedef struct CallList
 	HTAB	   *last;			/* of LastCall */
 } CallList;
 
-typedef enum CallColumn
+/* Columns of alarm_call, from 1. */
+enum
 {
-	CALL_ALARM_ID,
+	CALL_ALARM_ID = 1,
 	CALL_CALL,
+	CALL_PIPELINE_ID,
 	CALL_STREAM_ID,
 	CALL_SENSOR_ID,
 	CALL_CONDITION,
@@ -86,59 +95,8 @@ typedef enum CallColumn
 	CALL_ACKNOWLEDGED_AT,
 	CALL_ACKNOWLEDGED_BY,
 	CALL_ENDED_AT,
-	CALL_COLUMNS
-} CallColumn;
-
-static const FmArrayColumn call_columns[CALL_COLUMNS] = {
-	[CALL_ALARM_ID] = {"alarm_id", UUIDOID, UUIDARRAYOID},
-	[CALL_CALL] = {"call", INT4OID, INT4ARRAYOID},
-	[CALL_STREAM_ID] = {"stream_id", INT4OID, INT4ARRAYOID},
-	[CALL_SENSOR_ID] = {"sensor_id", INT4OID, INT4ARRAYOID},
-	[CALL_CONDITION] = {"condition", TEXTOID, TEXTARRAYOID},
-	[CALL_POSITION] = {"position", TEXTOID, TEXTARRAYOID},
-	[CALL_SEVERITY] = {"severity", INT2OID, INT2ARRAYOID},
-	[CALL_RE_ALARM] = {"re_alarm", BOOLOID, BOOLARRAYOID},
-	[CALL_ANNOUNCED_AT] = {"announced_at", TIMESTAMPTZOID,
-	TIMESTAMPTZARRAYOID},
-	[CALL_ANNOUNCEMENTS] = {"announcements", INT4OID, INT4ARRAYOID},
-	[CALL_RAISES] = {"raises", INT4OID, INT4ARRAYOID},
-	[CALL_FLEETING] = {"fleeting", INT4OID, INT4ARRAYOID},
-	[CALL_CHATTERINGS] = {"chatterings", INT4OID, INT4ARRAYOID},
-	[CALL_ACTIVE_SINCE] = {"active_since", TIMESTAMPTZOID,
-	TIMESTAMPTZARRAYOID},
-	[CALL_ACKNOWLEDGED_AT] = {"acknowledged_at", TIMESTAMPTZOID,
-	TIMESTAMPTZARRAYOID},
-	[CALL_ACKNOWLEDGED_BY] = {"acknowledged_by", TEXTOID, TEXTARRAYOID},
-	[CALL_ENDED_AT] = {"ended_at", TIMESTAMPTZOID, TIMESTAMPTZARRAYOID}
+	CALL_COLUMNS = CALL_ENDED_AT
 };
-
-#define CALL_NAMES \
-	"alarm_id, call, stream_id, sensor_id, condition, position, severity," \
-	" re_alarm, announced_at, announcements, raises, fleeting, chatterings," \
-	" active_since, acknowledged_at, acknowledged_by, ended_at"
-
-/* The last call of each alarm, by the key whatever the statistics say. */
-#define READ_CALLS \
-	"SELECT c.alarm_id, c.call, c.stream_id, c.sensor_id, c.condition," \
-	" c.position, c.severity::integer, c.re_alarm, c.announced_at," \
-	" c.announcements, c.raises, c.fleeting, c.chatterings, c.active_since," \
-	" c.acknowledged_at, c.acknowledged_by, c.ended_at" \
-	" FROM unnest($1) AS u(id) CROSS JOIN LATERAL (" \
-	" SELECT * FROM _factorymon.alarm_call x WHERE x.alarm_id = u.id" \
-	" ORDER BY x.call DESC LIMIT 1) c"
-
-#define UPSERT_CALLS \
-	"INSERT INTO _factorymon.alarm_call (pipeline_id, " CALL_NAMES ")" \
-	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11," \
-	" $12, $13, $14, $15, $16, $17, $18) AS u" \
-	" ON CONFLICT (alarm_id, call) DO UPDATE SET" \
-	" severity = excluded.severity, announcements = excluded.announcements," \
-	" raises = excluded.raises, fleeting = excluded.fleeting," \
-	" chatterings = excluded.chatterings," \
-	" active_since = excluded.active_since," \
-	" acknowledged_at = excluded.acknowledged_at," \
-	" acknowledged_by = excluded.acknowledged_by," \
-	" ended_at = excluded.ended_at"
 
 static LastCall *
 last_call(CallList *list, const pg_uuid_t *alarm_id)
@@ -166,57 +124,45 @@ list_init(CallList *list, int most)
 	list->n = 0;
 }
 
-static TimestampTz
-read_time(uint64 row, CallColumn column)
-{
-	bool		isnull;
-	Datum		datum = fm_spi_value(row, column + 1, &isnull);
-
-	return isnull ? 0 : DatumGetTimestampTz(datum);
-}
-
 static void
-read_call(uint64 row, Call *call)
+read_call(const TupleTableSlot *row, Call *call)
 {
-	bool		isnull;
-
 	memset(call, 0, sizeof(*call));
-	call->alarm_id = *DatumGetUUIDP(fm_spi_value(row, CALL_ALARM_ID + 1,
-												 &isnull));
-	call->number = fm_spi_int4(row, CALL_CALL + 1);
-	call->stream_id = fm_spi_int4(row, CALL_STREAM_ID + 1);
-	call->sensor_id = fm_spi_int4(row, CALL_SENSOR_ID + 1);
-	call->condition = fm_spi_text(row, CALL_CONDITION + 1);
-	call->position = fm_spi_text(row, CALL_POSITION + 1);
-	call->severity = (int16) fm_spi_int4(row, CALL_SEVERITY + 1);
-	call->re_alarm = fm_spi_bool(row, CALL_RE_ALARM + 1);
-	call->announced_at = read_time(row, CALL_ANNOUNCED_AT);
-	call->announcements = fm_spi_int4(row, CALL_ANNOUNCEMENTS + 1);
-	call->raises = fm_spi_int4(row, CALL_RAISES + 1);
-	call->fleeting = fm_spi_int4(row, CALL_FLEETING + 1);
-	call->chatterings = fm_spi_int4(row, CALL_CHATTERINGS + 1);
-	call->active_since = read_time(row, CALL_ACTIVE_SINCE);
-	call->acknowledged_at = read_time(row, CALL_ACKNOWLEDGED_AT);
-	call->acknowledged_by = fm_spi_text(row, CALL_ACKNOWLEDGED_BY + 1);
-	call->ended_at = read_time(row, CALL_ENDED_AT);
+	call->tid = row->tts_tid;
+	call->alarm_id = *DatumGetUUIDP(row->tts_values[CALL_ALARM_ID - 1]);
+	call->number = fm_own_table_get_int4(row, CALL_CALL, 0);
+	call->pipeline_id = fm_own_table_get_int2(row, CALL_PIPELINE_ID, 0);
+	call->stream_id = fm_own_table_get_int4(row, CALL_STREAM_ID, 0);
+	call->sensor_id = fm_own_table_get_int4(row, CALL_SENSOR_ID, 0);
+	call->condition = fm_own_table_get_text(row, CALL_CONDITION);
+	call->position = fm_own_table_get_text(row, CALL_POSITION);
+	call->severity = fm_own_table_get_int2(row, CALL_SEVERITY, 0);
+	call->re_alarm = fm_own_table_get_bool(row, CALL_RE_ALARM);
+	call->announced_at = fm_own_table_get_time(row, CALL_ANNOUNCED_AT, 0);
+	call->announcements = fm_own_table_get_int4(row, CALL_ANNOUNCEMENTS, 0);
+	call->raises = fm_own_table_get_int4(row, CALL_RAISES, 0);
+	call->fleeting = fm_own_table_get_int4(row, CALL_FLEETING, 0);
+	call->chatterings = fm_own_table_get_int4(row, CALL_CHATTERINGS, 0);
+	call->active_since = fm_own_table_get_time(row, CALL_ACTIVE_SINCE, 0);
+	call->acknowledged_at =
+		fm_own_table_get_time(row, CALL_ACKNOWLEDGED_AT, 0);
+	call->acknowledged_by = fm_own_table_get_text(row, CALL_ACKNOWLEDGED_BY);
+	call->ended_at = fm_own_table_get_time(row, CALL_ENDED_AT, 0);
 }
 
 /* The last calls of the events' alarms, as they are stored. */
 static void
-read_calls(CallList *list, const FmKpiEvent *events, int n)
+read_calls(CallList *list, FmOwnTable *table, Snapshot snapshot,
+		   const FmKpiEvent *events, int n)
 {
-	static void *plan = NULL;
-	static const FmArrayColumn column = {"alarm_id", UUIDOID, UUIDARRAYOID};
-	Oid			types[1] = {UUIDARRAYOID};
-	Datum	   *ids = palloc(n * sizeof(Datum));
-	bool	   *nulls = palloc0(n * sizeof(bool));
-	int			nids = 0;
-	Datum		values[1];
+	FmOwnLookup lookup;
 
+	fm_own_table_lookup_begin(&lookup, table, snapshot, 1);
 	for (int i = 0; i < n; i++)
 	{
 		bool		found;
 		LastCall   *last;
+		ScanKeyData key;
 
 		if (!events[i].has_alarm)
 			continue;
@@ -225,23 +171,20 @@ read_calls(CallList *list, const FmKpiEvent *events, int n)
 		if (found)
 			continue;
 		last->index = -1;
-		ids[nids++] = UUIDPGetDatum(&events[i].alarm_id);
+		fm_own_table_key(table, &key, CALL_ALARM_ID, F_UUID_EQ,
+						 UUIDPGetDatum(&events[i].alarm_id));
+		if (!fm_own_table_lookup_last(&lookup, &key))
+			continue;
+		read_call(lookup.row, &list->items[list->n]);
+		last->index = list->n++;
 	}
-	if (nids == 0)
-		return;
-	values[0] = fm_column_array(&column, ids, nulls, nids);
-	list->n = (int) fm_spi_run_kept(&plan, READ_CALLS, 1, types, values, NULL,
-									SPI_OK_SELECT);
-	for (int i = 0; i < list->n; i++)
-	{
-		read_call(i, &list->items[i]);
-		last_call(list, &list->items[i].alarm_id)->index = i;
-	}
+	fm_own_table_lookup_end(&lookup);
 }
 
 /* The call that an announcement belongs to: one that waits, or a new one. */
 static Call *
-announce(CallList *list, LastCall *last, const FmKpiEvent *event)
+announce(CallList *list, LastCall *last, int16 pipeline_id,
+		 const FmKpiEvent *event)
 {
 	Call	   *call = last->index < 0 ? NULL : &list->items[last->index];
 	int32		number = call == NULL ? 0 : call->number;
@@ -253,6 +196,7 @@ announce(CallList *list, LastCall *last, const FmKpiEvent *event)
 		memset(call, 0, sizeof(*call));
 		call->alarm_id = event->alarm_id;
 		call->number = number + 1;
+		call->pipeline_id = pipeline_id;
 		call->stream_id = event->stream_id;
 		call->sensor_id = event->sensor_id;
 		call->condition = event->condition;
@@ -298,43 +242,62 @@ follow(Call *call, const FmKpiEvent *event)
 	call->changed = true;
 }
 
+/* 0 is null. */
 static void
-set_time(FmKpiRows *rows, CallColumn column, TimestampTz time)
+set_time(TupleTableSlot *row, AttrNumber column, TimestampTz time)
 {
-	fm_kpi_rows_set(rows, column, TimestampTzGetDatum(time), time == 0);
+	fm_own_table_set(row, column, TimestampTzGetDatum(time), time == 0);
 }
 
-static void
-set_int4(FmKpiRows *rows, CallColumn column, int32 value)
+static TupleTableSlot *
+make_row(FmOwnTable *table, const Call *call)
 {
-	fm_kpi_rows_set(rows, column, Int32GetDatum(value), false);
+	TupleTableSlot *row = fm_own_table_row(table);
+
+	fm_own_table_set(row, CALL_ALARM_ID, UUIDPGetDatum(&call->alarm_id),
+					 false);
+	fm_own_table_set_int4(row, CALL_CALL, call->number);
+	fm_own_table_set_int2(row, CALL_PIPELINE_ID, call->pipeline_id);
+	fm_own_table_set(row, CALL_STREAM_ID, Int32GetDatum(call->stream_id),
+					 call->stream_id == 0);
+	fm_own_table_set(row, CALL_SENSOR_ID, Int32GetDatum(call->sensor_id),
+					 call->sensor_id == 0);
+	fm_own_table_set_text(row, CALL_CONDITION, call->condition);
+	fm_own_table_set_text(row, CALL_POSITION, call->position);
+	fm_own_table_set_int2(row, CALL_SEVERITY, call->severity);
+	fm_own_table_set(row, CALL_RE_ALARM, BoolGetDatum(call->re_alarm), false);
+	set_time(row, CALL_ANNOUNCED_AT, call->announced_at);
+	fm_own_table_set_int4(row, CALL_ANNOUNCEMENTS, call->announcements);
+	fm_own_table_set_int4(row, CALL_RAISES, call->raises);
+	fm_own_table_set_int4(row, CALL_FLEETING, call->fleeting);
+	fm_own_table_set_int4(row, CALL_CHATTERINGS, call->chatterings);
+	set_time(row, CALL_ACTIVE_SINCE, call->active_since);
+	set_time(row, CALL_ACKNOWLEDGED_AT, call->acknowledged_at);
+	fm_own_table_set_text(row, CALL_ACKNOWLEDGED_BY, call->acknowledged_by);
+	set_time(row, CALL_ENDED_AT, call->ended_at);
+	return row;
 }
 
+/* Nobody else changes rows of a pipeline's alarms, but fm_kpi_expire() may
+ * delete an old one: what is noted in it begins a row then. */
 static void
-add_row(FmKpiRows *rows, const Call *call)
+write_calls(FmOwnTable *table, Snapshot snapshot, CallList *list)
 {
-	fm_kpi_rows_set(rows, CALL_ALARM_ID, UUIDPGetDatum(&call->alarm_id),
-					false);
-	set_int4(rows, CALL_CALL, call->number);
-	fm_kpi_rows_set(rows, CALL_STREAM_ID, Int32GetDatum(call->stream_id),
-					call->stream_id == 0);
-	fm_kpi_rows_set(rows, CALL_SENSOR_ID, Int32GetDatum(call->sensor_id),
-					call->sensor_id == 0);
-	fm_kpi_rows_set_text(rows, CALL_CONDITION, call->condition);
-	fm_kpi_rows_set_text(rows, CALL_POSITION, call->position);
-	fm_kpi_rows_set(rows, CALL_SEVERITY, Int16GetDatum(call->severity),
-					false);
-	fm_kpi_rows_set(rows, CALL_RE_ALARM, BoolGetDatum(call->re_alarm), false);
-	set_time(rows, CALL_ANNOUNCED_AT, call->announced_at);
-	set_int4(rows, CALL_ANNOUNCEMENTS, call->announcements);
-	set_int4(rows, CALL_RAISES, call->raises);
-	set_int4(rows, CALL_FLEETING, call->fleeting);
-	set_int4(rows, CALL_CHATTERINGS, call->chatterings);
-	set_time(rows, CALL_ACTIVE_SINCE, call->active_since);
-	set_time(rows, CALL_ACKNOWLEDGED_AT, call->acknowledged_at);
-	fm_kpi_rows_set_text(rows, CALL_ACKNOWLEDGED_BY, call->acknowledged_by);
-	set_time(rows, CALL_ENDED_AT, call->ended_at);
-	rows->n++;
+	MemoryContext old = MemoryContextSwitchTo(table->chunk);
+
+	for (int i = 0; i < list->n; i++)
+	{
+		Call	   *call = &list->items[i];
+		TupleTableSlot *row;
+
+		if (!call->changed)
+			continue;
+		row = make_row(table, call);
+		if (!ItemPointerIsValid(&call->tid) ||
+			!fm_own_table_update(table, snapshot, &call->tid, row))
+			fm_own_table_put(table, row);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -344,12 +307,13 @@ add_row(FmKpiRows *rows, const Call *call)
 void
 fm_kpi_take_calls(int16 pipeline_id, const FmKpiEvent *events, int n)
 {
-	static void *plan = NULL;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	FmOwnTable	table;
 	CallList	list;
-	FmKpiRows	rows;
 
+	fm_own_table_open(&table, "alarm_call", CALL_COLUMNS, CALL_ALARM_ID);
 	list_init(&list, n);
-	read_calls(&list, events, n);
+	read_calls(&list, &table, snapshot, events, n);
 	for (int i = 0; i < n; i++)
 	{
 		LastCall   *last;
@@ -358,19 +322,14 @@ fm_kpi_take_calls(int16 pipeline_id, const FmKpiEvent *events, int n)
 			continue;
 		last = last_call(&list, &events[i].alarm_id);
 		if (events[i].announced)
-			(void) announce(&list, last, &events[i]);
+			(void) announce(&list, last, pipeline_id, &events[i]);
 		if (last->index >= 0)
 			follow(&list.items[last->index], &events[i]);
 	}
-	fm_kpi_rows_init(&rows, call_columns, CALL_COLUMNS, Max(list.n, 1));
-	for (int i = 0; i < list.n; i++)
-	{
-		if (list.items[i].changed)
-			add_row(&rows, &list.items[i]);
-	}
-	if (rows.n > 0)
-		fm_kpi_rows_run(&rows, &plan, UPSERT_CALLS, pipeline_id,
-						SPI_OK_INSERT);
+	write_calls(&table, snapshot, &list);
+	fm_own_table_close(&table);
+	UnregisterSnapshot(snapshot);
+	CommandCounterIncrement();	/* key figures are read after this */
 }
 
 /* ----------------------------------------------------------------------

@@ -12,8 +12,8 @@
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 
+#include "alert_message.h"
 #include "pipeline_internal.h"
 #include "publication_internal.h"
 
@@ -22,12 +22,27 @@
 static void
 add_uuid(StringInfo buf, const char *name, Datum value, bool isnull)
 {
+	char		text[FM_UUID_TEXT];
+
+	appendStringInfoString(buf, name);
 	if (isnull)
-		appendStringInfo(buf, ",\"%s\":null", name);
-	else
-		appendStringInfo(buf, ",\"%s\":\"%s\"", name,
-						 DatumGetCString(DirectFunctionCall1(uuid_out,
-															 value)));
+	{
+		appendStringInfoString(buf, "null");
+		return;
+	}
+	fm_uuid_text(DatumGetUUIDP(value), text);
+	appendStringInfoChar(buf, '"');
+	appendBinaryStringInfo(buf, text, FM_UUID_TEXT - 1);
+	appendStringInfoChar(buf, '"');
+}
+
+static void
+add_integer(StringInfo buf, const char *name, int64 value)
+{
+	char		text[MAXINT8LEN + 1];
+
+	appendStringInfoString(buf, name);
+	appendBinaryStringInfo(buf, text, pg_lltoa(value, text));
 }
 
 /*
@@ -44,24 +59,24 @@ fm_publication_notice(const FmPipeline *pipeline, const Datum *values,
 
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"pipeline\":");
-	escape_json(&buf, pipeline->name);
-	appendStringInfo(&buf, ",\"pub_seq\":" INT64_FORMAT,
-					 DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]));
-	add_uuid(&buf, "event_id", values[PUBLICATION_EVENT_ID - 1],
+	fm_append_json_text(&buf, pipeline->name);
+	add_integer(&buf, ",\"pub_seq\":",
+				DatumGetInt64(values[PUBLICATION_PUB_SEQ - 1]));
+	add_uuid(&buf, ",\"event_id\":", values[PUBLICATION_EVENT_ID - 1],
 			 nulls[PUBLICATION_EVENT_ID - 1]);
-	add_uuid(&buf, "alarm_id", values[PUBLICATION_ALARM_ID - 1],
+	add_uuid(&buf, ",\"alarm_id\":", values[PUBLICATION_ALARM_ID - 1],
 			 nulls[PUBLICATION_ALARM_ID - 1]);
 	appendStringInfoString(&buf, ",\"transition\":");
-	escape_json(&buf,
-				TextDatumGetCString(values[PUBLICATION_TRANSITION - 1]));
+	fm_append_json_text(&buf,
+						TextDatumGetCString(values[PUBLICATION_TRANSITION - 1]));
 	if (nulls[PUBLICATION_SEVERITY - 1])
 		appendStringInfoString(&buf, ",\"severity\":null");
 	else
-		appendStringInfo(&buf, ",\"severity\":%d",
-						 DatumGetInt16(values[PUBLICATION_SEVERITY - 1]));
-	appendStringInfo(&buf, ",\"announced\":%s}",
-					 DatumGetBool(values[PUBLICATION_ANNOUNCED - 1]) ?
-					 "true" : "false");
+		add_integer(&buf, ",\"severity\":",
+					DatumGetInt16(values[PUBLICATION_SEVERITY - 1]));
+	appendStringInfoString(&buf,
+						   DatumGetBool(values[PUBLICATION_ANNOUNCED - 1]) ?
+						   ",\"announced\":true}" : ",\"announced\":false}");
 	return buf.data;
 }
 

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * own_table.c
- *	  Rows put into one of the extension's own tables, without planner and
- *	  executor.
+ *	  Rows put into one of the extension's own tables, and found there,
+ *	  without planner and executor.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -218,6 +218,80 @@ fm_own_table_replace(FmOwnTable *table, Snapshot snapshot, ScanKey keys,
 		MemoryContextReset(table->chunk);
 	return true;
 }
+
+bool
+fm_own_table_update(FmOwnTable *table, Snapshot snapshot, ItemPointer tid,
+					TupleTableSlot *row)
+{
+	FmUpdateIndexes indexes;
+	LockTupleMode mode;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	ExecStoreVirtualTuple(row);
+	result = table_tuple_update(table->rel, tid, row,
+								GetCurrentCommandId(true), snapshot,
+								InvalidSnapshot, true, &failure, &mode,
+								&indexes);
+	if (result == TM_Ok && fm_updates_indexes(indexes))
+		insert_into_indexes(table, row);
+	if (result != TM_Ok && result != TM_Deleted)
+		elog(ERROR, "tuple of \"%s\" was changed concurrently: %d",
+			 RelationGetRelationName(table->rel), result);
+	/* (which leaves the values for whoever wants to insert them) */
+	ExecClearTuple(row);
+	return result == TM_Ok;
+}
+
+/* ----------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------- */
+
+static Relation
+key_index(const FmOwnTable *table)
+{
+	for (int i = 0; i < table->result->ri_NumIndices; i++)
+	{
+		Relation	index = table->result->ri_IndexRelationDescs[i];
+
+		if (RelationGetRelid(index) == table->key)
+			return index;
+	}
+	elog(ERROR, "table \"%s\" was opened without its unique index",
+		 RelationGetRelationName(table->rel));
+	return NULL;				/* keep compiler quiet */
+}
+
+void
+fm_own_table_lookup_begin(FmOwnLookup *lookup, FmOwnTable *table,
+						  Snapshot snapshot, int nkeys)
+{
+	lookup->nkeys = nkeys;
+	lookup->row = table_slot_create(table->rel, NULL);
+	lookup->scan = fm_index_beginscan(table->rel, key_index(table), snapshot,
+									  nkeys);
+}
+
+bool
+fm_own_table_lookup_last(FmOwnLookup *lookup, ScanKey keys)
+{
+	index_rescan(lookup->scan, keys, lookup->nkeys, NULL, 0);
+	if (!index_getnext_slot(lookup->scan, BackwardScanDirection, lookup->row))
+		return false;
+	slot_getallattrs(lookup->row);
+	return true;
+}
+
+void
+fm_own_table_lookup_end(FmOwnLookup *lookup)
+{
+	index_endscan(lookup->scan);
+	ExecDropSingleTupleTableSlot(lookup->row);
+}
+
+/* ----------------------------------------------------------------------
+ * Closing
+ * ------------------------------------------------------------------- */
 
 void
 fm_own_table_close(FmOwnTable *table)

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * own_table.h
- *	  Rows put into one of the extension's own tables, without planner and
- *	  executor.
+ *	  Rows put into one of the extension's own tables, and found there,
+ *	  without planner and executor.
  *
  * Nobody but the extension writes these tables, so rows are put there as COPY
  * does it: many at a time into the pages, then one after the other into the
@@ -22,6 +22,7 @@
 #include <math.h>
 
 #include "access/attnum.h"
+#include "access/genam.h"
 #include "access/skey.h"
 #include "datatype/timestamp.h"
 #include "executor/tuptable.h"
@@ -77,6 +78,31 @@ extern bool fm_own_table_replace(FmOwnTable *table, Snapshot snapshot,
 								 ScanKey keys, int nkeys,
 								 TupleTableSlot *row);
 
+/*
+ * The same for a row that was found before, by its place, which nobody else
+ * changes; false: somebody deleted it meanwhile, and row is as it was.
+ */
+extern bool fm_own_table_update(FmOwnTable *table, Snapshot snapshot,
+								ItemPointer tid, TupleTableSlot *row);
+
+/*
+ * Rows by the first columns of the unique index, one lookup after the other,
+ * by keys of the same columns.
+ */
+typedef struct FmOwnLookup
+{
+	IndexScanDesc scan;
+	TupleTableSlot *row;		/* what was found, with its place */
+	int			nkeys;
+} FmOwnLookup;
+
+extern void fm_own_table_lookup_begin(FmOwnLookup *lookup, FmOwnTable *table,
+									  Snapshot snapshot, int nkeys);
+
+/* The last one of them in the order of the index; false: there is none. */
+extern bool fm_own_table_lookup_last(FmOwnLookup *lookup, ScanKey keys);
+extern void fm_own_table_lookup_end(FmOwnLookup *lookup);
+
 /* "column = value", with the column's own collation. */
 extern void fm_own_table_key(const FmOwnTable *table, ScanKey key,
 							 AttrNumber column, RegProcedure equal,
@@ -127,6 +153,64 @@ fm_own_table_set_text(TupleTableSlot *row, AttrNumber column,
 	fm_own_table_set(row, column,
 					 text ? CStringGetTextDatum(text) : (Datum) 0,
 					 text == NULL);
+}
+
+/*
+ * The same columns of a row that was read, with what stands for null.  Texts
+ * are palloc'ed; NULL is null.
+ */
+static inline int16
+fm_own_table_get_int2(const TupleTableSlot *row, AttrNumber column,
+					  int16 null)
+{
+	return row->tts_isnull[column - 1] ? null :
+		DatumGetInt16(row->tts_values[column - 1]);
+}
+
+static inline int32
+fm_own_table_get_int4(const TupleTableSlot *row, AttrNumber column,
+					  int32 null)
+{
+	return row->tts_isnull[column - 1] ? null :
+		DatumGetInt32(row->tts_values[column - 1]);
+}
+
+static inline int64
+fm_own_table_get_int8(const TupleTableSlot *row, AttrNumber column,
+					  int64 null)
+{
+	return row->tts_isnull[column - 1] ? null :
+		DatumGetInt64(row->tts_values[column - 1]);
+}
+
+static inline bool
+fm_own_table_get_bool(const TupleTableSlot *row, AttrNumber column)
+{
+	return !row->tts_isnull[column - 1] &&
+		DatumGetBool(row->tts_values[column - 1]);
+}
+
+/* NaN is null. */
+static inline double
+fm_own_table_get_double(const TupleTableSlot *row, AttrNumber column)
+{
+	return row->tts_isnull[column - 1] ? NAN :
+		DatumGetFloat8(row->tts_values[column - 1]);
+}
+
+static inline TimestampTz
+fm_own_table_get_time(const TupleTableSlot *row, AttrNumber column,
+					  TimestampTz null)
+{
+	return row->tts_isnull[column - 1] ? null :
+		DatumGetTimestampTz(row->tts_values[column - 1]);
+}
+
+static inline char *
+fm_own_table_get_text(const TupleTableSlot *row, AttrNumber column)
+{
+	return row->tts_isnull[column - 1] ? NULL :
+		TextDatumGetCString(row->tts_values[column - 1]);
 }
 
 /* Write what was put; closing does, too.  The lock stays. */

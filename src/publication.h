@@ -26,8 +26,12 @@ typedef struct FmPublication
 	int64		pub_seq;
 	int64		timestamp;		/* of its recording, ms since 1970 */
 	char	   *key;
+	int			key_len;
 	char	   *payload;
+	int			payload_len;
 	char	   *headers[FM_PUBLICATION_HEADERS];	/* NULL: it has none */
+	char	   *texts;			/* what has all of these; palloc'ed */
+	bool		noted;			/* a row tells what became of it so far */
 } FmPublication;
 
 extern const char *const fm_publication_header_names[FM_PUBLICATION_HEADERS];

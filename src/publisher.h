@@ -5,7 +5,8 @@
  *	  share.
  *
  * publisher.c is the process and its loop, publisher_queue.c what is on its
- * way to Kafka, publication.c and delivery.c the rows behind it.
+ * way to Kafka, publisher_key.c the keys of that, publication.c and delivery.c
+ * the rows behind it.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -38,17 +39,19 @@ typedef enum FmMailState
 	FM_MAIL_REFUSED				/* Kafka did not take it: likewise */
 } FmMailState;
 
-/* A message's key, with its hash: it is looked up again and again. */
+/* A key of messages in the window. */
 typedef struct FmMailKey
 {
-	const char *text;			/* the publication's */
-	uint32		hash;
+	int			nmail;			/* that many */
+	uint64		met;			/* the last walk over the window that met it,
+								 * in a way that is the walk's affair */
+	char		text[FLEXIBLE_ARRAY_MEMBER];
 } FmMailKey;
 
 typedef struct FmMail
 {
 	FmPublication publication;
-	FmMailKey	key;
+	FmMailKey  *key;
 	FmMailState state;
 	TimestampTz retry_at;		/* 0: at once */
 	int			delay;			/* ms, of the last refusal; 0: none; what its
@@ -69,6 +72,7 @@ typedef struct FmPublisher
 	int			open_delay;		/* ms; 0 after a confirmation */
 	FmMail		mail[FM_PUBLISHER_WINDOW];	/* by pub_seq */
 	int			nmail;
+	uint64		walks;			/* over the window that told keys apart */
 	int64		loaded;			/* pub_seq up to which rows were read, but those
 								 * of keys that are refused */
 	bool		more;			/* there may be rows behind that */
@@ -111,6 +115,13 @@ typedef struct FmPublisherParams
 extern PGDLLEXPORT void factorymon_publisher_main(Datum arg);
 extern void fm_publisher_error(FmPublisher *publisher, FmKafkaCode code,
 							   const char *text);
+
+/* publisher_key.c */
+
+/* The key of a message that comes into the window; and one goes. */
+extern FmMailKey *fm_publisher_key_take(FmPublisher *publisher,
+										const char *text, int len);
+extern void fm_publisher_key_release(FmMailKey *key);
 
 /* publisher_queue.c; transactions of their own */
 

@@ -20,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -31,24 +30,29 @@
 
 #define CLOSE_TIMEOUT_MS 3000
 
-/* Keys that messages are on the way for. */
-typedef struct BusyKey
+/* Begin a walk over the window that meets keys. */
+static void
+begin_walk(FmPublisher *publisher)
 {
-	FmMailKey	key;
-	char		status;			/* of simplehash */
-} BusyKey;
+	publisher->walks++;
+}
 
-#define SH_PREFIX busykeys
-#define SH_ELEMENT_TYPE BusyKey
-#define SH_KEY_TYPE FmMailKey
-#define SH_KEY key
-#define SH_HASH_KEY(tb, key) ((key).hash)
-#define SH_EQUAL(tb, a, b) \
-	((a).hash == (b).hash && strcmp((a).text, (b).text) == 0)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "hashtable.h"
+/* Has the walk met the key of this message? */
+static bool
+is_met(const FmPublisher *publisher, const FmMail *mail)
+{
+	return mail->key->met == publisher->walks;
+}
+
+/* Now it has; true: for the first time. */
+static bool
+meet(const FmPublisher *publisher, FmMail *mail)
+{
+	bool		first = !is_met(publisher, mail);
+
+	mail->key->met = publisher->walks;
+	return first;
+}
 
 static FmMail *
 find_mail(FmPublisher *publisher, int64 pub_seq)
@@ -230,23 +234,20 @@ holds_up(const FmMail *mail)
 	return mail->delay > 0 && mail->state != FM_MAIL_CONFIRMED;
 }
 
-/* Keys that have a message that was refused; returns how many. */
+/* Keys that have a message that was refused, which this walk meets; returns
+ * how many. */
 static int
-refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
-			 const char **list)
+refused_keys(FmPublisher *publisher, const char **list)
 {
 	int			n = 0;
 
+	begin_walk(publisher);
 	for (int i = 0; i < publisher->nmail; i++)
 	{
-		const FmMail *mail = &publisher->mail[i];
-		bool		found;
+		FmMail	   *mail = &publisher->mail[i];
 
-		if (!holds_up(mail))
-			continue;
-		(void) busykeys_insert(keys, mail->key, &found);
-		if (!found)
-			list[n++] = mail->key.text;
+		if (holds_up(mail) && meet(publisher, mail))
+			list[n++] = mail->key->text;
 	}
 	return n;
 }
@@ -258,19 +259,19 @@ refused_keys(const FmPublisher *publisher, busykeys_hash *keys,
 static void
 settle(FmPublisher *publisher)
 {
-	busykeys_hash *refused = busykeys_create(CurrentMemoryContext, 64, NULL);
 	const char **list = palloc(sizeof(char *) * FM_PUBLISHER_WINDOW);
 	int			kept = 0;
 
-	(void) refused_keys(publisher, refused, list);
+	(void) refused_keys(publisher, list);
 	for (int i = 0; i < publisher->nmail; i++)
 	{
 		FmMail	   *mail = &publisher->mail[i];
 
 		if (mail->state == FM_MAIL_CONFIRMED ||
 			(mail->state == FM_MAIL_WAITING && mail->delay == 0 &&
-			 busykeys_lookup(refused, mail->key) != NULL))
+			 is_met(publisher, mail)))
 		{
+			fm_publisher_key_release(mail->key);
 			fm_publication_free(&mail->publication);
 			continue;
 		}
@@ -279,6 +280,7 @@ settle(FmPublisher *publisher)
 		publisher->mail[kept++] = *mail;
 	}
 	publisher->nmail = kept;
+	pfree(list);
 }
 
 int
@@ -367,10 +369,9 @@ compare_mail(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* At the end of the window; noted: see there. */
+/* At the end of the window. */
 static void
-append(FmPublisher *publisher, const FmPublication *publications, int n,
-	   bool noted)
+append(FmPublisher *publisher, const FmPublication *publications, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -378,10 +379,9 @@ append(FmPublisher *publisher, const FmPublication *publications, int n,
 
 		memset(mail, 0, sizeof(*mail));
 		mail->publication = publications[i];
-		mail->key.text = publications[i].key;
-		mail->key.hash = hash_bytes((const unsigned char *) mail->key.text,
-									(int) strlen(mail->key.text));
-		mail->noted = noted;
+		mail->key = fm_publisher_key_take(publisher, publications[i].key,
+										  publications[i].key_len);
+		mail->noted = publications[i].noted;
 		publisher->loaded = publications[i].pub_seq;
 	}
 }
@@ -392,7 +392,6 @@ fm_publisher_load(FmPublisher *publisher)
 	int			room = FM_PUBLISHER_WINDOW - publisher->nmail;
 	FmPublication *publications;
 	FmOwnerScope scope;
-	busykeys_hash *refused;
 	const char **keys;
 	int64	   *numbers;
 	int			nkeys;
@@ -406,8 +405,7 @@ fm_publisher_load(FmPublisher *publisher)
 	publications = palloc(sizeof(FmPublication) * room);
 	keys = palloc(sizeof(char *) * FM_PUBLISHER_WINDOW);
 	numbers = palloc(sizeof(int64) * FM_PUBLISHER_WINDOW);
-	refused = busykeys_create(CurrentMemoryContext, 64, NULL);
-	nkeys = refused_keys(publisher, refused, keys);
+	nkeys = refused_keys(publisher, keys);
 	for (int i = 0; i < publisher->nmail; i++)
 	{
 		if (publisher->mail[i].publication.pub_seq > publisher->loaded)
@@ -418,7 +416,7 @@ fm_publisher_load(FmPublisher *publisher)
 							nkeys, numbers, nnumbers, room,
 							publisher->context, publications);
 	fm_worker_commit(&scope);
-	append(publisher, publications, n, true);
+	append(publisher, publications, n);
 	publisher->more = n == room;
 	if (nnumbers > 0)
 		qsort(publisher->mail, publisher->nmail, sizeof(FmMail),
@@ -455,8 +453,7 @@ void
 fm_publisher_take(FmPublisher *publisher, const FmNumbering *numbering,
 				  const FmHandover *handover)
 {
-	/* nobody else can have tried to send what has its number from us */
-	append(publisher, handover->publications, handover->n, false);
+	append(publisher, handover->publications, handover->n);
 	if (!handover->complete)
 		publisher->more = true;
 	publisher->known = numbering->last;
@@ -474,9 +471,9 @@ send_mail(FmPublisher *publisher, FmMail *mail)
 	FmOutgoing	message = {
 		.id = publication->pub_seq,
 		.key = publication->key,
-		.key_len = strlen(publication->key),
+		.key_len = publication->key_len,
 		.value = publication->payload,
-		.len = strlen(publication->payload),
+		.len = publication->payload_len,
 		.timestamp = publication->timestamp,
 		.headers = headers
 	};
@@ -524,35 +521,31 @@ void
 fm_publisher_send(FmPublisher *publisher)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	busykeys_hash *busy;
 	int			waiting;
 
 	open_sender(publisher);
 	if (publisher->sender == NULL)
 		return;
 	waiting = count_waiting(publisher);
-	if (waiting == 0)
-		return;
-	busy = busykeys_create(CurrentMemoryContext, publisher->nmail, NULL);
+	begin_walk(publisher);
 	/* (what is behind the last one that waits makes no difference) */
 	for (int i = 0; i < publisher->nmail && waiting > 0; i++)
 	{
 		FmMail	   *mail = &publisher->mail[i];
-		bool		found;
+		bool		first;
 
 		if (mail->state == FM_MAIL_CONFIRMED)
 			continue;
-		(void) busykeys_insert(busy, mail->key, &found);
+		first = meet(publisher, mail);
 		if (mail->state != FM_MAIL_WAITING)
 			continue;
 		waiting--;
 		/* (its delay at most, also where the clock was set back) */
-		if (!found &&
+		if (first &&
 			(mail->retry_at <= now ||
 			 mail->retry_at > now + (int64) mail->delay * 1000))
 			send_mail(publisher, mail);
 	}
-	busykeys_destroy(busy);
 }
 
 TimestampTz

@@ -26,7 +26,7 @@ struct FmSender
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	rd_kafka_event_t *reports;	/* a list that is being read; or NULL */
-	char	   *topic;
+	rd_kafka_topic_t *topic;
 	int			fds[2];			/* the library writes to the second */
 };
 
@@ -42,26 +42,36 @@ free_sender(FmSender *sender)
 		if (sender->fds[i] >= 0)
 			close(sender->fds[i]);
 	}
-	free(sender->topic);
 	free(sender);
 }
 
 static FmSender *
-make_sender(const FmConsumerConfig *config)
+make_sender(void)
 {
 	FmSender   *sender = calloc(1, sizeof(*sender));
 
 	if (sender == NULL)
 		return NULL;
-	sender->fds[0] = sender->fds[1] = -1;
-	sender->topic = strdup(config->topic);
-	if (sender->topic == NULL || fm_client_pipe(sender->fds) != 0)
+	if (fm_client_pipe(sender->fds) != 0)
 	{
 		sender->fds[0] = sender->fds[1] = -1;
 		free_sender(sender);
 		return NULL;
 	}
 	return sender;
+}
+
+/* The topic, once for all messages; false: the library does not like it. */
+static bool
+open_topic(FmSender *sender, const char *topic, char *error, size_t errlen)
+{
+	sender->topic = rd_kafka_topic_new(sender->rk, topic, NULL);
+	if (sender->topic != NULL)
+		return true;
+	fm_client_format(error, errlen, "%s",
+					 rd_kafka_err2str(rd_kafka_last_error()));
+	(void) fm_client_destroy(sender->rk, 0, 0);
+	return false;
 }
 
 FmSender *
@@ -72,7 +82,7 @@ fm_sender_open(const FmConsumerConfig *config, char *error, size_t errlen)
 
 	if (!fm_client_check_topic(config->topic, error, errlen))
 		return NULL;
-	sender = make_sender(config);
+	sender = make_sender();
 	if (sender == NULL)
 	{
 		fm_client_format(error, errlen, "out of memory or file descriptors");
@@ -80,7 +90,8 @@ fm_sender_open(const FmConsumerConfig *config, char *error, size_t errlen)
 	}
 	sender->rk = fm_client_new(FM_CLIENT_PRODUCER, config, SENDER_EVENTS,
 							   &self_waking, error, errlen);
-	if (sender->rk == NULL)
+	if (sender->rk == NULL ||
+		!open_topic(sender, config->topic, error, errlen))
 	{
 		free_sender(sender);
 		return NULL;
@@ -102,6 +113,7 @@ fm_sender_close(FmSender *sender, int timeout_ms)
 	rd_kafka_purge(sender->rk, RD_KAFKA_PURGE_F_QUEUE |
 				   RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	rd_kafka_queue_destroy(sender->queue);
+	rd_kafka_topic_destroy(sender->topic);
 	destroyed = fm_client_destroy(sender->rk, 0, timeout_ms);
 	free_sender(sender);
 	return destroyed;
@@ -156,7 +168,7 @@ fm_sender_send(FmSender *sender, const FmOutgoing *message,
 		return FM_KAFKA_OTHER;
 	}
 	err = rd_kafka_producev(sender->rk,
-							RD_KAFKA_V_TOPIC(sender->topic),
+							RD_KAFKA_V_RKT(sender->topic),
 							RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
 							RD_KAFKA_V_KEY(message->key, message->key_len),
 							RD_KAFKA_V_VALUE((void *) message->value,
