@@ -74,6 +74,8 @@ static const FmEndpoint endpoints[] = {
 				" WHERE (state <> 'normal' OR shown_state <> 'normal')"
 				" AND ($2::text IS NULL OR pipeline = $2)"
 				" ORDER BY (shown_state LIKE '%unacknowledged') DESC,"
+				" (shown_state LIKE 'active%') DESC,"
+				" (level = 'critical') DESC, (level = 'warning') DESC,"
 				" severity DESC NULLS LAST, announced_at DESC NULLS LAST,"
 		" pipeline, sensor_id, condition LIMIT $1::integer + 1"}},
 		.params = {{"limit", FM_PARAM_INT, "200", 1, 1000},

@@ -5,7 +5,7 @@
  */
 import { act, actionsFor } from "./session.js";
 import { ago, measure, t, time, word } from "./i18n.js";
-import { h, replace, setText } from "./dom.js";
+import { h, replace, setText, unbroken } from "./dom.js";
 import { levelBadge, symbol } from "./symbols.js";
 import { events, now } from "./source.js";
 import { QuietList } from "./panel.js";
@@ -32,17 +32,52 @@ function relationOf(alarm) {
 	return alarm.value < alarm.limit ? "<" : ">";
 }
 
+export function isReturned(alarm) {
+	return alarm.state === "returned_unacknowledged";
+}
+
 /** "limit high 42.5 °C > 40 °C", or what else it is about. */
 export function causeOf(alarm) {
 	const parts = [word("condition", alarm.condition)];
 
 	if (alarm.condition === "limit" && alarm.side)
 		parts.push(word("side", alarm.side));
+	if ((isReturned(alarm) || alarm.event === "returned") &&
+		alarm.value !== null && alarm.value !== undefined)
+		return `${parts[0]}: ${t("alarms.cause.now",
+			{ value: measure(alarm.value, alarm.unit) })}`;
 	if (alarm.value !== null && alarm.value !== undefined)
 		parts.push(measure(alarm.value, alarm.unit));
 	if (alarm.limit !== null && alarm.limit !== undefined)
 		parts.push(`${relationOf(alarm)} ${measure(alarm.limit, alarm.unit)}`);
 	return parts.join(" ");
+}
+
+/** The same with the time that its value is of: that of the last change. */
+export function datedCauseOf(alarm) {
+	return alarm.event_time && alarm.value !== null && alarm.value !== undefined ?
+		`${causeOf(alarm)} ${t("alarms.at",
+			{ at: time(alarm.event_time, now()) })}` : causeOf(alarm);
+}
+
+/** "was critical", of one that has returned, if that is still known. */
+function formerLevelOf(alarm) {
+	const last = isReturned(alarm) && events.data?.alerts.find((event) =>
+		event.alarm_id === alarm.alarm_id && event.level !== null &&
+		event.level !== "normal");
+
+	return last ? t("alarms.was", { level: word("level", last.level) }) : "";
+}
+
+/** How an alarm is, in a word and a symbol. */
+export function markOf(alarm) {
+	if (isBlocked(alarm))
+		return h("span", { class: "badge normal" }, symbol(alarm.shown_state),
+			word("alarm", alarm.shown_state));
+	if (isReturned(alarm))
+		return h("span", { class: "badge returned" }, symbol("returned"),
+			t("alarm.returned"));
+	return levelBadge(alarm.state === "normal" ? "normal" : alarm.level);
 }
 
 export function placeOf(thing) {
@@ -64,7 +99,7 @@ export function stateOf(alarm) {
 
 export function sensorLink(thing, text) {
 	return h("a", {
-		href: `#/sensor/${encodeURIComponent(thing.sensor_id)}` +
+		class: "name", href: `#/sensor/${encodeURIComponent(thing.sensor_id)}` +
 			(thing.pipeline ? `?pipeline=${encodeURIComponent(thing.pipeline)}` : "")
 	}, text || thing.sensor_id);
 }
@@ -103,29 +138,27 @@ function createItem(alarm) {
 	return h("li", { data: { alarm: "" } }, h("span", { class: "mark" }),
 		h("div", { class: "what" }, sensorLink(alarm),
 			h("div", { class: "detail" }, h("span", {}),
-				h("span", { class: "hidden" }))),
+				h("span", { class: "place" }), h("span", { class: "hidden" }))),
 		h("span", { class: "age" }), h("div", { class: "actions" }));
 }
 
 function updateItem(item, alarm) {
 	const [mark, what, age, actions] = item.children;
-	const blocked = isBlocked(alarm);
-	const level = alarm.state === "normal" ? "normal" : alarm.level;
-	const signature = `${level} ${alarm.shown_state}`;
+	const signature = `${alarm.level} ${alarm.state} ${alarm.shown_state}`;
 
 	item.alarm = alarm;
 	item.classList.toggle("unacknowledged", isUnacknowledged(alarm));
 	if (mark.dataset.sign !== signature) {
 		mark.dataset.sign = signature;
-		replace(mark, blocked ? h("span", { class: "badge normal" },
-			symbol(alarm.shown_state), word("alarm", alarm.shown_state)) :
-			levelBadge(level));
+		replace(mark, markOf(alarm));
 	}
-	const [detail, hidden] = what.lastElementChild.children;
-	const usual = alarm.shown_state === "active_unacknowledged" &&
+	const [detail, place, hidden] = what.lastElementChild.children;
+	const usual = /^(active|returned)_unack/.test(alarm.shown_state) &&
 		!alarm.pending && !alarm.chattering;
-	setText(detail, [causeOf(alarm), placeOf(alarm), usual ? "" : stateOf(alarm)]
-		.filter(Boolean).join(" · "));
+	setText(detail, [datedCauseOf(alarm), formerLevelOf(alarm),
+		usual ? "" : stateOf(alarm)].filter(Boolean).join(" · "));
+	if (place.textContent !== placeOf(alarm))
+		replace(place, unbroken(placeOf(alarm)));
 	setText(hidden, usual ? `, ${stateOf(alarm)}` : "");
 	setText(age, ageOf(alarm));
 	showActions(actions, alarm, true);

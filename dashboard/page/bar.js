@@ -6,8 +6,9 @@
 import { chooseLanguage, currentLanguage, fullTime, languages, number, t, time,
 	zoneName } from "./i18n.js";
 import { h, replace, setText } from "./dom.js";
-import { isPaused, now, setPaused, status } from "./source.js";
+import { isPaused, now, producers, setPaused, status } from "./source.js";
 import { showHelp } from "./keys.js";
+import { silentOf } from "./gone.js";
 import { judge } from "./verdict.js";
 import { sessionTools } from "./session.js";
 import { symbol } from "./symbols.js";
@@ -53,6 +54,7 @@ export class Bar {
 		replace(document.getElementById("bar"), this.verdict,
 			h("div", { class: "row" }, this.nav, this.tools));
 		status.watch(() => this.update());
+		producers.watch(() => this.update());
 		setInterval(() => this.showClock(), 1000);
 	}
 
@@ -107,7 +109,7 @@ export class Bar {
 	}
 
 	update() {
-		const verdict = judge(status);
+		const verdict = judge(status, silentOf(producers.data?.producers).length);
 		const signature = JSON.stringify([verdict.kind, currentLanguage()]);
 
 		if (signature !== this.seen) {

@@ -46,6 +46,12 @@ export function s(tag, props, ...children) {
 	return fill(document.createElementNS(SVG, tag), props, children);
 }
 
+/** A text whose names ("press-0012") are broken only where there is no room. */
+export function unbroken(text) {
+	return text.split(/(\S*-[\p{L}\p{N}_-]*\p{N}\b)/u).map((part, i) =>
+		i % 2 === 1 ? h("span", { class: "whole" }, part) : part);
+}
+
 /** Replace what is in an element. */
 export function replace(element, ...children) {
 	element.replaceChildren();

@@ -154,20 +154,28 @@ export function time(date, now) {
 		`${today.format(at)} ${clock}` : clock;
 }
 
+/* Intl says GMT; what is meant is UTC. */
+function offsetName(text) {
+	return text.replace(/^GMT(?:[+-]0+(?::00)?)?$/, "UTC").replace(/^GMT/, "UTC");
+}
+
 /** Date, time and offset, for those who want to know exactly. */
 export function fullTime(date) {
 	return date ? dateFormat("full", {
 		year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit",
 		minute: "2-digit", second: "2-digit", timeZoneName: "longOffset"
-	}).format(new Date(date)) : "–";
+	}).formatToParts(new Date(date)).map((part) =>
+		part.type === "timeZoneName" ? offsetName(part.value) : part.value)
+		.join("") : "–";
 }
 
 /** The zone and its offset now, as it is shown beside the clock. */
 export function zoneName(date) {
 	const parts = dateFormat("zone", { timeZoneName: "shortOffset" })
 		.formatToParts(date);
-	const offset = parts.find((part) => part.type === "timeZoneName").value;
-	return timeZone ? `${timeZone.replaceAll("_", " ")}, ${offset}` : offset;
+	const offset = offsetName(parts.find((part) =>
+		part.type === "timeZoneName").value);
+	return timeZone && !/^(Etc\/)?(UTC|GMT)$/.test(timeZone) ? `${timeZone.replaceAll("_", " ")}, ${offset}` : offset;
 }
 
 /** A time at an axis that shows so many seconds. */

@@ -74,9 +74,10 @@ export function rateCard(source) {
 	card ??= (() => {
 		const rate = h("p", { class: "big" });
 		const batch = h("p", {});
+		const span = h("p", { class: "muted small" });
 		const chart = sparkline("spark wide");
-		return { rate, batch, chart, element: h("div", { class: "cards" }, rate,
-			chart, batch) };
+		return { rate, batch, span, chart, element: h("div", { class: "cards" },
+			h("div", { class: "line" }, rate, span), chart, batch) };
 	})();
 
 	const list = history(source);
@@ -87,11 +88,13 @@ export function rateCard(source) {
 	setText(card.batch, slowest === null ? t("throughput.batch.none") :
 		t("throughput.batch", { duration: slowest < 1 ?
 			`${number(slowest * 1000)} ms` : duration(slowest) }));
+	const values = {
+		duration: duration(Math.ceil((last.at - list[0].at) / 1000)),
+		now: number(last.rate, 1),
+		max: number(Math.max(...list.map((point) => point.rate)), 1)
+	};
+	setText(card.span, t("throughput.span", values));
 	updateSparkline(card.chart, list.map((point) => [point.at, point.rate]),
-		t("throughput.chart", {
-			duration: duration((last.at - list[0].at) / 1000),
-			now: number(last.rate, 1),
-			max: number(Math.max(...list.map((point) => point.rate)), 1)
-		}));
+		t("throughput.chart", values));
 	return card.element;
 }

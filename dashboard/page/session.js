@@ -37,8 +37,24 @@ export function isLoggedIn() {
 	return Boolean(session);
 }
 
+/** Is there anybody to become?  Some services take no log-ins. */
+export function isLoginOffered() {
+	return session === null;
+}
+
+let redrawAll = () => {};
+
+/** Where something waits that only who is logged in can do. */
+export function loginHere() {
+	return h("button", {
+		class: "small login", onclick: () => logIn(redrawAll),
+		hidden: !isLoginOffered()
+	}, t("action.login"));
+}
+
 /** For the bar: log in, or who it is and log out. */
 export function sessionTools(redraw) {
+	redrawAll = redraw;
 	if (session === undefined)
 		return null;
 	if (!session)

@@ -25,6 +25,8 @@ const SHAPES = {
 	critical: () => [line("M8 2h8l6 6v8l-6 6H8l-6-6V8z"),
 		letter(t("letter.critical"))],
 	warning: () => [line("M12 2.5 22.5 21h-21z"), letter(t("letter.warning"), 18.5, 9.5)],
+	attention: () => [line("M12 2.5 22.5 21h-21z"), letter("!", 18.5, 12)],
+	returned: () => [line("M9 5l-5 5 5 5M4 10h10a5 5 0 0 1 0 10h-3")],
 	unknown: () => [s("rect", {
 		x: "3", y: "3", width: "18", height: "18", fill: "none",
 		stroke: "currentColor", "stroke-width": "2", "stroke-dasharray": "3.5 2.5"

@@ -7,7 +7,7 @@
  * answer, no database, no ingest, old data) makes it "not known", but an alarm
  * that is known of stays one.
  */
-import { ago, duration, number, t, time, word } from "./i18n.js";
+import { ago, duration, number, t, time, tn, word } from "./i18n.js";
 import { now } from "./source.js";
 
 /* Data older than this are no news of the plant, whatever its sensors' pace. */
@@ -52,24 +52,28 @@ function doubtOf(pipelines, ingest, age) {
 	return null;
 }
 
-function alarmWords(critical, warning, unacknowledged) {
+function alarmWords(critical, warning, unacknowledged, gone) {
 	const words = [];
 
 	if (critical > 0)
-		words.push({ text: t("verdict.alarms.critical", { n: number(critical) }) });
+		words.push({ text: tn("verdict.alarms.critical", critical) });
 	if (warning > 0)
-		words.push({ text: t("verdict.alarms.warning", { n: number(warning) }) });
-	words.push({
-		text: unacknowledged > 0 ? t("verdict.alarms.unacknowledged",
-			{ n: number(unacknowledged) }) : critical + warning === 0 ?
-			t("verdict.alarms.none") : t("verdict.act.none"),
-		act: unacknowledged > 0
-	});
+		words.push({ text: tn("verdict.alarms.warning", warning) });
+	if (gone > 0)
+		words.push({ text: tn("verdict.gone", gone), act: true });
+	if (unacknowledged > 0)
+		words.push({ text: t("verdict.alarms.unacknowledged",
+			{ n: number(unacknowledged) }), act: true });
+	else if (critical + warning === 0)
+		words.push({ text: t("verdict.alarms.none") });
+	else if (gone === 0)
+		words.push({ text: t("verdict.act.none") });
 	return words;
 }
 
-/** { kind, words: [{ text, act }] } of what the source of the status knows. */
-export function judge(source) {
+/** { kind, words: [{ text, act }] } of what the source of the status knows, and
+ * of how many producers are gone: what they would send, nobody knows. */
+export function judge(source, gone = 0) {
 	if (source.data === null)
 		return source.error ?
 			{ kind: "unknown", words: [{ text: t("verdict.why.unreachable") }] } :
@@ -90,7 +94,7 @@ export function judge(source) {
 		pipeline.lag_seconds || 0));
 	const known = source.data.pipelines !== null;
 	const words = known ? alarmWords(critical, warning,
-		sum(pipelines, "alarms_unacknowledged")) : [];
+		sum(pipelines, "alarms_unacknowledged"), gone) : [];
 
 	if (known && pipelines.length > 0)
 		words.push({ text: t(lag < 0.1 ? "verdict.ingest.current" :
@@ -102,7 +106,8 @@ export function judge(source) {
 		words.unshift({ text: doubt, act: true });
 	return {
 		kind: critical > 0 && !blindness ? "critical" :
-			doubt ? "unknown" : warning > 0 ? "warning" : "normal",
+			doubt ? "unknown" : warning > 0 ? "warning" :
+				gone > 0 ? "unknown" : "normal",
 		words
 	};
 }

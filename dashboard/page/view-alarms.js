@@ -3,14 +3,13 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
-import { causeOf, isBlocked, isUnacknowledged, lastAlarm, placeOf, sensorLink,
-	showActions, stateOf } from "./alarm-list.js";
+import { causeOf, datedCauseOf, isBlocked, isUnacknowledged, lastAlarm, markOf,
+	placeOf, sensorLink, showActions, stateOf } from "./alarm-list.js";
 import { alarms, events, kpi, now } from "./source.js";
 import { number, t, time, word } from "./i18n.js";
 import { csvLink, empty, Panel, place, Table, truncated } from "./panel.js";
-import { isLoggedIn } from "./session.js";
+import { isLoggedIn, loginHere } from "./session.js";
 import { h } from "./dom.js";
-import { levelBadge, symbol } from "./symbols.js";
 
 function matches(alarm, filter) {
 	const text = [alarm.sensor_id, alarm.machine_id, alarm.zone,
@@ -34,13 +33,11 @@ function alarmTable(label) {
 			alarm.alarm_id}`,
 		rowClass: (alarm) => isUnacknowledged(alarm) ? "unacknowledged" : "",
 		columns: [
-			{ title: t("alarms.level"), sign: (a) => a.level + a.shown_state,
-				cell: (a) => isBlocked(a) ? h("span", { class: "badge normal" },
-					symbol(a.shown_state), word("alarm", a.shown_state)) :
-					levelBadge(a.state === "normal" ? "normal" : a.level) },
+			{ title: t("alarms.level"), sign: (a) => a.level + a.state + a.shown_state,
+				cell: markOf },
 			{ title: t("alarms.sensor"), cell: (a) => sensorLink(a) },
-			{ title: t("alarms.condition"), cell: causeOf },
-			{ title: t("alarms.place"), cell: placeOf },
+			{ title: t("alarms.condition"), cell: datedCauseOf },
+			{ title: t("alarms.place"), class: "nowrap", cell: placeOf },
 			{ title: t("alarms.state"), cell: stateOf },
 			{ title: t("alarms.since"), class: "nowrap",
 				cell: (a) => time(a.raised_at || a.since, now()) },
@@ -65,6 +62,8 @@ function showAlarms(table, list) {
 
 function alarmsPanel(title, wanted, filter, id, tools) {
 	const table = alarmTable(title);
+	const nothing = () => id === "blocked" ? t("alarms.blocked.empty") :
+		`${t("alarms.empty")} ${lastAlarm()}`;
 
 	return new Panel({
 		title, sources: [alarms], id, tools,
@@ -72,10 +71,9 @@ function alarmsPanel(title, wanted, filter, id, tools) {
 			const list = alarms.data.alarms.filter((alarm) => wanted(alarm) &&
 				matches(alarm, filter.value));
 
-			panel.remarkOf(truncated(alarms.data, alarms.data.alarms) ||
-				(isLoggedIn() ? "" : t("action.login")));
+			panel.remarkOf(truncated(alarms.data, alarms.data.alarms));
 			if (list.length === 0) {
-				empty(body, `${t("alarms.empty")} ${lastAlarm()}`);
+				empty(body, nothing());
 				return;
 			}
 			place(body, table.element);
@@ -162,7 +160,7 @@ export function alarmsView({ parameters }) {
 	});
 	const panels = [
 		alarmsPanel(t("alarms.present"), (alarm) => !isBlocked(alarm), filter,
-			"present", [filter, csvLink("/api/alarms.csv?limit=1000")]),
+			"present", [filter, loginHere(), csvLink("/api/alarms.csv?limit=1000")]),
 		alarmsPanel(t("alarms.blocked"), isBlocked, filter, "blocked", []),
 		historyPanel(filter), kpiPanel()
 	];

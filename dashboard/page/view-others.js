@@ -4,12 +4,12 @@
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
 import { ago, number, t, time, tn, word } from "./i18n.js";
+import { goneOf } from "./gone.js";
 import { csvLink, empty, Panel, place, Table, truncated } from "./panel.js";
 import { h } from "./dom.js";
 import { now, producers, rejects } from "./source.js";
 import { stateBadge } from "./symbols.js";
 
-export const GONE = new Set(["silent", "unknown"]);
 /* The worst first: who is gone is what one comes for. */
 const ORDER = ["silent", "unknown", "late", "stopped", "active"];
 
@@ -46,7 +46,7 @@ function producersPanel() {
 			const rows = [...producers.data.producers].sort((a, b) =>
 				ORDER.indexOf(a.state) - ORDER.indexOf(b.state) ||
 				a.producer.localeCompare(b.producer));
-			const gone = rows.filter((row) => GONE.has(row.state)).length;
+			const gone = goneOf(rows).length;
 
 			panel.remarkOf(truncated(producers.data, rows) || (gone > 0 ?
 				tn("producers.gone", gone) : t("producers.all")));

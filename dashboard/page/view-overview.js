@@ -3,14 +3,15 @@
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
-import { alarmList, causeOf, isBlocked, isUnacknowledged, lastAlarm } from "./alarm-list.js";
+import { alarmList, isBlocked, isUnacknowledged, lastAlarm } from "./alarm-list.js";
 import { number, t, time, tn, word } from "./i18n.js";
 import { alarms, consumers, events, metrics, now, partitions, plant, producers, status }
 	from "./source.js";
 import { empty, Panel, place, truncated } from "./panel.js";
-import { h, reconcile, setText } from "./dom.js";
-import { BREAKS, whatOf, workerOf } from "./view-pipeline.js";
-import { GONE } from "./view-others.js";
+import { h, reconcile, replace, setText, unbroken } from "./dom.js";
+import { goneOf, producerWords } from "./gone.js";
+import { newsOf } from "./news.js";
+import { isLoginOffered, loginHere } from "./session.js";
 import { rateCard } from "./rates.js";
 import { lagOf, ownerOf, trendOf } from "./lag.js";
 import { symbol } from "./symbols.js";
@@ -18,8 +19,8 @@ import { symbol } from "./symbols.js";
 /* Rows of the list beside the plant; more are in the view of alarms. */
 const FEW = 8;
 const RECENT_MS = 10 * 60000;
-/* Steps on the way of a rebalance; what came of it is news. */
-const QUIET = new Set(["assign", "revoke", "waiting", "unproven"]);
+/* Rows of news that a screen has room for. */
+const NEWS = 8;
 
 /* --------------------------------------------------------------------
  * The plant
@@ -43,15 +44,27 @@ function machineLink(machine) {
 	return `#/sensors?${query}`;
 }
 
-function detailOf(machine) {
-	const parts = [machine.zone || t("overview.nozone"),
-		tn("plant.sensors", machine.sensors)];
+/* A line each: where and how large, what waits, who is not heard of. */
+function linesOf(machine) {
+	const lines = [`${machine.zone || t("overview.nozone")} · ${
+		tn("plant.sensors", machine.sensors)}`];
 
 	if (machine.alarms_unacknowledged > 0)
-		parts.push(tn("plant.unacknowledged", machine.alarms_unacknowledged));
+		lines.push(tn("plant.unacknowledged", machine.alarms_unacknowledged));
 	if (machine.sensors_missing > 0)
-		parts.push(tn("plant.silent", machine.sensors_missing));
-	return parts.join(" · ");
+		lines.push(t("plant.silent", {
+			n: number(machine.sensors_missing), all: number(machine.sensors)
+		}));
+	return lines;
+}
+
+function showLines(element, lines) {
+	const text = lines.join("\n");
+
+	if (element.dataset.text === text)
+		return;
+	element.dataset.text = text;
+	replace(element, lines.map((line) => h("span", {}, line)));
 }
 
 function updateTile(tile, machine) {
@@ -65,7 +78,7 @@ function updateTile(tile, machine) {
 		tile.firstElementChild.replaceWith(symbol(level));
 	}
 	setText(tile.children[1], machine.machine_id || t("overview.nomachine"));
-	setText(tile.children[2], detailOf(machine));
+	showLines(tile.children[2], linesOf(machine));
 	setText(tile.children[3], word("level", level));
 }
 
@@ -80,8 +93,8 @@ function createSection(section) {
 		h("div", { class: "tiles" }));
 }
 
-/* In the order of the answer, which has the worst machines first; a section
- * stays where its name puts it, so that people find it again. */
+/* In the order of the answer, which has the worst machines first; so have the
+ * sections, as a map keeps the order in which they are met. */
 function sectionsOf(machines) {
 	const sections = new Map();
 
@@ -91,18 +104,22 @@ function sectionsOf(machines) {
 			sections.set(name, { name, machines: [] });
 		sections.get(name).machines.push(machine);
 	}
-	return [...sections.values()].sort((a, b) => a.name.localeCompare(b.name));
+	return [...sections.values()];
 }
 
 function plantPanel() {
 	const sections = h("div", { class: "sections" });
+	const legend = h("span", { class: "legend", hidden: true },
+		h("span", { class: "ring", "aria-hidden": "true" }), t("plant.legend"));
 
 	return new Panel({
 		title: t("overview.plant"), sources: [plant], width: "w8", id: "plant",
+		tools: [legend],
 		render(body, panel) {
 			const machines = plant.data.machines;
 
 			panel.remarkOf(truncated(plant.data, machines));
+			legend.hidden = !machines.some((one) => one.alarms_unacknowledged > 0);
 			if (machines.length === 0) {
 				empty(body, t("plant.empty"), t("plant.empty.next"));
 				return;
@@ -126,25 +143,34 @@ function plantPanel() {
 
 function alarmsPanel() {
 	const list = alarmList(t("overview.alarms"));
-	const more = h("a", { href: "#/alarms" }, t("alarms.all"));
+	const all = h("a", { href: "#/alarms" }, t("alarms.all"));
+	const more = h("a", { href: "#/alarms" });
+	const rest = h("p", {}, more);
+	const login = loginHere();
+	const element = h("div", {}, list.element, rest);
 
 	return new Panel({
 		title: t("overview.alarms"), sources: [alarms, events], width: "side",
-		className: "alarms-first", id: "alarms", tools: [more],
+		className: "alarms-first", id: "alarms", tools: [all, login],
 		render(body, panel) {
 			const present = alarms.data.alarms.filter((alarm) =>
 				!isBlocked(alarm));
 			const waiting = present.filter(isUnacknowledged).length;
 
-			panel.remarkOf(waiting > 0 ? t("verdict.act",
-				{ n: number(waiting) }) : "");
-			setText(more, present.length > FEW ? `${t("alarms.all")} (${
-				number(present.length)})` : t("alarms.all"));
+			const few = present.length > FEW ? t("alarms.few", {
+				n: number(FEW), all: number(present.length)
+			}) : "";
+
+			login.hidden = waiting === 0 || !isLoginOffered();
+			panel.remarkOf([few, waiting > 0 ? t("verdict.act",
+				{ n: number(waiting) }) : ""].filter(Boolean).join(" · "));
+			rest.hidden = few === "";
+			setText(more, tn("alarms.more", present.length - FEW));
 			if (present.length === 0) {
 				empty(body, `${t("alarms.empty")} ${lastAlarm()}`);
 				return;
 			}
-			place(body, list.element);
+			place(body, element);
 			list.show(present.slice(0, FEW));
 		}
 	});
@@ -164,9 +190,11 @@ function partitionsPanel() {
 		title: t("overview.partitions"), sources: [partitions, consumers],
 		width: "w4", id: "partitions",
 		tools: [h("a", { href: "#/pipeline" }, t("panel.more"))],
-		render(body) {
+		render(body, panel) {
 			const rows = partitions.data.partitions;
 
+			panel.remarkOf(rows.length > 0 && rows.every((row) =>
+				trendOf(row).direction === "none") ? t("trend.later") : "");
 			if (rows.length === 0) {
 				empty(body, t("pipeline.empty"), t("pipeline.empty.next"));
 				return;
@@ -174,8 +202,8 @@ function partitionsPanel() {
 			place(body, element);
 			reconcile(table, rows, {
 				key: (row) => `${row.pipeline} ${row.kafka_partition}`,
-				create: () => h("tr", {}, h("td", {}), h("td", {}), h("td", {}),
-					h("td", {})),
+				create: () => h("tr", {}, h("td", {}),
+					h("td", { class: "nowrap" }), h("td", {}), h("td", { class: "nowrap" })),
 				update: (tr, row) => {
 					const trend = trendOf(row);
 					setText(tr.children[0], String(row.kafka_partition));
@@ -200,17 +228,19 @@ function throughputPanel() {
 }
 
 function qualityPanel() {
-	const rejected = h("p", { class: "big" });
-	const outbox = h("p", { class: "big" });
+	const rejected = h("p", {});
+	const outbox = h("p", {});
 	const publisher = h("p", {});
-	const senders = h("p", {});
+	const words = h("span", {});
 	/* who is gone comes first: it must be seen without scrolling */
-	const card = h("div", { class: "cards" }, senders, rejected, outbox,
+	const senders = h("p", {}, symbol("attention"), words);
+	const card = h("div", { class: "cards" }, senders, outbox, rejected,
 		publisher);
 
 	return new Panel({
 		title: t("overview.quality"), sources: [status, producers], width: "w4", id: "quality",
-		tools: [h("a", { href: "#/rejects" }, t("panel.more"))],
+		tools: [h("a", { href: "#/producers" }, t("nav.producers")),
+			h("a", { href: "#/rejects" }, t("nav.rejects"))],
 		render(body) {
 			const pipelines = status.data.pipelines;
 
@@ -220,100 +250,75 @@ function qualityPanel() {
 				sum + (pipeline[name] || 0), 0);
 			const states = [...new Set(pipelines.map((pipeline) =>
 				pipeline.publisher_state).filter(Boolean))];
+			const list = producers.data.producers;
 
 			place(body, card);
-			setText(rejected, total("rejected") > 0 ? t("quality.rejects",
-				{ n: number(total("rejected")) }) : t("quality.rejects.none"));
+			setText(rejected, total("rejected") > 0 ? t("quality.rejects", {
+				n: number(total("rejected")), all: number(total("messages"))
+			}) : t("quality.rejects.none"));
 			setText(outbox, total("publisher_pending") > 0 ? t("quality.outbox",
 				{ n: number(total("publisher_pending")) }) :
 				t("quality.outbox.none"));
+			outbox.className = total("publisher_pending") > 0 ? "big" : "";
 			setText(publisher, states.length > 0 ? t("quality.publisher", {
 				state: states.map((state) => word("state", state)).join(", ")
 			}) : t("quality.publisher.none"));
-			setText(senders, producerWords(producers.data.producers));
-			senders.className = goneOf(producers.data.producers).length > 0 ?
-				"state bad" : "";
+			setText(words, producerWords(list, now()));
+			senders.className = goneOf(list).length > 0 ? "notice" : "fine";
 		}
 	});
 }
 
+function createNews(piece) {
+	return h("li", { class: piece.broke ? "break" : "" },
+		h("span", { class: "nowrap" }, time(piece.at, now())),
+		h("span", {}, piece.symbol ? [symbol(piece.symbol), " "] : null,
+			piece.symbol && piece.symbol !== "attention" ?
+				h("span", { class: "hidden" }, `${word("level", piece.symbol)} `) :
+				null, unbroken(piece.text)));
+}
+
+/* So many as there is room for; who is gone stays, however much came since. */
+function newest(news) {
+	const staying = news.filter((piece) => piece.stays).slice(0, NEWS);
+	const others = news.filter((piece) => !piece.stays)
+		.slice(0, NEWS - staying.length);
+
+	return news.filter((piece) => staying.includes(piece) ||
+		others.includes(piece));
+}
+
 function recentPanel() {
 	const list = h("ol", { class: "timeline short" });
+	const older = h("p", {}, h("a", { href: "#/alarms" }, t("recent.older")));
+	const element = h("div", {}, list, older);
 
 	return new Panel({
-		title: t("overview.recent"), sources: [events, consumers], width: "w4 tall",
-		id: "recent", tools: [h("a", { href: "#/pipeline" }, t("panel.more"))],
+		title: t("overview.recent"), sources: [events, consumers, producers],
+		width: "w4 tall", id: "recent",
+		tools: [h("a", { href: "#/pipeline" }, t("panel.more"))],
 		render(body) {
-			const since = now() - RECENT_MS;
-			const rows = condensed(events.data.alerts.filter((event) =>
-				Date.parse(event.at) > since && isNews(event))).slice(0, FEW);
+			const news = newsOf(events.data.alerts, producers.data.producers,
+				now() - RECENT_MS);
 
-			if (rows.length === 0) {
+			if (news.length === 0) {
 				empty(body, t("overview.recent.none"));
 				return;
 			}
-			place(body, list);
-			reconcile(list, rows, {
-				key: (event) => `${event.at} ${event.event} ${event.event_id} ${
-					event.consumer} ${event.partitions}`,
-				create: (event) => h("li", { class: BREAKS.has(event.event) ?
-					"break" : "" }, h("span", { class: "nowrap" },
-					time(event.at, now())), h("span", {}, newsOf(event))),
-				update: () => {}
+			place(body, element);
+			older.hidden = news.length <= NEWS;
+			reconcile(list, newest(news), {
+				key: (piece) => `${piece.at} ${piece.text}`,
+				create: createNews, update: () => {}
 			});
 		}
 	});
 }
 
-/* What one would tell a colleague who takes over. */
-function isNews(event) {
-	return event.kind === "alarm" ?
-		event.announced && event.level === "critical" : !QUIET.has(event.event);
-}
-
-/* One take-over of several partitions is one piece of news, at its end. */
-function condensed(list) {
-	const news = [];
-
-	for (const event of list) {
-		const last = news[news.length - 1];
-		if (event.event !== "taken" || last?.event !== "taken" ||
-			last.pipeline !== event.pipeline) {
-			news.push(event);
-			continue;
-		}
-		const several = new Set([...last.partitions, ...event.partitions]);
-		news[news.length - 1] = {
-			...last, consumer: null, partitions: [...several].sort((a, b) => a - b)
-		};
-	}
-	return news;
-}
-
-function newsOf(event) {
-	return event.kind === "alarm" ?
-		`${event.sensor_id || ""} ${word("event", event.event)}: ${causeOf(event)}` :
-		[whatOf(event), event.event === "ended" || event.event === "started" ?
-			event.detail : workerOf(event)].filter(Boolean).join(", ");
-}
-
-function goneOf(list) {
-	return list.filter((producer) => GONE.has(producer.state));
-}
-
-function producerWords(list) {
-	const gone = goneOf(list);
-
-	return gone.length === 0 ? tn("producers.there", list.length) :
-		`${tn("producers.gone", gone.length)}: ${gone.slice(0, 3)
-			.map((producer) => producer.producer).join(", ")}${
-			gone.length > 3 ? " …" : ""}`;
-}
-
 export function overview() {
 	return {
 		title: t("nav.overview"),
-		panels: [plantPanel(), alarmsPanel(), partitionsPanel(),
-			recentPanel(), throughputPanel(), qualityPanel()]
+		panels: [plantPanel(), alarmsPanel(), qualityPanel(),
+			recentPanel(), partitionsPanel(), throughputPanel()]
 	};
 }

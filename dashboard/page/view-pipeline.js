@@ -7,7 +7,7 @@
  * worker had it, empty and dashed while nobody did, with the ends of workers
  * as lines across.
  */
-import { bytes, duration, fullTime, number, t, time, word } from "./i18n.js";
+import { bytes, duration, fullTime, number, t, time, tn, word } from "./i18n.js";
 import { consumers, metrics, now, partitions } from "./source.js";
 import { csvLink, empty, Panel, place, Table, truncated } from "./panel.js";
 import { h, reconcile, replace, s, setText } from "./dom.js";
@@ -128,10 +128,11 @@ function partitionsPanel() {
  * newest first, and how it is now.  A worker that was killed gave nothing back:
  * who had a partition until another one took it had it until a worker ended.
  */
-function spansOf(partition, events, begin, end) {
+export function spansOf(partition, events, begin, end) {
 	const spans = [];
+	const birth = birthOf(partition, events);
 	let since = null;
-	let known = false;
+	let known = birth !== null;
 	let ended = null;
 
 	for (const event of [...events].reverse()) {
@@ -159,16 +160,17 @@ function spansOf(partition, events, begin, end) {
 	if (partition.pid !== null)
 		spans.push({ from: since ?? begin, to: end });
 	return spans.map((span) => ({
-		from: Math.max(span.from, begin), to: Math.min(span.to, end)
+		from: Math.max(span.from, begin, birth ?? begin), to: Math.min(span.to, end)
 	})).filter((span) => span.to > span.from);
 }
 
-/* Nobody can have had what was not there yet. */
-function birthOf(partition, events, begin) {
+/* When its pipeline was created, if that is still known: nobody can have had
+ * what was not there yet. */
+function birthOf(partition, events) {
 	const created = events.find((event) => event.event === "created" &&
 		event.pipeline === partition.pipeline);
 
-	return Math.max(begin, created ? Date.parse(created.at) : begin);
+	return created ? Date.parse(created.at) : null;
 }
 
 const LANE = 20;
@@ -180,6 +182,8 @@ function lanes(list, events) {
 	const begin = end - SPAN_MS;
 	const height = list.length * LANE + 24;
 	const x = (at) => LEFT + (at - begin) / SPAN_MS * (WIDTH - LEFT - 6);
+	const births = list.map((partition) => Math.max(begin,
+		birthOf(partition, events) ?? begin));
 	const ends = events.filter((event) => event.event === "ended" &&
 		Date.parse(event.at) > begin);
 
@@ -192,9 +196,9 @@ function lanes(list, events) {
 		s("text", { x: "0", y: String(i * LANE + 14) },
 			`${t("pipeline.partition")} ${partition.kafka_partition}`),
 		s("rect", {
-			class: "orphan", x: x(birthOf(partition, events, begin)).toFixed(1),
+			class: "orphan", x: x(births[i]).toFixed(1),
 			y: String(i * LANE + 4), height: String(LANE - 8),
-			width: (x(end) - x(birthOf(partition, events, begin))).toFixed(1)
+			width: (x(end) - x(births[i])).toFixed(1)
 		}),
 		spansOf(partition, events, begin, end).map((span) => s("rect", {
 			class: "owned", x: x(span.from).toFixed(1), y: String(i * LANE + 4),
@@ -216,9 +220,8 @@ function lanes(list, events) {
 export function whatOf(event) {
 	const what = word("event", event.event);
 
-	return event.partitions?.length > 0 ?
-		`${what}: ${t("pipeline.partition").toLowerCase()} ${
-			event.partitions.join(", ")}` : what;
+	return event.partitions?.length > 0 ? tn("event.partitions",
+		event.partitions.length, { what, list: event.partitions.join(", ") }) : what;
 }
 
 function createEvent(event) {

@@ -37,9 +37,9 @@ async function overview() {
 			+ "zone, machine_id)) FROM factorymon.latest_readings")),
 		"overview: a tile for each machine");
 	await becomes(() => texts(page, ".section h3"),
-		async () => (await sql("SELECT DISTINCT factory_section FROM "
-			+ "factorymon.latest_readings ORDER BY 1")).split("\n"),
-		"in its section");
+		async () => (await sql("SELECT factory_section FROM "
+			+ "factorymon.machine_status GROUP BY 1 ORDER BY min(rank)")).split("\n"),
+		"in its section, of which the worst is first");
 	await becomes(() => rows(page, "#partitions").then((all) =>
 		all.map(([partition, owner, behind]) => [partition, owner, behind])),
 	async () => list(await sql("SELECT kafka_partition, 'Worker ' || "
@@ -47,9 +47,11 @@ async function overview() {
 		+ "JOIN factorymon.worker_status() w USING (pid) ORDER BY 1")),
 	"overview: owners of partitions");
 	await becomes(() => texts(page, "#quality p"), async () => [
-		"3 producers, and all are there",
-		`${await sql("SELECT count(*) FROM _factorymon.reject")} rejected`,
-		"All events are with Kafka", "publisher running"
+		"!3 producers, and all are there",
+		"All events are with Kafka",
+		`${await sql("SELECT count(*) FROM _factorymon.reject")} of ${Number(
+			await sql("SELECT sum(messages) FROM factorymon.message_counters"))
+			.toLocaleString("en")} messages rejected`, "publisher running"
 	], "overview: rejects, outbox and producers");
 }
 

@@ -122,8 +122,12 @@ async function producer() {
 	equal(await text(page, "#producers .note"), "1 producer is gone",
 		"which says that one is gone");
 	await go(page, "");
-	await becomes(() => text(page, "#quality .state.bad"),
-		"1 producer is gone: vibration-line", "so does the overview");
+	await becomes(() => text(page, "#quality .notice span"),
+		/^1 producer is gone: vibration-line, since \d\d:\d\d:\d\d$/,
+		"so does the overview");
+	await becomes(() => text(page, ".words"), /1 producer gone/, "and the verdict");
+	await becomes(async () => (await texts(page, "#recent li.break")).join("; "),
+		/producer vibration-line is gone/, "it is among the news");
 	await context.close();
 }
 

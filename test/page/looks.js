@@ -78,8 +78,8 @@ async function narrow() {
 }
 
 async function still() {
-	const animated = (page) => page.locator(".unacknowledged .badge.critical svg")
-		.first().evaluate((svg) => getComputedStyle(svg).animationName);
+	const animated = (page) => page.locator(".unacknowledged .badge.critical")
+		.first().evaluate((badge) => getComputedStyle(badge).animationName);
 
 	for (const [reducedMotion, name] of [["no-preference", "blink"],
 		["reduce", "none"]]) {
@@ -87,6 +87,10 @@ async function still() {
 		const page = await open(context);
 
 		await becomes(() => animated(page), name, `motion, ${reducedMotion}: ${name}`);
+		equal(await page.locator(".unacknowledged .badge.critical svg").first()
+			.evaluate((svg) => svg.getAnimations().length +
+				Number(getComputedStyle(svg).opacity)), 1,
+		"the symbol itself stands still");
 		await context.close();
 	}
 }

@@ -17,7 +17,7 @@ async function picture(name, viewport, hash = "", colorScheme = "light") {
 
 	/* it has been looked at for so long that lag has a trend */
 	await becomes(async () => (await texts(page, "#partitions td"))
-		.filter((cell) => cell.endsWith("…")).length, 0, `picture: ${name}`);
+		.filter((cell) => cell === "–").length, 0, `picture: ${name}`);
 	await page.screenshot({
 		path: `${process.env.FACTORYMON_PAGE_PICTURES}/${name}.png`
 	});
@@ -29,7 +29,7 @@ async function trouble() {
 	const page = await open(context);
 
 	await ask("kill_producer", "energy");
-	await becomes(() => text(page, "#quality .state.bad"), /gone.*energy-line/,
+	await becomes(() => text(page, "#quality .notice"), /gone.*energy-line/,
 		"a producer is gone");
 	check(await sql("SELECT pg_terminate_backend(pid) FROM "
 		+ "factorymon.partition_status() WHERE kafka_partition = 2") === "t",

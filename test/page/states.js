@@ -76,7 +76,7 @@ const EMPTY = {
 	"": { plant: /^No sensor has sent/, alarms: /^No alarms\./,
 		partitions: /^There is no pipeline yet/, recent: /Nothing but readings/ },
 	sensors: { sensors: /^No sensor matches/ },
-	alarms: { present: /^No alarms\./, blocked: /^No alarms\./,
+	alarms: { present: /^No alarms\./, blocked: /^Nothing is shelved or blocked\./,
 		history: /^No alarms\./, kpi: /^No alarm was announced/ },
 	pipeline: { consumers: /^There is no pipeline yet/,
 		partitions: /^There is no pipeline yet/,

@@ -51,6 +51,24 @@ test("the worst alarm says how the plant is", () => {
 		pipeline({ alarms_critical: 1 })]), "critical");
 });
 
+test("a producer that is gone is told, and never that all is well", () => {
+	const words = (changes, gone) => judge(source([pipeline(changes)]), gone)
+		.words.filter((one) => one.act).map((one) => one.text);
+
+	assert.deepEqual(words({}, 1), ["1 producer gone"]);
+	assert.deepEqual(words({ alarms_warning: 1 }, 2), ["2 producers gone"]);
+	assert.equal(judge(source([pipeline()]), 1).kind, "unknown");
+	assert.equal(judge(source([pipeline({ alarms_warning: 1 })]), 1).kind,
+		"warning");
+	assert.doesNotMatch(judge(source([pipeline({ alarms_warning: 1 })]), 1).words
+		.map((one) => one.text).join("; "), /Nothing to do/);
+});
+
+test("alarms are counted with what they are", () => {
+	assert.match(textOf([pipeline({ alarms_critical: 1, alarms_warning: 15 })]),
+		/^1 critical alarm; 15 warnings;/);
+});
+
 test("before the first answer nothing is said", () => {
 	assert.deepEqual(judge(source(null, { data: null })),
 		{ kind: "loading", words: [] });

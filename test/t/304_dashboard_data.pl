@@ -562,6 +562,29 @@ is($dashboard->get($_)->{status}, 404, "$_: not found")
   "/assets/$hash/nothing.js", "/assets/$hash/../app.js", "/assets/$hash/build",
   "/assets/$hash/app.js.gz", '/index.html', '/page/app.js';
 
+# The order of alarms: what waits for somebody, what is still so, the level, how
+# severe it is, the newest
+sql($node, <<'QUERY');
+INSERT INTO _factorymon.alarm (stream_id, sensor_id, condition, seq, state,
+	level, since, announced_at, severity, re_alarms, event_id, shelving, blocks,
+	chattering, as_of, record)
+SELECT 9041, 3, condition, 1, state, level, since, since, severity, 0,
+	gen_random_uuid(), CASE WHEN condition = 'sequence' THEN 'timed' ELSE 'none'
+	END, 0, false, 1, ''
+FROM (VALUES ('rate', 'active_unacknowledged', 1, 100, 5),
+	('flat', 'active_unacknowledged', 1, 950, 1),
+	('time', 'active_unacknowledged', 1, 100, 6),
+	('anomaly', 'returned_unacknowledged', 0, 999, 9),
+	('seasonal', 'active_acknowledged', 2, 999, 9),
+	('sequence', 'active_unacknowledged', 2, 999, 9))
+	AS a(condition, state, level, severity, minutes)
+CROSS JOIN LATERAL (SELECT timestamptz '2025-03-02 00:00+00'
+	+ minutes * interval '1 min' AS since) AS t;
+QUERY
+is_deeply([ map { $_->{condition} } @{ json('/api/alarms')->{alarms} } ],
+	[qw(limit flat time rate anomaly seasonal sequence)],
+	'alarms: unacknowledged, active, by level, by severity, the newest first');
+
 # Without a database
 $node->stop('immediate');
 foreach my $path (map { ("/api/$_", "/api/$_.csv") }
