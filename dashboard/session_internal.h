@@ -44,6 +44,7 @@ typedef struct FmSession
 	const FmReason *asked;		/* to end, for this reason */
 	double		ended_at;
 	double		opened_at;
+	time_t		ends_at;		/* what people are told, the same each time */
 	double		used_at;
 	char		token[FM_TOKEN_LEN];
 	char		csrf[FM_TOKEN_LEN];

@@ -65,7 +65,6 @@ describe(FmSession *session, char *error, size_t errlen)
 {
 	const FmOptions *options = session->sessions->options;
 	FmAnswer   *answer = fm_answer_new(MHD_HTTP_OK, "application/json");
-	double		left = session->opened_at + options->session_most - fm_now();
 
 	answer->for_one = true;
 	fm_buf_putc(&answer->body, '{');
@@ -78,7 +77,7 @@ describe(FmSession *session, char *error, size_t errlen)
 	}
 	fm_buf_printf(&answer->body, ",\"csrf_token\":\"%s\",\"ends_at\":",
 				  session->csrf);
-	fm_answer_put_time(&answer->body, time(NULL) + (time_t) left);
+	fm_answer_put_time(&answer->body, session->ends_at);
 	fm_buf_printf(&answer->body, ",\"idle_seconds\":%d}\n",
 				  options->session_idle);
 	return answer;
@@ -131,6 +130,7 @@ begin(FmSession *session)
 	fm_random_hex(session->token, (FM_TOKEN_LEN - 1) / 2);
 	fm_random_hex(session->csrf, (FM_TOKEN_LEN - 1) / 2);
 	session->opened_at = session->used_at = fm_now();
+	session->ends_at = time(NULL) + session->sessions->options->session_most;
 	in = log_in(session, &answer);
 	pthread_mutex_lock(&sessions->mutex);
 	old = fm_session_find(sessions, session->old_token);
