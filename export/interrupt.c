@@ -45,7 +45,9 @@ fm_interrupt_install(void)
 			was.sa_handler != SIG_IGN)
 			sigaction(numbers[i], &action, NULL);
 	}
+	/* these are errors of a write instead */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 int

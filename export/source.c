@@ -257,9 +257,9 @@ find_range(FmSource *source, int *code)
 				 PQresultErrorMessage(result) : PQerrorMessage(source->conn));
 	else if (PQgetvalue(result, 0, 9)[0] == 't')
 	{
-		fprintf(stderr, "factorymon-export: the range of time ends (%s) before"
-				" it begins (%s)\n", PQgetvalue(result, 0, 1),
-				PQgetvalue(result, 0, 0));
+		fprintf(stderr, "factorymon-export: there is no time from %s to"
+				" before %s\n", PQgetvalue(result, 0, 0),
+				PQgetvalue(result, 0, 1));
 		*code = FM_EXIT_USAGE;
 		found = false;
 	}
@@ -307,6 +307,9 @@ take_edges(FmSource *source, const PGresult *result)
 	FmFacts    *facts = &source->facts;
 	int			n = PQntuples(result);
 
+	/* a partition without an end sorts last */
+	if (n > 0 && PQgetisnull(result, n - 1, 0))
+		n--;
 	free_edges(source);
 	source->edges = fm_xcalloc((size_t) n, sizeof(Edge));
 	for (int i = 0; i < n; i++)
@@ -338,9 +341,8 @@ find_edges(FmSource *source)
 					"the partitions");
 	if (result == NULL)
 		return -1;
-	/* what has gone has no edges any more */
 	for (int i = 0; i < PQntuples(result); i++)
-		if (PQgetvalue(result, i, 2)[0] == 't' || PQgetisnull(result, i, 0))
+		if (PQgetvalue(result, i, 2)[0] == 't')
 			found = 0;
 	if (found > 0)
 		take_edges(source, result);
