@@ -34,24 +34,20 @@ static void
 on_idle(void *argument)
 {
 	Export	   *export = argument;
+	int64_t		begun = fm_source_position(export->source);
 
-	export->progress.at_us = fm_source_position(export->source) >
-		export->progress.at_us ? fm_source_position(export->source) :
-		export->progress.at_us;
+	if (export->progress.at_us < begun)
+		export->progress.at_us = begun;
 	fm_progress_tick(&export->progress);
 }
 
-/* Which column tells how far we are. */
+/* Which column tells how far we are: the first one of each subject. */
 static int
 find_time(const FmOptions *options)
 {
 	for (int i = 0; i < options->ncolumns; i++)
-	{
-		const FmColumn *first = &options->subject->columns[0];
-
-		if (options->columns[i] == first)
+		if (options->columns[i] == &options->subject->columns[0])
 			return i;
-	}
 	return -1;
 }
 

@@ -12,23 +12,17 @@
  * A snapshot does not keep a partition from being dropped.  So all of the range
  * are locked at first, which those who drop them wait for, or come back later;
  * what was dropped between the snapshot and the lock makes us begin again.
- *
- * Libpq is never waited for without looking at signals.
  */
 #include "source.h"
 
-#include <errno.h>
-#include <libpq-fe.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../producer/buf.h"
-#include "interrupt.h"
 #include "query.h"
+#include "server.h"
 
-#define IDLE_MS 200
 #define MAX_BEGINNINGS 10
 
 /* An edge of partitions within the range. */
@@ -41,133 +35,14 @@ typedef struct Edge
 struct FmSource
 {
 	const FmOptions *options;
-	PGconn	   *conn;
+	FmServer	server;
 	FmFacts		facts;
 	Edge	   *edges;
 	int			nedges;
 	int			slice;			/* to be read next; the last one is nedges */
 	bool		copying;
 	char	   *row;			/* of libpq */
-	FmIdle		idle;
-	void	   *idle_argument;
 };
-
-/* ----------------------------------------------------------------------
- * Waiting
- * ------------------------------------------------------------------- */
-
-static void
-complain(const char *what, const char *message)
-{
-	if (fm_interrupted() == 0)
-		fprintf(stderr, "factorymon-export: %s: %s", what, message);
-}
-
-/* Until there is something to read.  False: a signal came. */
-static bool
-wait_for_server(FmSource *source)
-{
-	struct pollfd fd = {.fd = PQsocket(source->conn),.events = POLLIN};
-	int			ready;
-
-	if (fm_interrupted() != 0)
-		return false;
-	if (PQflush(source->conn) > 0)
-		fd.events |= POLLOUT;
-	ready = poll(&fd, 1, IDLE_MS);
-	if (source->idle != NULL)
-		source->idle(source->idle_argument);
-	/* what is wrong with a connection, libpq will say */
-	if (ready > 0)
-		(void) PQconsumeInput(source->conn);
-	return fm_interrupted() == 0;
-}
-
-/* The next result; NULL: there is none, or a signal came. */
-static PGresult *
-next_result(FmSource *source)
-{
-	while (PQisBusy(source->conn))
-		if (!wait_for_server(source))
-			return NULL;
-	return PQgetResult(source->conn);
-}
-
-/* The last result of what was sent; NULL after an error message. */
-static PGresult *
-finish(FmSource *source, bool sent, const char *what)
-{
-	PGresult   *result = NULL;
-	PGresult   *next;
-
-	while (sent && (next = next_result(source)) != NULL)
-	{
-		PQclear(result);
-		result = next;
-		if (PQresultStatus(result) == PGRES_COPY_OUT)
-			return result;
-	}
-	if (result == NULL || fm_interrupted() != 0)
-		complain(what, PQerrorMessage(source->conn));
-	else if (PQresultStatus(result) == PGRES_TUPLES_OK ||
-			 PQresultStatus(result) == PGRES_COMMAND_OK)
-		return result;
-	else
-		complain(what, PQresultErrorMessage(result));
-	PQclear(result);
-	return NULL;
-}
-
-static bool
-run(FmSource *source, const char *sql, const char *what)
-{
-	PGresult   *result = finish(source, PQsendQuery(source->conn, sql), what);
-
-	PQclear(result);
-	return result != NULL;
-}
-
-/* ----------------------------------------------------------------------
- * Connecting
- * ------------------------------------------------------------------- */
-
-static bool
-connect_server(FmSource *source)
-{
-	static const char *const keywords[] = {"fallback_application_name",
-		"keepalives_idle", "keepalives_interval", "keepalives_count",
-	"dbname", "client_encoding", NULL};
-	/* a server that is cut off is noticed within two minutes */
-	const char *values[] = {"factorymon-export", "60", "10", "6",
-		source->options->database, "UTF8", NULL};
-
-	source->conn = PQconnectdbParams(keywords, values, 1);
-	if (PQstatus(source->conn) == CONNECTION_OK)
-		return true;
-	complain("cannot connect", PQerrorMessage(source->conn));
-	return false;
-}
-
-static bool
-set_session(FmSource *source, int *code)
-{
-	const char *zone = source->options->time_zone;
-	PGresult   *result;
-
-	if (!run(source, "SET search_path = pg_catalog; SET DateStyle = ISO;"
-			 " SET IntervalStyle = postgres; SET extra_float_digits = 1;"
-			 " SET jit = off", "cannot set up the session"))
-		return false;
-	if (*zone == '\0')
-		return true;
-	result = finish(source, PQsendQueryParams(source->conn,
-											  "SELECT set_config('TimeZone', $1, false)",
-											  1, NULL, &zone, NULL, NULL, 0),
-					"--time-zone");
-	PQclear(result);
-	*code = result != NULL ? *code : FM_EXIT_USAGE;
-	return result != NULL;
-}
 
 /* ----------------------------------------------------------------------
  * What is known beforehand
@@ -204,7 +79,7 @@ static void
 take_facts(FmSource *source, const PGresult *result)
 {
 	FmFacts    *facts = &source->facts;
-	const char *host = PQhost(source->conn);
+	const char *host = PQhost(source->server.conn);
 	FmBuf		where = FM_BUF_INIT;
 
 	free_facts(facts);
@@ -216,7 +91,7 @@ take_facts(FmSource *source, const PGresult *result)
 	facts->now = copy_value(result, 0, 5);
 	facts->who = copy_value(result, 0, 6);
 	fm_buf_printf(&where, "%s on %s, port %s", PQgetvalue(result, 0, 7),
-				  host != NULL ? host : "", PQport(source->conn));
+				  host != NULL ? host : "", PQport(source->server.conn));
 	fm_buf_putc(&where, '\0');
 	facts->where = where.data;
 	facts->extension = copy_value(result, 0, 8);
@@ -241,9 +116,9 @@ find_range(FmSource *source, int *code)
 	PGresult   *next;
 	bool		found;
 
-	if (PQsendQueryParams(source->conn, sql.data, n, NULL, values, NULL, NULL,
-						  0))
-		while ((next = next_result(source)) != NULL)
+	if (PQsendQueryParams(source->server.conn, sql.data, n, NULL, values, NULL,
+						  NULL, 0))
+		while ((next = fm_server_next(&source->server)) != NULL)
 		{
 			PQclear(result);
 			result = next;
@@ -253,8 +128,8 @@ find_range(FmSource *source, int *code)
 	if (!found && is_bad_value(result))
 		*code = FM_EXIT_USAGE;
 	if (!found)
-		complain("the range of time", result != NULL ?
-				 PQresultErrorMessage(result) : PQerrorMessage(source->conn));
+		fm_server_complain("the range of time", result != NULL ?
+				 PQresultErrorMessage(result) : PQerrorMessage(source->server.conn));
 	else if (PQgetvalue(result, 0, 9)[0] == 't')
 	{
 		fprintf(stderr, "factorymon-export: there is no time from %s to"
@@ -273,9 +148,9 @@ static bool
 lock_partitions(FmSource *source)
 {
 	FmBuf		sql = FM_BUF_INIT;
-	bool		done = fm_query_lock(&sql, source->conn, source->options,
+	bool		done = fm_query_lock(&sql, source->server.conn, source->options,
 									 source->facts.from, source->facts.to) &&
-		run(source, sql.data, source->options->subject->view);
+		fm_server_run(&source->server, sql.data, source->options->subject->view);
 
 	fm_buf_free(&sql);
 	return done;
@@ -335,10 +210,10 @@ find_edges(FmSource *source)
 	const char *table = source->options->subject->table;
 	PGresult   *result;
 	int			found = 1;
+	bool		sent = PQsendQueryParams(source->server.conn, fm_query_edges, 1,
+										 NULL, &table, NULL, NULL, 0);
 
-	result = finish(source, PQsendQueryParams(source->conn, fm_query_edges, 1,
-											  NULL, &table, NULL, NULL, 0),
-					"the partitions");
+	result = fm_server_finish(&source->server, sent, "the partitions");
 	if (result == NULL)
 		return -1;
 	for (int i = 0; i < PQntuples(result); i++)
@@ -357,14 +232,14 @@ begin(FmSource *source, int *code)
 	{
 		int			found;
 
-		if (!run(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-				 "cannot begin") ||
+		if (!fm_server_run(&source->server, "BEGIN ISOLATION LEVEL"
+						   " REPEATABLE READ READ ONLY", "cannot begin") ||
 			!find_range(source, code) || !lock_partitions(source) ||
 			(found = find_edges(source)) < 0)
 			return false;
 		if (found > 0)
 			return true;
-		if (!run(source, "ROLLBACK", "cannot begin anew"))
+		if (!fm_server_run(&source->server, "ROLLBACK", "cannot begin anew"))
 			return false;
 	}
 	fprintf(stderr, "factorymon-export: partitions are being dropped all the"
@@ -379,8 +254,8 @@ fm_source_open(const FmOptions *options, int *code)
 
 	*code = FM_EXIT_FAILED;
 	source->options = options;
-	if (connect_server(source) && set_session(source, code) &&
-		begin(source, code))
+	if (fm_server_open(&source->server, options->database, options->time_zone,
+					   code) && begin(source, code))
 	{
 		*code = FM_EXIT_OK;
 		return source;
@@ -398,8 +273,8 @@ fm_source_facts(const FmSource *source)
 void
 fm_source_on_idle(FmSource *source, FmIdle idle, void *argument)
 {
-	source->idle = idle;
-	source->idle_argument = argument;
+	source->server.idle = idle;
+	source->server.idle_argument = argument;
 }
 
 /* ----------------------------------------------------------------------
@@ -418,9 +293,10 @@ begin_slice(FmSource *source)
 		from = source->edges[source->slice - 1].text;
 	if (source->slice < source->nedges)
 		to = source->edges[source->slice].text;
-	if (fm_query_copy(&sql, source->conn, source->options, from, to))
-		result = finish(source, PQsendQuery(source->conn, sql.data),
-						"cannot read");
+	if (fm_query_copy(&sql, source->server.conn, source->options, from, to))
+		result = fm_server_finish(&source->server,
+								  PQsendQuery(source->server.conn, sql.data),
+								  "cannot read");
 	source->copying = result != NULL &&
 		PQresultStatus(result) == PGRES_COPY_OUT;
 	PQclear(result);
@@ -432,7 +308,7 @@ begin_slice(FmSource *source)
 static bool
 end_slice(FmSource *source)
 {
-	PGresult   *result = finish(source, true, "cannot read on");
+	PGresult   *result = fm_server_finish(&source->server, true, "cannot read on");
 
 	PQclear(result);
 	source->copying = false;
@@ -517,15 +393,17 @@ fm_source_next(FmSource *source, FmField *fields)
 		}
 		PQfreemem(source->row);
 		source->row = NULL;
-		len = PQgetCopyData(source->conn, &source->row, 1);
+		/* of what is lost libpq tells only those who wait */
+		len = PQgetCopyData(source->server.conn, &source->row,
+							!source->server.lost);
 		if (len > 0 && split(source->row, len, fields,
 							 source->options->ncolumns))
 			return 1;
 		if (len > 0)
-			complain("cannot read", "this is not what was asked for\n");
+			fm_server_complain("cannot read", "this is not what was asked for\n");
 		if (len == -2)
-			complain("cannot read on", PQerrorMessage(source->conn));
-		if (len > 0 || len == -2 || (len == 0 && !wait_for_server(source)) ||
+			fm_server_complain("cannot read on", PQerrorMessage(source->server.conn));
+		if (len > 0 || len == -2 || (len == 0 && !fm_server_wait(&source->server)) ||
 			(len == -1 && !end_slice(source)))
 			return -1;
 	}
@@ -543,29 +421,14 @@ fm_source_position(const FmSource *source)
 bool
 fm_source_done(FmSource *source)
 {
-	return run(source, "COMMIT", "cannot end the transaction");
-}
-
-/* What the server still does for us, it need not. */
-static void
-cancel(PGconn *conn)
-{
-	PGcancel   *request = PQgetCancel(conn);
-	char		message[256];
-
-	if (request != NULL)
-		(void) PQcancel(request, message, sizeof(message));
-	PQfreeCancel(request);
+	return fm_server_run(&source->server, "COMMIT", "cannot end the transaction");
 }
 
 void
 fm_source_close(FmSource *source)
 {
-	if (PQstatus(source->conn) == CONNECTION_OK &&
-		PQtransactionStatus(source->conn) == PQTRANS_ACTIVE)
-		cancel(source->conn);
 	PQfreemem(source->row);
-	PQfinish(source->conn);
+	fm_server_close(&source->server);
 	free_facts(&source->facts);
 	free_edges(source);
 	free(source);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "options.h"
+#include "server.h"
 
 typedef struct FmSource FmSource;
 
@@ -33,9 +34,6 @@ typedef struct FmField
 	char	   *text;
 	size_t		len;
 } FmField;
-
-/* Called while the server is waited for, several times a second. */
-typedef void (*FmIdle) (void *argument);
 
 /*
  * Connect, choose the moment, and find out what is known beforehand.  NULL

@@ -50,7 +50,8 @@ write_file(void *cookie, const char *buf, size_t size)
 
 	while (done < size)
 	{
-		ssize_t		n = write((int) (intptr_t) cookie, buf + done, size - done);
+		ssize_t		n = write((int) (intptr_t) cookie, buf + done,
+							  size - done);
 
 		if (n >= 0)
 			done += (size_t) n;

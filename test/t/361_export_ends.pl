@@ -87,7 +87,7 @@ foreach my $name ('old.csv', 'new.xlsx')
 		"$name: its session ends");
 	$process->kill('CONT');
 	failed($process->wait, 1,
-		qr/^factorymon-export: cannot read on: .*terminating connection/s,
+		qr/^factorymon-export: cannot read on: .*closed the connection/s,
 		"$name, server gone");
 }
 
