@@ -286,7 +286,7 @@ foreach my $most (1000, $all, $all - 1)
 #
 # Odd things
 #
-add_days($node, '2026-10-24', '2026-10-25');
+add_days($node, '2026-10-24', '2026-10-25', '2026-10-26');
 my @odd = ("it's", '"quoted"', '=1+1', '@sum', '-5', "a,b;c", "two\nlines",
 	'back\\slash', '100%', 'a_b', 'star*', '_x0041_', "\x01bell\x07", ' blank ',
 	"tab\there", 'São Paulo °C 🏭', '<&>', "'; DROP TABLE x; --", '\\N',
