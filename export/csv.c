@@ -42,11 +42,17 @@ put_quoted(FmBuf *buf, const char *prefix, const char *text)
 {
 	fm_buf_putc(buf, '"');
 	fm_buf_puts(buf, prefix);
-	for (; *text != '\0'; text++)
+	while (*text != '\0')
 	{
+		size_t		len = strcspn(text, "\"");
+
+		fm_buf_put(buf, text, len);
+		text += len;
 		if (*text == '"')
-			fm_buf_putc(buf, '"');
-		fm_buf_putc(buf, *text);
+		{
+			fm_buf_puts(buf, "\"\"");
+			text++;
+		}
 	}
 	fm_buf_putc(buf, '"');
 }

@@ -77,7 +77,7 @@ sub _read
 	my ($out, $err) = ('', '');
 
 	IPC::Run::run([ 'python3', FactorymonTest::repo_path('test/spreadsheet'), @_ ],
-		'>', \$out, '2>', \$err, IPC::Run::timeout(300)) or die "spreadsheet: $err";
+		'>', \$out, '2>', \$err, IPC::Run::timeout(1800)) or die "spreadsheet: $err";
 	return map { JSON::PP::decode_json($_) } split /\n/, $out;
 }
 
