@@ -46,7 +46,7 @@ endif
 # Headers are few and shared: a change of one rebuilds everything.
 $(OBJS): $(wildcard src/*.h)
 
-.PHONY: help producer dashboard demo test test-long bench bench-full deps \
+.PHONY: help producer dashboard export demo test test-long bench bench-full deps \
 	$(STACK)
 
 ##@ Build
@@ -72,6 +72,9 @@ producer: ## build the sensor simulator and the embedded broker
 dashboard: ## build the monitoring service (REST, events, metrics)
 	$(MAKE) -C dashboard
 
+export: ## build the client that exports to CSV and XLSX
+	$(MAKE) -C export
+
 ##@ Use and test
 demo: ## the whole way, live in the terminal (DEMO_SECONDS=30 ends by itself)
 	tools/demo
@@ -96,3 +99,4 @@ clean: clean-programs
 clean-programs:
 	$(MAKE) -C producer clean
 	$(MAKE) -C dashboard clean
+	$(MAKE) -C export clean
