@@ -520,6 +520,7 @@ accept(FmReading *reading, FmDecoded *result)
 	result->reason = FM_REJECT_NONE;
 	result->nreadings = 1;
 	result->readings = reading;
+	result->strange = reading->extra.data != NULL;
 	result->detail[0] = '\0';
 }
 
