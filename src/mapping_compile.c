@@ -82,6 +82,30 @@ add_source(FmSourceList *list, FmSource *source)
 	list->sources[list->n++] = source;
 }
 
+/* Put a source among those of a reading, in the order of fields. */
+static void
+insert_source(FmSourceList *list, FmSource *source)
+{
+	int			i = list->n++;
+
+	for (; i > 0 && list->sources[i - 1]->field > source->field; i--)
+		list->sources[i] = list->sources[i - 1];
+	list->sources[i] = source;
+}
+
+static bool
+has_source(const FmSourceList *list, FmField field)
+{
+	int			i;
+
+	for (i = 0; i < list->n; i++)
+	{
+		if (list->sources[i]->field == field)
+			return true;
+	}
+	return false;
+}
+
 /* Has every reading a source of its own for this field? */
 static bool
 is_replaced(const FmFormat *format, FmField field)
@@ -90,15 +114,36 @@ is_replaced(const FmFormat *format, FmField field)
 
 	for (i = 0; i < format->nreadings; i++)
 	{
-		const FmSourceList *list = &format->readings[i];
-		int			j = 0;
-
-		while (j < list->n && list->sources[j]->field != field)
-			j++;
-		if (j == list->n)
+		if (!has_source(&format->readings[i], field))
 			return false;
 	}
 	return format->nreadings > 0;
+}
+
+/*
+ * What only some readings replace is judged for each of the others, so that
+ * it counts as given back only if one of these is stored.
+ */
+static void
+push_down(FmFormat *format, const Fields *common)
+{
+	int			field;
+	int			i;
+
+	for (field = 0; field < FM_NUM_FIELDS; field++)
+	{
+		bool		replaced = false;
+
+		for (i = 0; i < format->nreadings; i++)
+			replaced = replaced || has_source(&format->readings[i],
+											  (FmField) field);
+		for (i = 0; replaced && common->sources[field] != NULL &&
+			 i < format->nreadings; i++)
+		{
+			if (!has_source(&format->readings[i], (FmField) field))
+				insert_source(&format->readings[i], common->sources[field]);
+		}
+	}
 }
 
 /* Sort the fields that stand outside of "readings". */
@@ -269,6 +314,7 @@ compile_members(FmCompile *compile, FmSlice mapping)
 		strcpy(compile->place, "/readings");
 		if (!compile_readings(compile, readings, &common))
 			return false;
+		push_down(compile->format, &common);
 	}
 	else if (!check_complete(compile, &common, &common))
 		return false;

@@ -136,7 +136,10 @@ fm_scope_walk(FmScope *scope, const FmTrie *trie, FmSlice value)
  * ------------------------------------------------------------------------
  */
 
-/* The readings of an element, or of the message, that have a value. */
+/*
+ * The readings of an element, or of the message, that have a value.  What was
+ * taken for one that has none is not given back by any column.
+ */
 static bool
 take_readings(FmMapped *mapped, const FmReading *common, int *n)
 {
@@ -146,13 +149,20 @@ take_readings(FmMapped *mapped, const FmReading *common, int *n)
 	for (i = 0; i < format->nreadings; i++)
 	{
 		FmReading  *reading = &mapped->result->readings[*n];
+		uint64_t	of_message = mapped->message.given;
+		uint64_t	of_element = mapped->element.given;
 		bool		left_out = false;
 
 		*reading = *common;
 		if (!fm_take_sources(mapped, &format->readings[i], reading, &left_out))
 			return false;
 		if (!left_out)
+		{
 			*n += 1;
+			continue;
+		}
+		mapped->message.given = of_message;
+		mapped->element.given = of_element;
 	}
 	return true;
 }
@@ -205,6 +215,7 @@ take_elements(FmMapped *mapped, FmSlice array, const FmReading *common, int *n)
 	{
 		FmReading	reading = *common;
 		bool		left_out = false;
+		int			before = *n;
 
 		fm_scope_walk(&mapped->element, &format->element, element);
 		if (!fm_take_sources(mapped, &format->per_element, &reading,
@@ -212,6 +223,13 @@ take_elements(FmMapped *mapped, FmSlice array, const FmReading *common, int *n)
 			return false;
 		if (!left_out && !take_readings(mapped, &reading, n))
 			return false;
+		/* no reading of it: all of it is kept */
+		if (*n == before)
+		{
+			mapped->element.given = 0;
+			mapped->element.unknown = mapped->element.unknown ||
+				mapped->element.trie->nnodes == 1;
+		}
 		marks->given = mapped->element.given;
 		marks->kept = fm_scope_kept(&mapped->element);
 		mapped->elements_kept = mapped->elements_kept || marks->kept;
@@ -320,6 +338,7 @@ decode_mapped(const FmFormat *format, const char *payload, size_t len,
 	mapped.arena = arena;
 	mapped.result = result;
 	mapped.marks = NULL;
+	mapped.element.given = 0;
 	mapped.elements_kept = mapped.strange = false;
 	text = fm_json_trim(payload, (int) len);
 	if (!check_type(&mapped, text))

@@ -191,6 +191,9 @@ typedef struct FmDecoded
 extern void fm_decode_factory(const char *payload, size_t len, FmArena *arena,
 							  FmDecoded *result);
 
+/* "normal", "warning", "critical", "other", or NULL where there is none. */
+extern const char *fm_reported_name(FmReported reported);
+
 /* Stable one-word name of a reason ("missing_member") and its SQLSTATE. */
 extern const char *fm_reject_reason_name(FmRejectReason reason);
 extern const char *fm_reject_reason_sqlstate(FmRejectReason reason);

@@ -86,3 +86,22 @@ fm_reject(FmDecoded *result, FmRejectReason reason, const char *format, ...)
 		reason == FM_REJECT_MISSING_MEMBER || reason == FM_REJECT_WRONG_TYPE;
 	return false;
 }
+
+const char *
+fm_reported_name(FmReported reported)
+{
+	switch (reported)
+	{
+		case FM_REPORTED_NONE:
+			return NULL;
+		case FM_REPORTED_NORMAL:
+			return "normal";
+		case FM_REPORTED_WARNING:
+			return "warning";
+		case FM_REPORTED_CRITICAL:
+			return "critical";
+		case FM_REPORTED_OTHER:
+			return "other";
+	}
+	return NULL;
+}
