@@ -204,7 +204,7 @@ write_entry(const FmPipeline *pipeline, const DriftEntry *entry)
 							" kafka_offset)"
 							" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10"
 							" WHERE (SELECT count(*) FROM _factorymon.drift"
-							"  WHERE pipeline_id = $1) < $11"
+							"  WHERE pipeline_id = $1 AND path <> '') < $11"
 							" OR EXISTS (SELECT 1 FROM _factorymon.drift"
 							"  WHERE pipeline_id = $1 AND path = $2"
 							"  AND what = $3)"

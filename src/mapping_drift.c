@@ -196,15 +196,14 @@ static void
 look_at_child(Scan *scan, const FmTrie *trie, int child, FmSlice key,
 			  FmSlice value, uint64_t *present)
 {
-	int			before = enter(scan, key);
 	bool		was_full = scan->full;
+	int			before = enter(scan, key);
 
 	if (child < 0)
 		found(scan, FM_DRIFT_NEW_MEMBER, value);
 	else
 		look_at(scan, trie, child, value, present);
-	if (scan->path_len > before && !was_full)
-		scan->full = false;
+	scan->full = was_full;
 	scan->path_len = before;
 }
 

@@ -64,23 +64,39 @@ reject_type(FmMapped *mapped, const char *path, FmJsonType expected,
 					 fm_json_type_name(expected), fm_json_type_name(found));
 }
 
-/* Nothing is at this place: perhaps because what it is in is no object. */
+/*
+ * Nothing is at this place: because what it should be in is no object?  An
+ * array will do where an element of it is named.
+ */
 static bool
-reject_missing(FmMapped *mapped, FmPlace place)
+check_parents(FmMapped *mapped, FmPlace place)
 {
 	const FmScope *scope = scope_of(mapped, place);
 	const FmNode *nodes = scope->trie->nodes;
-	int			node = nodes[place.node].parent;
+	int			child = place.node;
+	int			node = nodes[child].parent;
+	FmJsonType	type;
 
 	while (node >= 0 && (scope->present & FM_NODE_BIT(node)) == 0)
-		node = nodes[node].parent;
-	if (node >= 0 && !nodes[node].place &&
-		scope->values[node].data[0] != '{' &&
-		scope->values[node].data[0] != '[')
-		return reject_type(mapped, nodes[node].path, FM_JSON_OBJECT,
-						   fm_json_type(scope->values[node]));
-	return fm_reject(mapped->result, FM_REJECT_MISSING_MEMBER,
-					 "Member \"%s\" is missing.", nodes[place.node].path);
+	{
+		child = node;
+		node = nodes[child].parent;
+	}
+	if (node < 0)
+		return true;
+	type = fm_json_type(scope->values[node]);
+	if (type == FM_JSON_OBJECT || (nodes[node].types & 1u << type) != 0 ||
+		(type == FM_JSON_ARRAY && nodes[child].index >= 0))
+		return true;
+	return reject_type(mapped, nodes[node].path, FM_JSON_OBJECT, type);
+}
+
+static bool
+reject_missing(FmMapped *mapped, FmPlace place)
+{
+	return check_parents(mapped, place) &&
+		fm_reject(mapped->result, FM_REJECT_MISSING_MEMBER,
+				  "Member \"%s\" is missing.", node_of(mapped, place)->path);
 }
 
 static bool
@@ -394,10 +410,12 @@ take_source(FmMapped *mapped, const FmSource *source, FmReading *reading,
 		if (there)
 			return true;
 	}
+	if (source->required && source->nplaces > 0)
+		return reject_missing(mapped, source->places[0]);
+	if (source->nplaces > 0 && !check_parents(mapped, source->places[0]))
+		return false;
 	if (source->has_fallback)
 		take_fallback(source, reading);
-	else if (source->required)
-		return reject_missing(mapped, source->places[0]);
 	else if (source->field == FM_FIELD_VALUE)
 		*left_out = true;
 	return true;

@@ -392,8 +392,9 @@ compile_object(FmCompile *compile, FmSource *source, FmSlice value,
 	const char *cursor = value.data;
 	FmJsonMember member;
 
-	if (!expect_type(compile, value, FM_JSON_OBJECT))
-		return false;
+	if (fm_json_type(value) != FM_JSON_OBJECT)
+		return fm_compile_fail(compile, NULL, "must be a pointer or an object, "
+							   "not %s", fm_json_type_name(fm_json_type(value)));
 	while (fm_json_next_member(&cursor, &member))
 	{
 		int			length = fm_compile_enter(compile, member.key);

@@ -196,15 +196,16 @@ take_text(FmMapped *mapped, const FmSource *source, const char *path,
 	if ((source->as & FM_AS_LOCAL) != 0 &&
 		((source->as & FM_AS_RFC3339) == 0 || what != NULL))
 	{
-		/* of two faults, the one of an RFC 3339 timestamp says more */
+		/* of two faults, the one of what is listed first is told */
 		const char *local = local_fault(mapped, source, text, reading);
 
 		as = FM_AS_LOCAL;
-		if (local == NULL || what == NULL)
+		if (local == NULL || what == NULL || source->first_as == FM_AS_LOCAL)
 			what = local;
 	}
 	if (what != NULL)
 		return reject_time(mapped, path, written,
+						   source->first_as != FM_AS_LOCAL &&
 						   (source->as & FM_AS_RFC3339) != 0 ?
 						   "an RFC 3339 timestamp" :
 						   "a date and time of day without offset", what);
