@@ -140,16 +140,6 @@ fm_format_require(const char *name)
  * Triggers
  * ------------------------------------------------------------------- */
 
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called by a trigger")));
-	return (TriggerData *) fcinfo->context;
-}
-
 static Datum
 column(const TriggerData *trigdata, HeapTuple tuple, const char *name)
 {
@@ -249,7 +239,7 @@ check_format_name(const char *name)
 Datum
 factorymon_format_check(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo);
+	TriggerData *trigdata = fm_trigger_data(fcinfo);
 	HeapTuple	was = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? NULL :
 		trigdata->tg_trigtuple;
 	HeapTuple	is = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) ? NULL :
@@ -287,7 +277,7 @@ factorymon_format_check(PG_FUNCTION_ARGS)
 Datum
 factorymon_format_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo);
+	TriggerData *trigdata = fm_trigger_data(fcinfo);
 	FmArgs		args = {0};
 	FmOwnerScope scope;
 

@@ -309,20 +309,6 @@ check_type(FmMapped *mapped, FmSlice text)
 					 fm_json_type_name(type));
 }
 
-static bool
-check_payload(const char *payload, size_t len, FmArena *arena,
-			  FmDecoded *result)
-{
-	if (len == 0)
-		return fm_reject(result, FM_REJECT_EMPTY_PAYLOAD,
-						 "The message has no payload.");
-	if (len > FM_MAX_PAYLOAD)
-		return fm_reject(result, FM_REJECT_TOO_LARGE,
-						 "The message has %zu bytes; at most %d are allowed.",
-						 len, FM_MAX_PAYLOAD);
-	return fm_json_check(payload, (int) len, arena, result);
-}
-
 static void
 decode_mapped(const FmFormat *format, const char *payload, size_t len,
 			  FmArena *arena, FmDecoded *result)
@@ -332,7 +318,7 @@ decode_mapped(const FmFormat *format, const char *payload, size_t len,
 	FmSlice		extra = {NULL, 0};
 	int			n = 0;
 
-	if (!check_payload(payload, len, arena, result))
+	if (!fm_check_payload(payload, len, arena, result))
 		return;
 	mapped.format = format;
 	mapped.arena = arena;

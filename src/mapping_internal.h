@@ -5,9 +5,10 @@
  *
  * mapping_compile.c, mapping_source.c and mapping_pointer.c read a mapping.
  * mapping_time.c, mapping_word.c and mapping_pattern.c know timestamps, words of
- * levels and patterns, both in mappings and in messages.  mapping_decode.c walks messages, mapping_field.c judges what it
- * finds there, mapping_extra.c keeps the rest, mapping_drift.c looks for what
- * was not expected.  Nobody else includes this, but for the tests.
+ * levels and patterns, both in mappings and in messages.  mapping_decode.c walks
+ * messages, mapping_field.c judges what it finds there, mapping_extra.c keeps the
+ * rest, mapping_drift.c looks for what was not expected.  Nobody else includes
+ * this, but for the tests.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -178,6 +179,21 @@ struct FmFormat
 	FmSourceList *readings;
 	FmZones		zones;
 };
+
+/*
+ * The character at *p of well-formed UTF-8, where a backslash is one as any
+ * other; *p goes past it.
+ */
+static inline uint32_t
+fm_utf8_next(const char **p)
+{
+	unsigned char c = (unsigned char) **p;
+
+	if (c >= 0x80)
+		return fm_json_long_character(p);
+	*p += 1;
+	return c;
+}
 
 /* ---- what stands in one message or element ---- */
 

@@ -41,21 +41,6 @@ in_set(const Set *set, int i)
  * ------------------------------------------------------------------------
  */
 
-/* The character at *p of well-formed UTF-8; *p goes past it. */
-static uint32_t
-next_character(const char **p)
-{
-	unsigned char c = (unsigned char) **p;
-
-	/* a backslash means nothing here, unlike in JSON */
-	if (c < 0x80)
-	{
-		*p += 1;
-		return c;
-	}
-	return fm_json_long_character(p);
-}
-
 static void
 allow(FmPatternItem *item, uint32_t character)
 {
@@ -118,13 +103,13 @@ compile_class(const char **p, const char *end, FmPatternItem *item)
 		*p += 1;
 	for (first = *p; *p < end && (**p != ']' || *p == first);)
 	{
-		uint32_t	from = next_character(p);
+		uint32_t	from = fm_utf8_next(p);
 
 		if (from >= 0x80)
 			return "a class has a character that is not ASCII";
 		if (from == '\\')
 		{
-			if (*p == end || !allow_escaped(item, next_character(p)))
+			if (*p == end || !allow_escaped(item, fm_utf8_next(p)))
 				return "a backslash is followed by something unknown";
 		}
 		else if (end - *p >= 2 && **p == '-' && (*p)[1] != ']')
@@ -132,7 +117,7 @@ compile_class(const char **p, const char *end, FmPatternItem *item)
 			uint32_t	to;
 
 			*p += 1;
-			to = next_character(p);
+			to = fm_utf8_next(p);
 			if (to >= 0x80 || to < from)
 				return "a class has a range that ends before it begins, or "
 					"beyond ASCII";
@@ -153,7 +138,7 @@ compile_class(const char **p, const char *end, FmPatternItem *item)
 static const char *
 compile_item(const char **p, const char *end, FmPatternItem *item)
 {
-	uint32_t	character = next_character(p);
+	uint32_t	character = fm_utf8_next(p);
 
 	memset(item, 0, sizeof(*item));
 	if (character == '.')
@@ -162,7 +147,7 @@ compile_item(const char **p, const char *end, FmPatternItem *item)
 		return compile_class(p, end, item);
 	else if (character == '\\')
 	{
-		if (*p == end || !allow_escaped(item, next_character(p)))
+		if (*p == end || !allow_escaped(item, fm_utf8_next(p)))
 			return "a backslash is followed by something unknown";
 	}
 	else if (character < 0x80 && strchr("?*+{}()|^$]", (int) character))
@@ -309,7 +294,7 @@ fm_pattern_matches(const FmPattern *pattern, FmSlice text)
 	add_to_set(pattern, &now, 0);
 	while (p < end)
 	{
-		uint32_t	character = next_character(&p);
+		uint32_t	character = fm_utf8_next(&p);
 		Set			next = {{0}};
 		bool		any = false;
 		int			i;

@@ -49,19 +49,6 @@ fold_character(uint32_t c)
 	return c;
 }
 
-static uint32_t
-next_character(const char **p)
-{
-	unsigned char c = (unsigned char) **p;
-
-	if (c < 0x80)
-	{
-		*p += 1;
-		return c;
-	}
-	return fm_json_long_character(p);
-}
-
 /* Are these the same but for their case? */
 static bool
 same_word(FmSlice a, FmSlice b)
@@ -71,8 +58,8 @@ same_word(FmSlice a, FmSlice b)
 
 	while (p < a.data + a.len && q < b.data + b.len)
 	{
-		if (fold_character(next_character(&p)) !=
-			fold_character(next_character(&q)))
+		if (fold_character(fm_utf8_next(&p)) !=
+			fold_character(fm_utf8_next(&q)))
 			return false;
 	}
 	return p == a.data + a.len && q == b.data + b.len;

@@ -222,6 +222,10 @@ extern bool fm_decode_fast(const char *payload, size_t len,
 
 /* ---- reading.c ---- */
 
+/* Is there a payload, not too large, that is JSON?  If not, result says why. */
+extern bool fm_check_payload(const char *payload, size_t len, FmArena *arena,
+							 FmDecoded *result);
+
 /*
  * fm_decode_factory() without the fast way; reading is memory for the one in
  * the result.
