@@ -19,8 +19,8 @@
  * needs is an ordinary GRANT on an ordinary object: membership, \dp, pg_dump and
  * DROP OWNED work as ever, and there is no second system of rights to trust.
  *
- * Engineers may execute alter_pipeline(), drop_pipeline(), forget_drift() and seek() too:
- * these ask for the owner or an admin themselves, and the owner of a pipeline
+ * Engineers may execute alter_pipeline(), drop_pipeline(), forget_drift() and
+ * seek() too: these ask for the owner or an admin themselves, and the owner of a pipeline
  * need not be an admin for ever.
  *
  * Objects are looked up, not listed: all views of schema factorymon, the

@@ -220,7 +220,9 @@ classify_readings(FmWorker *worker, FmBatchMessage *message, int index)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory while decoding a message")));
-	if (decoded.strange)
+	/* heartbeats are no readings of any format, and are told apart later */
+	if (decoded.strange && (decoded.reason == FM_REJECT_NONE ||
+							!is_heartbeat(&message->message)))
 		fm_drift_log_note(worker, &message->message);
 	if (decoded.reason != FM_REJECT_NONE)
 	{
