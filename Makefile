@@ -10,7 +10,7 @@ PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
 # Tests of the SQL surface; `make installcheck` runs them against a running
 # server, with or without shared_preload_libraries: what needs background
 # workers is in REGRESS_PRELOADED and joins in when the server has them.
-REGRESS_ALWAYS = decode rebuild classify
+REGRESS_ALWAYS = decode rebuild classify format
 REGRESS_PRELOADED = options threshold detector kpi pipeline privileges seek \
 	ledger status plant sensor
 REGRESS = $(REGRESS_ALWAYS) $(REGRESS_PRELOADED)

@@ -27,7 +27,8 @@ CREATE TABLE _factorymon.pipeline (
 	server text NOT NULL,
 	topic text NOT NULL CHECK (topic ~ '^[A-Za-z0-9._-]{1,249}$'),
 	consumer_group text NOT NULL CHECK (consumer_group <> ''),
-	format text NOT NULL CHECK (format = 'factory'),
+	/* built in, or a row of factorymon.format */
+	format text NOT NULL,
 	workers integer NOT NULL CHECK (workers BETWEEN 1 AND 64),
 	start_policy text NOT NULL
 		CHECK (start_policy IN ('earliest', 'latest', 'timestamp')),
@@ -60,6 +61,13 @@ CREATE TABLE _factorymon.pipeline_run (
 	pause_reason text,
 	resumed_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (pipeline_id, system_identifier, database_oid)
+);
+
+/* Formats beside those that default_formats() returns; format.c checks rows. */
+CREATE TABLE factorymon.format (
+	name text PRIMARY KEY,
+	mapping jsonb NOT NULL,
+	description text
 );
 
 CREATE TABLE _factorymon.sensor_type (
@@ -293,6 +301,7 @@ CREATE TABLE factorymon.operating_position_map (
 
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
+SELECT pg_catalog.pg_extension_config_dump('factorymon.format', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_version_seq', '');
@@ -553,6 +562,22 @@ CREATE TABLE _factorymon.event (
 	reason text
 );
 CREATE INDEX event_at ON _factorymon.event (at);
+
+/* What messages had that their format did not expect; see drift.c. */
+CREATE TABLE _factorymon.drift (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	path text NOT NULL,
+	what text NOT NULL,
+	first_seen timestamptz NOT NULL,
+	last_seen timestamptz NOT NULL,
+	messages bigint NOT NULL,
+	example text,
+	topic text NOT NULL,
+	kafka_partition integer NOT NULL,
+	kafka_offset bigint NOT NULL,
+	PRIMARY KEY (pipeline_id, path, what)
+);
 
 /* The six below are parents only: create_pipeline() attaches a table a
  * pipeline, which is itself partitioned by time where noted. */
@@ -848,6 +873,7 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version_id_seq', 
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.producer', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.event', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.drift', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher_stream', '');
@@ -884,12 +910,143 @@ CREATE FUNCTION _factorymon.decode(
 	OUT warning_threshold double precision,
 	OUT critical_threshold double precision,
 	OUT ts_digits integer,
-	OUT extra jsonb)
+	OUT extra jsonb,
+	OUT unique_id text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'factorymon_decode'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
 COMMENT ON FUNCTION _factorymon.decode(bytea) IS
 	'what the decoder makes of a message: its readings, or the reason why it is refused';
+
+CREATE FUNCTION _factorymon.decode_with(
+	format text,
+	mapping jsonb,
+	message text,
+	OUT reason text,
+	OUT sqlstate text,
+	OUT detail text,
+	OUT reading_index integer,
+	OUT ts timestamptz,
+	OUT sensor_id text,
+	OUT sensor_type text,
+	OUT factory_section text,
+	OUT machine_id text,
+	OUT zone text,
+	OUT value double precision,
+	OUT unit text,
+	OUT reported_level text,
+	OUT quality real,
+	OUT reading_count integer,
+	OUT warning_threshold double precision,
+	OUT critical_threshold double precision,
+	OUT ts_digits integer,
+	OUT extra jsonb,
+	OUT unique_id text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_try_format'
+LANGUAGE C STABLE ROWS 2;
+COMMENT ON FUNCTION _factorymon.decode_with(text, jsonb, text) IS
+	'what a format makes of a message: one given by name, or where mapping is not null, that one';
+
+CREATE FUNCTION factorymon.default_formats(
+	OUT name text,
+	OUT mapping jsonb,
+	OUT description text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'factorymon_default_formats'
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 4;
+
+/* The columns of sensor_readings that a message alone decides, and what it
+ * would be refused for. */
+CREATE FUNCTION factorymon.try_format(format text, message text)
+RETURNS TABLE (
+	reading_index integer,
+	ts timestamptz,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	value double precision,
+	unit text,
+	reported_level text,
+	quality real,
+	reading_count integer,
+	metadata jsonb,
+	unique_id text,
+	extra jsonb,
+	reason text,
+	sqlstate text,
+	detail text)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 2
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
+		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
+		d.reading_count,
+		nullif(jsonb_strip_nulls(jsonb_build_object(
+			'reading_count', d.reading_count,
+			'warning_threshold', d.warning_threshold,
+			'critical_threshold', d.critical_threshold)), '{}'),
+		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
+	FROM _factorymon.decode_with($1, NULL, $2) AS d
+$$;
+
+CREATE FUNCTION factorymon.try_format(mapping jsonb, message text)
+RETURNS TABLE (
+	reading_index integer,
+	ts timestamptz,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	value double precision,
+	unit text,
+	reported_level text,
+	quality real,
+	reading_count integer,
+	metadata jsonb,
+	unique_id text,
+	extra jsonb,
+	reason text,
+	sqlstate text,
+	detail text)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 2
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
+		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
+		d.reading_count,
+		nullif(jsonb_strip_nulls(jsonb_build_object(
+			'reading_count', d.reading_count,
+			'warning_threshold', d.warning_threshold,
+			'critical_threshold', d.critical_threshold)), '{}'),
+		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
+	FROM _factorymon.decode_with(NULL, $1, $2) AS d
+$$;
+
+CREATE FUNCTION _factorymon.format_check() RETURNS trigger
+AS 'MODULE_PATHNAME', 'factorymon_format_check' LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION _factorymon.format_check() FROM PUBLIC;
+
+CREATE FUNCTION _factorymon.format_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'factorymon_format_changed' LANGUAGE C;
+REVOKE EXECUTE ON FUNCTION _factorymon.format_changed() FROM PUBLIC;
+
+CREATE TRIGGER format_check
+	BEFORE INSERT OR UPDATE OR DELETE ON factorymon.format
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.format_check();
+ALTER TABLE factorymon.format ENABLE ALWAYS TRIGGER format_check;
+
+CREATE TRIGGER format_truncate
+	BEFORE TRUNCATE ON factorymon.format
+	FOR EACH STATEMENT EXECUTE FUNCTION _factorymon.format_check();
+
+CREATE TRIGGER format_changed
+	AFTER UPDATE ON factorymon.format
+	FOR EACH ROW EXECUTE FUNCTION _factorymon.format_changed();
+ALTER TABLE factorymon.format ENABLE ALWAYS TRIGGER format_changed;
 
 CREATE FUNCTION _factorymon.rebuild(
 	ts timestamptz,
@@ -1203,7 +1360,8 @@ CREATE FUNCTION factorymon.alter_pipeline(
 	retention interval DEFAULT NULL,
 	partition_interval interval DEFAULT NULL,
 	owner name DEFAULT NULL,
-	alert_topic text DEFAULT NULL)
+	alert_topic text DEFAULT NULL,
+	format text DEFAULT NULL)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
@@ -1503,7 +1661,7 @@ SELECT _factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
 	JOIN _factorymon.sensor_version v
 		ON v.sensor_version_id = r.sensor_version_id
 	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
-			WHERE p.name = $1)
+			WHERE p.name = $1 AND p.format = 'factory')
 		AND r.stream_id = ANY (ARRAY(
 			SELECT t.stream_id FROM _factorymon.stream t
 			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
@@ -1514,7 +1672,7 @@ SELECT _factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
 	LIMIT 1
 $$;
 COMMENT ON FUNCTION factorymon.original_message(text, integer, bigint, integer) IS
-	'the message that a reading came from, as a JSON value equal to the original; null if no reading has that offset. incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
+	'the message that a reading came from, as a JSON value equal to the original; null if no reading has that offset, or if the format of the pipeline is not "factory". incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
 
 CREATE FUNCTION factorymon.original_messages(
 	pipeline text,
@@ -1542,7 +1700,7 @@ SELECT s.kafka_partition, s.incarnation, r.kafka_offset,
 	JOIN _factorymon.sensor_version v
 		ON v.sensor_version_id = r.sensor_version_id
 	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
-			WHERE p.name = $1)
+			WHERE p.name = $1 AND p.format = 'factory')
 		AND r.stream_id = ANY (ARRAY(
 			SELECT t.stream_id FROM _factorymon.stream t
 			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
@@ -1552,7 +1710,12 @@ SELECT s.kafka_partition, s.incarnation, r.kafka_offset,
 		AND r.reading_index = 0
 $$;
 COMMENT ON FUNCTION factorymon.original_messages(text, integer, bigint, bigint) IS
-	'the messages that readings came from, as JSON values equal to the originals, in no order; a filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
+	'the messages that readings came from, as JSON values equal to the originals, in no order, of a pipeline of format "factory"; a filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
+
+CREATE FUNCTION factorymon.forget_drift(pipeline text, path text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'factorymon_forget_drift'
+LANGUAGE C VOLATILE;
 
 /* --- 4e. status ------------------------------------------------------- */
 
@@ -1916,7 +2079,7 @@ SELECT
 	CASE r.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END AS side,
 	CASE r.level >> 4 & 7
 		WHEN 1 THEN 'normal' WHEN 2 THEN 'warning' WHEN 3 THEN 'critical'
-		WHEN 7 THEN r.extra ->> 'alert_level'
+		WHEN 7 THEN coalesce(r.extra ->> 'alert_level', 'other')
 	END AS reported_level,
 	r.quality,
 	r.reading_count,
@@ -1961,7 +2124,7 @@ SELECT
 	CASE r.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END AS side,
 	CASE r.level >> 4 & 7
 		WHEN 1 THEN 'normal' WHEN 2 THEN 'warning' WHEN 3 THEN 'critical'
-		WHEN 7 THEN r.extra ->> 'alert_level'
+		WHEN 7 THEN coalesce(r.extra ->> 'alert_level', 'other')
 	END AS reported_level,
 	r.quality,
 	r.reading_count,
@@ -2714,6 +2877,21 @@ SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 			AS partition_interval_seconds,
 		p.created_at, p.config_version, p.alert_topic
 	FROM _factorymon.pipeline_here p;
+
+CREATE VIEW factorymon.formats AS
+SELECT f.name, f.built_in, f.mapping, f.description,
+		ARRAY(SELECT p.name FROM _factorymon.pipeline p
+			WHERE p.format = f.name ORDER BY 1) AS pipelines
+	FROM (SELECT name, true AS built_in, mapping, description
+			FROM factorymon.default_formats()
+		UNION ALL
+		SELECT name, false, mapping, description FROM factorymon.format) AS f;
+
+CREATE VIEW factorymon.schema_drift AS
+SELECT p.name AS pipeline, p.format, d.path, d.what, d.first_seen, d.last_seen,
+		d.messages, d.example, d.topic, d.kafka_partition, d.kafka_offset
+	FROM _factorymon.drift d
+	JOIN _factorymon.pipeline p USING (pipeline_id);
 
 CREATE VIEW factorymon.alert_outbox AS
 SELECT p.name AS pipeline, o.pub_seq, o.event_id, o.alarm_id, o.transition,
@@ -3698,7 +3876,7 @@ COMMENT ON FUNCTION factorymon.create_pipeline(text, text, text, text, text,
 	boolean, text) IS
 	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); returns the name of the pipeline';
 COMMENT ON FUNCTION factorymon.alter_pipeline(text, text, text, text, integer,
-	text, interval, interval, interval, interval, name, text) IS
+	text, interval, interval, interval, interval, name, text, text) IS
 	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever, an empty alert_topic publishes alarms to none';
 COMMENT ON FUNCTION factorymon.drop_pipeline(text) IS
 	'drop a pipeline with everything it stored';
@@ -4115,6 +4293,59 @@ COMMENT ON COLUMN factorymon.alarm_requests.topic IS
 	'Kafka topic';
 COMMENT ON COLUMN factorymon.alarm_requests.kafka_partition IS
 	'Kafka partition whose owner answers';
+
+COMMENT ON FUNCTION factorymon.default_formats() IS
+	'the formats that come with the extension; their names are reserved';
+COMMENT ON FUNCTION factorymon.try_format(text, text) IS
+	'what a format makes of a message: one row for each reading as it would be stored, or one that says why it would be refused; no row if it holds none';
+COMMENT ON FUNCTION factorymon.try_format(jsonb, text) IS
+	'the same with a mapping that need not be in factorymon.format';
+COMMENT ON FUNCTION factorymon.forget_drift(text, text) IS
+	'removes what factorymon.schema_drift says about a pipeline, at one path or (null) all; returns how many rows went. Needs the owner of the pipeline or kind admin';
+COMMENT ON TABLE factorymon.format IS
+	'formats of messages, beside those that come with the extension: where in a message the parts of a reading are';
+COMMENT ON COLUMN factorymon.format.name IS
+	'what create_pipeline(format => ...) names; a format in use cannot be renamed or deleted';
+COMMENT ON COLUMN factorymon.format.mapping IS
+	'the mapping, in the language of docs/formats.md; workers of its pipelines begin anew when it changes';
+COMMENT ON COLUMN factorymon.format.description IS
+	'for people';
+COMMENT ON VIEW factorymon.formats IS
+	'all formats of messages: those that come with the extension and those of factorymon.format';
+COMMENT ON COLUMN factorymon.formats.name IS
+	'name of the format';
+COMMENT ON COLUMN factorymon.formats.built_in IS
+	'it comes with the extension';
+COMMENT ON COLUMN factorymon.formats.mapping IS
+	'where in a message the parts of a reading are';
+COMMENT ON COLUMN factorymon.formats.description IS
+	'for people';
+COMMENT ON COLUMN factorymon.formats.pipelines IS
+	'names of the pipelines that use it';
+COMMENT ON VIEW factorymon.schema_drift IS
+	'what messages had that their format does not expect; a pipeline has up to 100 rows, and one for what is more';
+COMMENT ON COLUMN factorymon.schema_drift.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.schema_drift.format IS
+	'its format now';
+COMMENT ON COLUMN factorymon.schema_drift.path IS
+	'where in the message, as a JSON Pointer; from an element of the array of readings it begins with @; empty where what is more';
+COMMENT ON COLUMN factorymon.schema_drift.what IS
+	'new member (unknown to the format; kept in extra), changed type, missing member (both lead to a reject), or more: further paths, counted as one';
+COMMENT ON COLUMN factorymon.schema_drift.first_seen IS
+	'when a worker saw it first';
+COMMENT ON COLUMN factorymon.schema_drift.last_seen IS
+	'when a worker saw it last; written every few seconds';
+COMMENT ON COLUMN factorymon.schema_drift.messages IS
+	'messages that had it; one that was fetched twice may count twice';
+COMMENT ON COLUMN factorymon.schema_drift.example IS
+	'the first value seen there, as written; the beginning of it if it is long';
+COMMENT ON COLUMN factorymon.schema_drift.topic IS
+	'topic of the first message that had it';
+COMMENT ON COLUMN factorymon.schema_drift.kafka_partition IS
+	'partition of that message';
+COMMENT ON COLUMN factorymon.schema_drift.kafka_offset IS
+	'offset of that message';
 
 COMMENT ON TABLE factorymon.operating_position_map IS
 	'who looks after which part of the plant: the row with section and zone counts, else that of the zone, of the section, of everything; each first for the pipeline, then for any. What no row speaks of has one position per section. A change counts from the next announcement on';
@@ -5038,6 +5269,8 @@ COMMENT ON VIEW _factorymon.lasting_request IS
 	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS
 	'pipelines with what is known of them in this very database';
+COMMENT ON TABLE _factorymon.drift IS
+	'rows of factorymon.schema_drift';
 COMMENT ON VIEW _factorymon.frontier IS
 	'how far each live stream has been seen, and what keeps it from being seen further';
 

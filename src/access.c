@@ -12,15 +12,15 @@
  *			  plans maintenance, and nothing else
  *	engineer  also pauses, resumes, and retries rejects
  *	admin	  also creates, alters, drops and seeks pipelines, edits limits and
- *			  detectors and operating positions
+ *			  detectors, formats and operating positions
  *
  * A role is of a kind if it may execute that kind's marker function
  * (_factorymon.reader(), operator(), engineer(), admin()).  Everything a kind
  * needs is an ordinary GRANT on an ordinary object: membership, \dp, pg_dump and
  * DROP OWNED work as ever, and there is no second system of rights to trust.
  *
- * Engineers may execute alter_pipeline(), drop_pipeline() and seek() too:
- * these ask for the owner or an admin themselves, and the owner of a pipeline
+ * Engineers may execute alter_pipeline(), drop_pipeline(), forget_drift() and
+ * seek() too: these ask for the owner or an admin themselves, and the owner of a pipeline
  * need not be an admin for ever.
  *
  * Objects are looked up, not listed: all views of schema factorymon, the
@@ -84,13 +84,13 @@ static const AccessKind access_kinds[] = {
 		{"alarm_kpi", "alarm_noise", "alarm_rates", "alarm_response",
 			"alarm_top", "batch_histogram_bounds", "classify", "original_message",
 			"original_messages", "partition_status", "recent_alerts",
-			"recent_rejects", "sensor_limits", "sensor_series", "try_limits",
-		"verify_delivery", "worker_status"},
+			"recent_rejects", "sensor_limits", "sensor_series", "try_format",
+		"try_limits", "verify_delivery", "worker_status"},
 		{"USAGE ON SCHEMA factorymon",
 			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
 			" factorymon.maintenance_window, factorymon.maintenance_window_history,"
 			" factorymon.detector, factorymon.detector_history,"
-		" factorymon.operating_position_map"},
+		" factorymon.operating_position_map, factorymon.format"},
 	true},
 	{"operator",
 		{"acknowledge", "comment", "reinstate_sensor", "retire_sensor",
@@ -101,15 +101,16 @@ static const AccessKind access_kinds[] = {
 		"USAGE ON SEQUENCE _factorymon.maintenance_window_id_seq"},
 	false},
 	{"engineer",
-		{"alter_pipeline", "drop_pipeline", "pause", "resume",
-		"retry_rejects", "seek"},
+		{"alter_pipeline", "drop_pipeline", "forget_drift", "pause",
+		"resume", "retry_rejects", "seek"},
 		{NULL},
 	false},
 	{"admin",
 		{"adopt", "check_server", "create_pipeline", "purge_suspect"},
 		{"INSERT (" THRESHOLD_COLUMNS "), UPDATE (" THRESHOLD_COLUMNS
 			"), DELETE ON factorymon.threshold",
-			"INSERT, UPDATE, DELETE ON factorymon.operating_position_map",
+			"INSERT, UPDATE, DELETE ON factorymon.operating_position_map,"
+			" factorymon.format",
 			"USAGE ON SEQUENCE _factorymon.threshold_id_seq",
 			"INSERT (" DETECTOR_COLUMNS "), UPDATE (" DETECTOR_COLUMNS
 			"), DELETE ON factorymon.detector",

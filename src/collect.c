@@ -24,6 +24,9 @@
 
 #define FIRST_MESSAGES 1024
 
+/* Messages may hold many readings; a full batch has so many of each at most. */
+#define ROWS_OF_MESSAGE 10
+
 void
 fm_batch_init(FmBatch *batch, MemoryContext parent)
 {
@@ -57,6 +60,7 @@ bool
 fm_batch_full(const FmBatch *batch)
 {
 	return batch->nmessages >= fm_batch_max_messages ||
+		batch->nrows / ROWS_OF_MESSAGE >= fm_batch_max_messages ||
 		batch->bytes >= (int64) fm_batch_max_bytes * 1024;
 }
 
@@ -210,12 +214,16 @@ classify_readings(FmWorker *worker, FmBatchMessage *message, int index)
 	FmBatch    *batch = &worker->batch;
 	FmDecoded	decoded;
 
-	fm_decode_factory(message->message.payload, message->message.len,
-					  &batch->arena, &decoded);
+	fm_decode(worker->format, message->message.payload, message->message.len,
+			  &batch->arena, &decoded);
 	if (decoded.reason == FM_REJECT_OUT_OF_MEMORY)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory while decoding a message")));
+	/* heartbeats are no readings of any format, and are told apart later */
+	if (decoded.strange && (decoded.reason == FM_REJECT_NONE ||
+							!is_heartbeat(&message->message)))
+		fm_drift_log_note(worker, &message->message);
 	if (decoded.reason != FM_REJECT_NONE)
 	{
 		fm_collect_reject(message, decoded.reason,

@@ -33,6 +33,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 
+#include "format.h"
 #include "guc.h"
 #include "kpi.h"
 #include "options.h"
@@ -196,8 +197,6 @@ check_values(const PipelineRequest *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("consumer_group must not be empty")));
-	if (request->format)
-		check_choice("format", request->format, "factory", NULL, NULL);
 	if (request->on_data_loss)
 		check_choice("on_data_loss", request->on_data_loss,
 					 "stop", "continue", NULL);
@@ -489,6 +488,7 @@ factorymon_create_pipeline(PG_FUNCTION_ARGS)
 	fm_access_lock();
 	check_name_is_free(request.name);
 	check_unshared(request.server, request.topic, request.consumer_group, 0);
+	fm_format_require(request.format);
 	id = insert_pipeline(&request);
 	insert_pipeline_run(id, paused, request.owner);
 	fm_pipeline_create_storage(id, request.owner);
@@ -521,6 +521,7 @@ read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->owner = PG_ARGISNULL(10) ? NULL :
 		pstrdup(NameStr(*PG_GETARG_NAME(10)));
 	request->alert_topic = fm_arg_text(fcinfo, 11);
+	request->format = fm_arg_text(fcinfo, 12);
 	check_values(request);
 }
 
@@ -583,6 +584,7 @@ describe_request(const PipelineRequest *request)
 	MENTION(partition_interval);
 	MENTION(owner);
 	MENTION(alert_topic);
+	MENTION(format);
 #undef MENTION
 	return text.data;
 }
@@ -609,6 +611,7 @@ update_pipeline(int16 id, const PipelineRequest *request)
 	args_interval(&args, request->partition_interval);
 	fm_args_text(&args, request->owner);
 	fm_args_text(&args, request->alert_topic);
+	fm_args_text(&args, request->format);
 	if (fm_args_run(&args, "UPDATE _factorymon.pipeline SET"
 					" server = coalesce($2, server),"
 					" topic = coalesce($3, topic),"
@@ -622,6 +625,7 @@ update_pipeline(int16 id, const PipelineRequest *request)
 					" partition_interval = coalesce($11, partition_interval),"
 					" owner = coalesce($12::name, owner),"
 					" alert_topic = nullif(coalesce($13, alert_topic), ''),"
+					" format = coalesce($14, format),"
 					" config_version = config_version + 1"
 					" WHERE pipeline_id = $1", SPI_OK_UPDATE) != 1)
 		ereport(ERROR,
@@ -661,6 +665,8 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
 				   request.topic ? request.topic : old->topic,
 				   request.consumer_group ? request.consumer_group :
 				   old->consumer_group, old->id);
+	if (request.format)
+		fm_format_require(request.format);
 	if (request.owner && strcmp(request.owner, old->owner) != 0)
 	{
 		fm_access_revoke_owner(old->id, old->owner);

@@ -12,6 +12,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #define FM_EXTENSION_NAME		"factorymon"
 #define FM_EXTENSION_VERSION	"0.1.0"	/* SQL version this library serves */
 
@@ -66,6 +68,10 @@ extern uint64 fm_spi_run_kept(void **plan, const char *sql, int nargs,
 
 /* Column of the first (or given) result row, by 1-based number. */
 extern Datum fm_spi_value(uint64 row, int column, bool *isnull);
+
+/* What a trigger function was called with (threshold.c); else an error. */
+struct TriggerData;
+extern struct TriggerData *fm_trigger_data(FunctionCallInfo fcinfo);
 
 /* A column of a statement that takes its rows as one array a column. */
 typedef struct FmArrayColumn

@@ -1,16 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * message.c
- *	  SQL's view of a message: decode it, and rebuild it from its columns.
+ *	  A message of format "factory", rebuilt from its columns.
  *
- * factorymon_decode() shows what the decoder makes of any bytes; the workers
- * do not use it.  factorymon_rebuild() is the other direction and the proof
+ * factorymon_rebuild() is the other direction of decoding and the proof
  * that storing a reading loses nothing: it puts the columns back into the
  * shape of the message and lays "extra" over them.  Numbers come back in the
  * form of fm_format_double() and fm_format_float(), because that is the form
  * against which the decoder judged whether a column holds them exactly.
  *
- * Both are functions of their arguments alone.
+ * It is a function of its arguments alone.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -21,41 +20,13 @@
 #include <math.h>
 
 #include "fmgr.h"
-#include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "reading.h"
 
-PG_FUNCTION_INFO_V1(factorymon_decode);
 PG_FUNCTION_INFO_V1(factorymon_rebuild);
-
-/* Result columns of factorymon_decode(). */
-enum
-{
-	DECODE_REASON,
-	DECODE_SQLSTATE,
-	DECODE_DETAIL,
-	DECODE_READING_INDEX,
-	DECODE_TS,
-	DECODE_SENSOR_ID,
-	DECODE_SENSOR_TYPE,
-	DECODE_FACTORY_SECTION,
-	DECODE_MACHINE_ID,
-	DECODE_ZONE,
-	DECODE_VALUE,
-	DECODE_UNIT,
-	DECODE_REPORTED_LEVEL,
-	DECODE_QUALITY,
-	DECODE_READING_COUNT,
-	DECODE_WARNING_THRESHOLD,
-	DECODE_CRITICAL_THRESHOLD,
-	DECODE_TS_DIGITS,
-	DECODE_EXTRA,
-	DECODE_COLUMNS
-};
 
 /* Arguments of factorymon_rebuild(). */
 enum
@@ -76,177 +47,6 @@ enum
 	REBUILD_CRITICAL_THRESHOLD,
 	REBUILD_EXTRA
 };
-
-/* ------------------------------------------------------------------------
- * Decoding
- * ------------------------------------------------------------------------
- */
-
-/* One row on its way out; begins as all NULL. */
-typedef struct DecodeRow
-{
-	Datum		values[DECODE_COLUMNS];
-	bool		nulls[DECODE_COLUMNS];
-} DecodeRow;
-
-static void
-set_column(DecodeRow *row, int column, Datum value)
-{
-	row->values[column] = value;
-	row->nulls[column] = false;
-}
-
-/* UTF-8 of the decoder as a palloc'ed string in the database's encoding. */
-static char *
-slice_to_cstring(FmSlice slice)
-{
-	char	   *copy = pnstrdup(slice.data, slice.len);
-
-	return pg_any_to_server(copy, slice.len, PG_UTF8);
-}
-
-static Datum
-slice_to_text(FmSlice slice)
-{
-	return CStringGetTextDatum(slice_to_cstring(slice));
-}
-
-static Datum
-slice_to_jsonb(FmSlice slice)
-{
-	return DirectFunctionCall1(jsonb_in,
-							   CStringGetDatum(slice_to_cstring(slice)));
-}
-
-static const char *
-reported_name(FmReported reported)
-{
-	switch (reported)
-	{
-		case FM_REPORTED_NONE:
-			return NULL;
-		case FM_REPORTED_NORMAL:
-			return "normal";
-		case FM_REPORTED_WARNING:
-			return "warning";
-		case FM_REPORTED_CRITICAL:
-			return "critical";
-		case FM_REPORTED_OTHER:
-			return "other";
-	}
-	return NULL;
-}
-
-static void
-set_reading(DecodeRow *row, const FmReading *reading)
-{
-	const char *reported = reported_name(reading->reported);
-
-	set_column(row, DECODE_TS, TimestampTzGetDatum(reading->ts));
-	set_column(row, DECODE_SENSOR_ID, slice_to_text(reading->sensor_id));
-	set_column(row, DECODE_SENSOR_TYPE, slice_to_text(reading->sensor_type));
-	set_column(row, DECODE_FACTORY_SECTION,
-			   slice_to_text(reading->factory_section));
-	set_column(row, DECODE_MACHINE_ID, slice_to_text(reading->machine_id));
-	set_column(row, DECODE_ZONE, slice_to_text(reading->zone));
-	set_column(row, DECODE_VALUE, Float8GetDatum(reading->value));
-	set_column(row, DECODE_UNIT, slice_to_text(reading->unit));
-	if (reported != NULL)
-		set_column(row, DECODE_REPORTED_LEVEL, CStringGetTextDatum(reported));
-	if (reading->has_quality)
-		set_column(row, DECODE_QUALITY, Float4GetDatum(reading->quality));
-	if (reading->has_reading_count)
-		set_column(row, DECODE_READING_COUNT,
-				   Int32GetDatum(reading->reading_count));
-	if (reading->has_warning_threshold)
-		set_column(row, DECODE_WARNING_THRESHOLD,
-				   Float8GetDatum(reading->warning_threshold));
-	if (reading->has_critical_threshold)
-		set_column(row, DECODE_CRITICAL_THRESHOLD,
-				   Float8GetDatum(reading->critical_threshold));
-	set_column(row, DECODE_TS_DIGITS, Int32GetDatum(reading->ts_digits));
-	if (reading->extra.data != NULL)
-		set_column(row, DECODE_EXTRA, slice_to_jsonb(reading->extra));
-}
-
-static void
-put_row(ReturnSetInfo *rsinfo, DecodeRow *row)
-{
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
-						 row->values, row->nulls);
-}
-
-static void
-put_rejection(ReturnSetInfo *rsinfo, const FmDecoded *decoded)
-{
-	const char *reason = fm_reject_reason_name(decoded->reason);
-	const char *sqlstate = fm_reject_reason_sqlstate(decoded->reason);
-	FmSlice		detail = {decoded->detail, (int) strlen(decoded->detail)};
-	DecodeRow	row;
-
-	memset(row.nulls, true, sizeof(row.nulls));
-	set_column(&row, DECODE_REASON, CStringGetTextDatum(reason));
-	set_column(&row, DECODE_SQLSTATE, CStringGetTextDatum(sqlstate));
-	set_column(&row, DECODE_DETAIL, slice_to_text(detail));
-	put_row(rsinfo, &row);
-}
-
-static void
-put_readings(ReturnSetInfo *rsinfo, const FmDecoded *decoded)
-{
-	int			i;
-
-	for (i = 0; i < decoded->nreadings; i++)
-	{
-		DecodeRow	row;
-
-		memset(row.nulls, true, sizeof(row.nulls));
-		set_column(&row, DECODE_READING_INDEX, Int32GetDatum(i));
-		set_reading(&row, &decoded->readings[i]);
-		put_row(rsinfo, &row);
-	}
-}
-
-/*
- * decode(payload bytea): the readings of a message, or one row that says why
- * it is refused.
- */
-Datum
-factorymon_decode(PG_FUNCTION_ARGS)
-{
-	bytea	   *payload = PG_GETARG_BYTEA_PP(0);
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	FmArena		arena;
-
-	InitMaterializedSRF(fcinfo, 0);
-	if (rsinfo->setDesc->natts != DECODE_COLUMNS)
-		elog(ERROR, "unexpected result type of factorymon_decode");
-
-	/* the arena is not PostgreSQL's memory: free it on every way out */
-	fm_arena_init(&arena);
-	PG_TRY();
-	{
-		FmDecoded	decoded;
-
-		fm_decode_factory(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload),
-						  &arena, &decoded);
-		if (decoded.reason == FM_REJECT_OUT_OF_MEMORY)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("out of memory"),
-					 errdetail("%s", decoded.detail)));
-		else if (decoded.reason != FM_REJECT_NONE)
-			put_rejection(rsinfo, &decoded);
-		else
-			put_readings(rsinfo, &decoded);
-	}
-	PG_FINALLY();
-	{
-		fm_arena_free(&arena);
-	}
-	PG_END_TRY();
-	return (Datum) 0;
-}
 
 /* ------------------------------------------------------------------------
  * Rebuilding
@@ -458,7 +258,7 @@ static void
 push_alert_level(JsonbParseState **state, int16 level)
 {
 	FmReported	reported = FM_CODE_REPORTED(level);
-	const char *name = reported_name(reported);
+	const char *name = fm_reported_name(reported);
 
 	if (name != NULL && reported != FM_REPORTED_OTHER)
 		push_string(state, "alert_level", unconstify(char *, name),

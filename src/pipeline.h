@@ -40,6 +40,8 @@ typedef struct FmPipeline
 	int64		partition_interval; /* microseconds */
 	char	   *owner;			/* role name */
 	char	   *alert_topic;	/* NULL: alarms are not sent to Kafka */
+	char	   *format;			/* its name */
+	char	   *mapping;		/* of the format; NULL: it is built in */
 	int64		config_version; /* grows with every alter_pipeline() */
 	bool		runs_here;		/* resumed in this very database */
 	bool		paused;			/* and then paused */

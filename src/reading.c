@@ -480,9 +480,9 @@ make_extra(Message *message)
  * ------------------------------------------------------------------------
  */
 
-static bool
-check_payload(const char *payload, size_t len, FmArena *arena,
-			  FmDecoded *result)
+bool
+fm_check_payload(const char *payload, size_t len, FmArena *arena,
+				 FmDecoded *result)
 {
 	if (len == 0)
 		return fm_reject(result, FM_REJECT_EMPTY_PAYLOAD,
@@ -520,6 +520,7 @@ accept(FmReading *reading, FmDecoded *result)
 	result->reason = FM_REJECT_NONE;
 	result->nreadings = 1;
 	result->readings = reading;
+	result->strange = reading->extra.data != NULL;
 	result->detail[0] = '\0';
 }
 
@@ -529,7 +530,7 @@ fm_decode_any(const char *payload, size_t len, FmArena *arena,
 {
 	Message		message = {0};
 
-	if (!check_payload(payload, len, arena, result))
+	if (!fm_check_payload(payload, len, arena, result))
 		return;
 	message.arena = arena;
 	message.result = result;

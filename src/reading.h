@@ -23,6 +23,10 @@
 #define FM_MAX_SENSOR_ID	255
 #define FM_MAX_NAME			255 /* factory_section, machine_id, zone */
 #define FM_MAX_SHORT_NAME	63	/* sensor_type, unit, alert_level */
+#define FM_MAX_UNIQUE_ID	255
+
+/* Most readings that one message may hold; their indexes are smallints. */
+#define FM_MAX_READINGS		5000
 
 /* Deepest accepted nesting of arrays and objects; the message itself is 1. */
 #define FM_MAX_DEPTH		64
@@ -132,6 +136,8 @@ typedef struct FmReading
 	bool		has_critical_threshold;
 	double		critical_threshold;
 	int			ts_digits;		/* 0-6, or FM_TS_TEXT */
+	FmSlice		unique_id;		/* the producer's own id of this reading, at most
+								 * FM_MAX_UNIQUE_ID bytes; data NULL: none */
 	FmSlice		extra;			/* JSON object text of what the columns do not
 								 * hold exactly; data NULL: nothing */
 } FmReading;
@@ -155,6 +161,8 @@ typedef enum FmRejectReason
 	FM_REJECT_INVALID_TIMESTAMP,
 	FM_REJECT_NUMBER_OUT_OF_RANGE,
 	FM_REJECT_VALUE_OUT_OF_RANGE,
+	FM_REJECT_PATTERN_MISMATCH,
+	FM_REJECT_TOO_MANY_READINGS,
 	FM_REJECT_OUT_OF_MEMORY,
 	/* the ones below are found by callers, not by the decoder */
 	FM_REJECT_TIMESTAMP_OUT_OF_WINDOW,
@@ -170,6 +178,8 @@ typedef struct FmDecoded
 	FmRejectReason reason;		/* FM_REJECT_NONE: nreadings are valid */
 	int			nreadings;		/* 0 or more */
 	FmReading  *readings;		/* in the arena */
+	bool		strange;		/* it has, or may have, what its format does not
+								 * expect: worth a look by fm_drift_scan() */
 	char		detail[192];	/* one sentence for people, NUL-terminated,
 								 * valid UTF-8; empty if reason is none */
 } FmDecoded;
@@ -180,6 +190,9 @@ typedef struct FmDecoded
  */
 extern void fm_decode_factory(const char *payload, size_t len, FmArena *arena,
 							  FmDecoded *result);
+
+/* "normal", "warning", "critical", "other", or NULL where there is none. */
+extern const char *fm_reported_name(FmReported reported);
 
 /* Stable one-word name of a reason ("missing_member") and its SQLSTATE. */
 extern const char *fm_reject_reason_name(FmRejectReason reason);

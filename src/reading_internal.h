@@ -119,6 +119,9 @@ extern const char *fm_json_type_name(FmJsonType type);
  */
 extern bool fm_json_next_member(const char **cursor, FmJsonMember *member);
 
+/* The same for an array. */
+extern bool fm_json_next_element(const char **cursor, FmSlice *element);
+
 /* The character at *p, which is an escape or not ASCII; *p goes past it. */
 extern uint32_t fm_json_long_character(const char **p);
 
@@ -152,6 +155,9 @@ extern FmSlice fm_json_string(FmSlice string, FmArena *arena);
 
 /* Is this string, escapes resolved, the given ASCII text? */
 extern bool fm_json_string_is(FmSlice string, const char *text);
+
+/* Write a character as UTF-8 where out is not NULL; returns its length. */
+extern int	fm_utf8_put(uint32_t character, char *out);
 
 /* Longest prefix, in bytes, of at most max bytes that splits no character. */
 extern int	fm_utf8_clip(const char *text, int len, int max);
@@ -195,6 +201,16 @@ extern bool fm_decimal_above_one(const FmDecimal *decimal);
 extern const char *fm_rfc3339_fault(const char *text, int len, int64_t *ts,
 									int *digits);
 
+/*
+ * A date and time of day without offset, between which a space may stand for
+ * the 'T': microseconds since 2000-01-01 on that clock.  NULL or what is wrong.
+ */
+extern const char *fm_local_time_fault(const char *text, int len,
+									   int64_t *local, int *digits);
+
+/* Is this instant in the years 0001 to 9999? */
+extern bool fm_timestamp_in_range(int64_t ts);
+
 /* ---- reading_fast.c ---- */
 
 /*
@@ -205,6 +221,10 @@ extern bool fm_decode_fast(const char *payload, size_t len,
 						   FmReading *reading);
 
 /* ---- reading.c ---- */
+
+/* Is there a payload, not too large, that is JSON?  If not, result says why. */
+extern bool fm_check_payload(const char *payload, size_t len, FmArena *arena,
+							 FmDecoded *result);
 
 /*
  * fm_decode_factory() without the fast way; reading is memory for the one in

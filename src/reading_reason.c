@@ -36,6 +36,8 @@ static const struct
 	[FM_REJECT_INVALID_TIMESTAMP] = {"invalid_timestamp", "22007"},
 	[FM_REJECT_NUMBER_OUT_OF_RANGE] = {"number_out_of_range", "22003"},
 	[FM_REJECT_VALUE_OUT_OF_RANGE] = {"value_out_of_range", "23514"},
+	[FM_REJECT_PATTERN_MISMATCH] = {"pattern_mismatch", "23514"},
+	[FM_REJECT_TOO_MANY_READINGS] = {"too_many_readings", "54000"},
 	[FM_REJECT_OUT_OF_MEMORY] = {"out_of_memory", "53200"},
 	[FM_REJECT_TIMESTAMP_OUT_OF_WINDOW] =
 	{"timestamp_out_of_window", "22008"},
@@ -79,5 +81,27 @@ fm_reject(FmDecoded *result, FmRejectReason reason, const char *format, ...)
 	result->reason = reason;
 	result->nreadings = 0;
 	result->readings = NULL;
+	/* faults of what the members are come after those of the JSON text */
+	result->strange = reason == FM_REJECT_NOT_AN_OBJECT ||
+		reason == FM_REJECT_MISSING_MEMBER || reason == FM_REJECT_WRONG_TYPE;
 	return false;
+}
+
+const char *
+fm_reported_name(FmReported reported)
+{
+	switch (reported)
+	{
+		case FM_REPORTED_NONE:
+			return NULL;
+		case FM_REPORTED_NORMAL:
+			return "normal";
+		case FM_REPORTED_WARNING:
+			return "warning";
+		case FM_REPORTED_CRITICAL:
+			return "critical";
+		case FM_REPORTED_OTHER:
+			return "other";
+	}
+	return NULL;
 }

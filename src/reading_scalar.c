@@ -630,6 +630,41 @@ fm_rfc3339_fault(const char *text, int len, int64_t *ts, int *digits)
 	return NULL;
 }
 
+const char *
+fm_local_time_fault(const char *text, int len, int64_t *local, int *digits)
+{
+	char		copy[64];
+	const char *p = copy;
+	const char *end = copy + len;
+	const char *what;
+	int			days;
+	int			seconds;
+	int			microseconds;
+
+	if (len >= (int) sizeof(copy))
+		return "it is too long";
+	memcpy(copy, text, (size_t) len);
+	if (len > 10 && copy[10] == ' ')
+		copy[10] = 'T';
+	if ((what = parse_date(&p, end, &days)) != NULL ||
+		(what = parse_time(&p, end, &seconds, &microseconds, digits)) != NULL)
+		return what;
+	if (p != end)
+		return "there is something after the time of day";
+	*local = ((int64_t) (days - DAYS_TO_EPOCH) * 86400 + seconds) *
+		MICROSECONDS + microseconds;
+	if (*digits > 6 || text[10] != 'T' || text[17] == '6')
+		*digits = FM_TS_TEXT;
+	return NULL;
+}
+
+bool
+fm_timestamp_in_range(int64_t ts)
+{
+	return ts >= (DAYS_TO_YEAR_1 - DAYS_TO_EPOCH) * DAY_MICROSECONDS &&
+		ts < (DAYS_TO_YEAR_10000 - DAYS_TO_EPOCH) * DAY_MICROSECONDS;
+}
+
 bool
 fm_parse_rfc3339(const char *text, int len, int64_t *ts, int *digits)
 {

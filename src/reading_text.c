@@ -87,9 +87,8 @@ fm_json_long_character(const char **p)
 		(s[2] & 0x3Fu) << 6 | (s[3] & 0x3Fu);
 }
 
-/* Write a character as UTF-8 where out is not NULL; returns its length. */
-static int
-put_character(uint32_t character, char *out)
+int
+fm_utf8_put(uint32_t character, char *out)
 {
 	static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
 	int			len = 1;
@@ -181,7 +180,7 @@ skip_value(const char *p)
 		return skip_string(p);
 	if (*p != '{' && *p != '[')
 	{
-		/* a member's value: a comma or bracket is sure to follow */
+		/* within an array or object: a comma or bracket is sure to follow */
 		while (!fm_is_space(*p) && *p != ',' && *p != '}' && *p != ']')
 			p++;
 		return p;
@@ -229,6 +228,28 @@ fm_json_next_member(const char **cursor, FmJsonMember *member)
 	return true;
 }
 
+bool
+fm_json_next_element(const char **cursor, FmSlice *element)
+{
+	const char *p = *cursor;
+
+	/* p is at '[', or behind a value and so before ',' or ']' */
+	while (fm_is_space(*p))
+		p++;
+	if (*p == ']')
+		return false;
+	p++;
+	while (fm_is_space(*p))
+		p++;
+	if (*p == ']')
+		return false;			/* an array without elements */
+	element->data = p;
+	p = skip_value(p);
+	element->len = (int) (p - element->data);
+	*cursor = p;
+	return true;
+}
+
 int
 fm_json_string_length(FmSlice string)
 {
@@ -239,7 +260,7 @@ fm_json_string_length(FmSlice string)
 	if (memchr(string.data, '\\', (size_t) string.len) == NULL)
 		return string.len - 2;
 	while ((character = fm_json_next_character(&p)) != FM_END_OF_STRING)
-		len += put_character(character, NULL);
+		len += fm_utf8_put(character, NULL);
 	return len;
 }
 
@@ -259,7 +280,7 @@ fm_json_string(FmSlice string, FmArena *arena)
 	if (copy == NULL)
 		return result;
 	while ((character = fm_json_next_character(&p)) != FM_END_OF_STRING)
-		result.len += put_character(character, copy + result.len);
+		result.len += fm_utf8_put(character, copy + result.len);
 	return result;
 }
 

@@ -453,6 +453,9 @@ factorymon_retry_rejects(PG_FUNCTION_ARGS)
 	retry->pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0,
 															"pipeline"));
 	fm_pipeline_check_control(retry->pipeline, user, "engineer");
+	retry->format = fm_format_open(retry->pipeline->format,
+								   retry->pipeline->mapping,
+								   CurrentMemoryContext);
 	InitMaterializedSRF(fcinfo, 0);
 
 	fm_owner_begin(&scope);

@@ -17,6 +17,7 @@
 #include "storage/itemptr.h"
 
 #include "batch.h"
+#include "format.h"
 #include "ledger.h"
 #include "pipeline.h"
 #include "sensor.h"
@@ -37,6 +38,7 @@ typedef struct FmRetry
 {
 	const FmPipeline *pipeline;
 	Oid			owner;			/* of the pipeline */
+	FmFormat   *format;			/* of the pipeline, as of today */
 	FmSensorCache *sensors;
 	uint32		limits_generation;
 	int32	   *stream_ids;		/* locked, ascending */

@@ -64,8 +64,8 @@ decode_readings(FmRetry *retry, FmBatchMessage *message, FmRetryReject *reject)
 	FmDecoded	decoded;
 	char		detail[192];
 
-	fm_decode_factory(message->message.payload, message->message.len,
-					  &retry->arena, &decoded);
+	fm_decode(retry->format, message->message.payload, message->message.len,
+			  &retry->arena, &decoded);
 	if (decoded.reason == FM_REJECT_OUT_OF_MEMORY)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),

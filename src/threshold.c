@@ -41,8 +41,8 @@ PG_FUNCTION_INFO_V1(factorymon_threshold_record);
 /* The first version that this process has given: older ones are restored. */
 static int32 first_version = PG_INT32_MAX;
 
-static TriggerData *
-trigger_data(FunctionCallInfo fcinfo)
+TriggerData *
+fm_trigger_data(FunctionCallInfo fcinfo)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -55,7 +55,7 @@ trigger_data(FunctionCallInfo fcinfo)
 Datum
 factorymon_threshold_changed(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo);
+	TriggerData *trigdata = fm_trigger_data(fcinfo);
 
 	CacheInvalidateRelcache(trigdata->tg_relation);
 	return PointerGetDatum(NULL);
@@ -102,7 +102,7 @@ column_number(TriggerData *trigdata, const char *name)
 Datum
 factorymon_threshold_stamp(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo);
+	TriggerData *trigdata = fm_trigger_data(fcinfo);
 	TupleDesc	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	bool		updates = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
 	HeapTuple	tuple = updates ? trigdata->tg_newtuple :
@@ -150,7 +150,7 @@ row_value(TriggerData *trigdata, HeapTuple tuple)
 Datum
 factorymon_threshold_record(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = trigger_data(fcinfo);
+	TriggerData *trigdata = fm_trigger_data(fcinfo);
 	TupleDesc	tupdesc = RelationGetDescr(trigdata->tg_relation);
 	bool		inserts = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event);
 	bool		deletes = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event);

@@ -304,6 +304,8 @@ leave(FmWorker *worker, bool dropped, const char *why)
 	fm_worker_state(worker, FM_WORKER_STOPPING);
 	if (!dropped && !worker->retrying)
 		fm_commit_batch(worker, true);
+	if (!dropped)
+		fm_drift_log_flush(worker, true);
 	proc_exit(0);
 }
 
@@ -324,6 +326,10 @@ must_restart(const FmPipeline *old, const FmPipeline *now,
 		return "its consumer group changed";
 	if (strcmp(old->owner, now->owner) != 0)
 		return "its owner changed";
+	if (strcmp(old->format, now->format) != 0 ||
+		strcmp(old->mapping ? old->mapping : "",
+			   now->mapping ? now->mapping : "") != 0)
+		return "its format changed";
 	if (strcmp(old->name, now->name) != 0)
 		return "its name changed";
 	if (worker_number > now->workers)
@@ -408,6 +414,9 @@ nap_time(FmWorker *worker)
 	if (worker->reread_at != 0)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now,
 													   worker->reread_at));
+	due = fm_drift_log_due(worker->drift);
+	if (due != DT_NOEND)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
 	due = fm_answer_next(worker);
 	if (due != DT_NOEND)
 		nap = Min(nap, TimestampDifferenceMilliseconds(now, due));
@@ -465,6 +474,7 @@ run(FmWorker *worker)
 		fm_question_ask(worker);
 		fm_answer_requests(worker);
 		store_if_due(worker, drained);
+		fm_drift_log_flush(worker, false);
 		fm_assign_update_fetch(worker);
 		publish(worker);
 		if (drained)
@@ -656,6 +666,9 @@ factorymon_worker_main(Datum arg)
 	if (!pipeline || !pipeline->runs_here)
 		proc_exit(0);
 	worker->pipeline = pipeline;
+	worker->format = fm_format_open(pipeline->format, pipeline->mapping,
+									worker->context);
+	worker->drift = fm_drift_log_create(worker->context);
 	worker->sensors = fm_sensor_cache_create(worker->context, pipeline->id,
 											 pipeline->name);
 	open_client(worker, options);

@@ -20,6 +20,7 @@
 #include "batch.h"
 #include "consumer.h"
 #include "factorymon.h"
+#include "format.h"
 #include "fold.h"
 #include "pipeline.h"
 #include "position.h"
@@ -122,6 +123,8 @@ typedef struct FmWorker
 	FmProbe    *probe;			/* NULL: nothing to ask */
 	FmQuestion	question;
 	TimestampTz probe_idle_since;
+	FmFormat   *format;			/* of its messages */
+	struct FmDriftLog *drift;	/* what they have that it does not expect */
 	FmSensorCache *sensors;
 	uint32		limits_generation;	/* as of the last batch */
 	bool		registering;	/* sensors are being registered */
@@ -244,6 +247,12 @@ extern bool fm_answer_stream(const char *pipeline, FmFold *fold,
 /* commit.c */
 extern bool fm_commit_pending(const FmWorker *worker);
 extern void fm_commit_batch(FmWorker *worker, bool last);
+
+/* drift.c */
+extern struct FmDriftLog *fm_drift_log_create(MemoryContext context);
+extern void fm_drift_log_note(FmWorker *worker, const FmMessage *message);
+extern void fm_drift_log_flush(FmWorker *worker, bool at_once);
+extern TimestampTz fm_drift_log_due(const struct FmDriftLog *log);
 
 /* prepare.c */
 extern void fm_prepare_batch(FmWorker *worker);

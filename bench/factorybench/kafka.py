@@ -143,6 +143,10 @@ class Cluster:
         """CPU time of the compilers of the brokers' virtual machines."""
         return process.thread_seconds(self.processes(), "C1 Comp", "C2 Comp")
 
+    def adopt(self, topic):
+        """A topic that somebody else has created and filled."""
+        self._filled.add(topic)
+
     def forget(self, topic):
         """Remove a filled topic."""
         self._filled.discard(topic)

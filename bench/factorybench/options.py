@@ -13,7 +13,7 @@ commands:
   quick        throughput of factorymon, the limits and the fastest peers,
                alarms and detectors, in less than 15 minutes
   full         everything: throughput of all, alarms, kill, latency,
-               growth, memory, detectors, dashboard
+               growth, memory, detectors, dashboard, formats
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -22,6 +22,7 @@ commands:
   detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
+  formats      the same readings in each built-in format
   list         the contenders, by name
 
 Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
@@ -30,7 +31,7 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 COMMANDS = {
     "quick": ("throughput", "alarms", "detectors"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "dashboard"),
+             "detectors", "dashboard", "formats"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
     "kill": ("kill",),
@@ -39,6 +40,7 @@ COMMANDS = {
     "memory": ("memory",),
     "detectors": ("detectors",),
     "dashboard": ("dashboard",),
+    "formats": ("formats",),
 }
 
 

@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import dashboard, detectors, growth, kill, latency, memory
+from . import dashboard, detectors, formats, growth, kill, latency, memory
 from .kafka import Topic
 
 
@@ -55,4 +55,5 @@ SECTIONS = {
     "detectors": detectors.section,
     "memory": memory.section,
     "dashboard": dashboard.section,
+    "formats": formats.section,
 }

@@ -64,7 +64,7 @@ WHERE p.proname IN ('partition_status', 'worker_status', 'partition_slots',
 \echo # what runs as somebody else has a fixed search_path
 SELECT p.oid::regprocedure, p.proconfig FROM pg_proc p
 WHERE p.pronamespace::regnamespace::text IN ('factorymon', '_factorymon')
-	AND p.prosecdef ORDER BY p.proname;
+	AND p.prosecdef ORDER BY p.proname, p.oid::regprocedure::text;
 
 SELECT factorymon.batch_histogram_bounds();
 

@@ -13,8 +13,8 @@
  *		fuzz_reading --corpus DIRECTORY			writes the messages it starts
  *												from, for libFuzzer
  *
- * Either way each input goes through the decoder twice, and once through each
- * of its two ways, in memory of exactly its size; a disagreement is printed, written to ./fuzz-failure, and ends
+ * Either way each input goes through the decoder twice, once through each
+ * of its two ways, and through some mappings, in memory of exactly its size; a disagreement is printed, written to ./fuzz-failure, and ends
  * the program with abort().
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -28,6 +28,7 @@
 #include <time.h>
 
 #include "../../src/reading_internal.h"
+#include "mapping_test.h"
 #include "messages.h"
 #include "oracle.h"
 
@@ -117,6 +118,78 @@ check_fast(const char *payload, size_t len, FmArena *arena)
 		fail(payload, len, "the fast way makes another reading of it");
 }
 
+/* Mappings through which every input goes; the first is the factory's. */
+static const char *const mappings[] = {
+	"{\"timestamp\":{\"at\":[\"/timestamp\",\"/t\"],\"as\":[\"local\",\"epoch_s\","
+	"\"rfc3339\"],\"time_zone\":\"Test/East\"},\"sensor_id\":{\"join\":"
+	"[\"/sensor_id\",{\"const\":\"/\"},\"/location/zone\"]},\"sensor_type\":"
+	"{\"at\":\"/sensor_type\",\"nullable\":true,\"default\":\"d\"},\"value\":"
+	"{\"at\":\"/value\",\"min\":-1000},\"unit\":{\"at\":\"/unit\",\"pattern\":"
+	"\".*[^x]?\",\"default\":\"\"}}",
+	"{\"timestamp\":\"/timestamp\",\"sensor_type\":\"/sensor_type\",\"readings\":"
+	"[{\"sensor_id\":\"/sensor_id\",\"value\":{\"at\":\"/value\",\"required\":"
+	"false}},{\"sensor_id\":{\"join\":[{\"const\":\"q\"},\"/sensor_id\"]},"
+	"\"value\":{\"at\":\"/quality\",\"required\":false}}]}",
+	"{\"each\":\"/n\",\"timestamp\":\"/timestamp\",\"sensor_id\":\"/sensor_id\","
+	"\"sensor_type\":{\"const\":\"c\"},\"value\":\"@\"}",
+	"{\"each\":\"/location/floor\",\"timestamp\":\"/timestamp\",\"sensor_id\":"
+	"\"/sensor_id\",\"sensor_type\":{\"const\":\"c\"},\"value\":{\"at\":\"@/0\","
+	"\"default\":1}}"
+};
+
+#define NUM_MAPPINGS	((int) (sizeof(mappings) / sizeof(mappings[0])))
+
+static void
+ignore_drift(void *arg, const FmDrift *drift)
+{
+	*(int *) arg += drift->path.len + drift->example.len;
+}
+
+/* The factory's own mapping must say what fm_decode_factory() does. */
+static void
+check_factory(const char *payload, size_t len, const FmDecoded *mapped,
+			  FmArena *arena)
+{
+	FmDecoded	factory;
+
+	fm_decode_factory(payload, len, arena, &factory);
+	if ((factory.reason == FM_REJECT_NONE) != (mapped->reason == FM_REJECT_NONE))
+		fail(payload, len, mapped->reason == FM_REJECT_NONE ?
+			 "the mapping takes what the factory format refuses" :
+			 "the mapping refuses what the factory format takes");
+	if (factory.reason == FM_REJECT_NONE &&
+		!same_reading(&factory.readings[0], &mapped->readings[0]))
+		fail(payload, len, "the mapping makes another reading of it");
+}
+
+/* Through all mappings: survived, repeatable, and nothing lost. */
+static void
+check_mappings(const char *payload, size_t len, FmArena *arena)
+{
+	static FmArena memory;
+	static FmFormat *formats[NUM_MAPPINGS + 1];
+	int			drift = 0;
+	int			i;
+
+	for (i = 0; i <= NUM_MAPPINGS; i++)
+	{
+		FmDecoded	decoded;
+
+		if (formats[i] == NULL)
+			formats[i] = compile_or_die(i == 0 ? fm_builtin_format
+										(FM_FACTORY_FORMAT)->mapping :
+										mappings[i - 1], &memory);
+		fm_decode(formats[i], payload, len, arena, &decoded);
+		if (i == 0)
+			check_factory(payload, len, &decoded, arena);
+		if (decoded.strange)
+			fm_drift_scan(formats[i], payload, len, ignore_drift, &drift);
+		if (find_lost(formats[i], (FmSlice) {payload, (int) len},
+					  &decoded).data != NULL)
+			fail(payload, len, "something of it is lost");
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -132,6 +205,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	outcomes[reason]++;
 	check_repeatable(payload, size, &arena);
 	check_fast(payload, size, &arena);
+	check_mappings(payload, size, &arena);
 	fm_arena_reset(&arena);
 	free(payload);
 	return 0;
