@@ -13,8 +13,10 @@ import { t, tn, word } from "./i18n.js";
 import { BREAKS, whatOf, workerOf } from "./view-pipeline.js";
 
 const MINUTE_MS = 60000;
-/* So many of a kind are told one by one. */
+/* From so many sensors on they are told together; what became critical is told
+ * with its value for longer. */
 const SEVERAL = 3;
+const SEVERAL_CRITICAL = 6;
 const NAMES = 3;
 const QUIET = new Set(["assign", "revoke", "waiting", "unproven"]);
 const RISES = new Set(["raised", "escalated", "re_alarmed"]);
@@ -103,6 +105,13 @@ function isBreak(event) {
 			RISES.has(event.event));
 }
 
+function isTogether(group) {
+	if (group[0].event === "taken")
+		return true;
+	return new Set(group.map((event) => event.sensor_id)).size >=
+		(isBreak(group[0]) ? SEVERAL_CRITICAL : SEVERAL);
+}
+
 function pieceOf(group) {
 	const first = group[0];
 	const taken = first.event === "taken";
@@ -126,7 +135,6 @@ export function newsOf(events, producers, since) {
 		.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
 
 	return grouped(all).flatMap((group) =>
-		group.length < SEVERAL && group[0].event !== "taken" ?
-			group.map((event) => [event]) : [group])
+		isTogether(group) ? [group] : group.map((event) => [event]))
 		.map(pieceOf).sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }

@@ -128,6 +128,9 @@ async function producer() {
 	await becomes(() => text(page, ".words"), /1 producer gone/, "and the verdict");
 	await becomes(async () => (await texts(page, "#recent li.break")).join("; "),
 		/producer vibration-line is gone/, "it is among the news");
+	await ask("start_producer", "vibration");
+	await becomes(() => text(page, "#quality"), /3 producers, and all are there/,
+		"until it is started again");
 	await context.close();
 }
 

@@ -51,6 +51,15 @@ test("two are told one by one, and so are other kinds", () => {
 		alarm(10, "a", { condition: "limit" })]).length, 3);
 });
 
+test("two sensors that were raised again, and what became critical, have their own rows", () => {
+	assert.equal(told([alarm(30, "b"), alarm(20, "a"), alarm(10, "b")]).length, 3);
+	assert.equal(told([alarm(40, "d", { level: "critical" }),
+		alarm(30, "c", { level: "critical" }), alarm(20, "b", { level: "critical" }),
+		alarm(10, "a", { level: "critical" })]).length, 4);
+	assert.deepEqual(told(["f", "e", "d", "c", "b", "a"].map((name, i) =>
+		alarm(40 - i, name, { level: "critical" }))), ["6 sensors silent: f, e, d, …"]);
+});
+
 test("returns are news, what was not announced is none", () => {
 	assert.deepEqual(told([alarm(10, "a", {
 		event: "returned", announced: false, condition: "limit", value: 93.4,

@@ -38,15 +38,22 @@ ok(running($node), 'every partition runs');
 # alarms come when the test wants them.
 is(run_producer(kafka => $broker, malformed => 1, count => 120, rate => 1000,
 		seed => 7, heartbeat => 0)->{rc}, 0, 'messages that are none');
-my %producer = map {
-	$_ => start_producer(kafka => $broker, sensor_type => $_, sensors => 10,
-		sensor_id => 'hall', producer_id => "$_-line", rate => 10, heartbeat => 1,
-		anomalies => 'none', seed => 7, malformed => $_ eq 'energy' ? 0.02 : 0)
-} qw(temperature vibration energy);
+my %producer =
+  map { $_ => start_line($_) } qw(temperature vibration energy);
 ok(poll_until($node, 'SELECT count(*) FROM factorymon.latest_readings', 30),
 	'sensors send');
 my $dashboard = start_dashboard($node, role => 'watcher');
 my $fresh = start_dashboard($node, role => 'watcher', database => 'fresh');
+
+sub start_line
+{
+	my ($type) = @_;
+
+	return start_producer(kafka => $broker, sensor_type => $type, sensors => 10,
+		sensor_id => 'hall', producer_id => "$type-line", rate => 10,
+		heartbeat => 1, anomalies => 'none', seed => 7,
+		malformed => $type eq 'energy' ? 0.02 : 0);
+}
 
 sub signal_producers
 {
@@ -62,6 +69,10 @@ my %answers = (
 	kill_producer => sub {
 		$producer{ $_[0] }->kill('KILL');
 		return (delete $producer{ $_[0] })->wait->{rc};
+	},
+	start_producer => sub {
+		$producer{ $_[0] } = start_line($_[0]);
+		return;
 	},
 	database => sub {
 		$_[0] eq 'stop' ? $node->stop('immediate') : $node->start;
