@@ -93,8 +93,9 @@ QUERY
 
 # Types.OTHER is 1111.  Ids of alarms and events are UUIDs, which every tool takes
 # as text.  JSON is what messages carry in any shape, and a message that goes out
-# as it goes out.  Which partitions a consumer has is a list of numbers, that is
-# an array; intervals are what people set in tables.
+# as it goes out; a mapping is JSON, too.  Which partitions a consumer has, and
+# which pipelines a format, is a list, that is an array; intervals are what people
+# set in tables.
 my %is_view = map { $_->[1] => 1 } grep { $_->[0] eq 'VIEW' } @{ $seen{table} };
 sub unknown
 {
@@ -106,7 +107,7 @@ sub unknown
 
 is(join(' ', sort map { "$_->[0].$_->[1]" } unknown(1)), join(' ', qw(
 		  alert_outbox.payload consumer_health.partitions
-		  latest_readings.metadata rebalancing_events.partitions rejects.headers
+		  formats.mapping formats.pipelines latest_readings.metadata rebalancing_events.partitions rejects.headers
 		  sensor_readings.extra sensor_readings.metadata)),
 	'in views no other column is of a type that tools do not know');
 is(join(' ', map { "$_->[0].$_->[1]" } grep { $_->[2] !~ /^(interval|jsonb)$/ }
