@@ -4,9 +4,10 @@
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  * The band is from least to most of each slice, so that a spike stays visible;
- * the line is the average.  Where nothing came the line is broken.  The nearest
- * limits are always within the axis, drawn and named at its end.  The axis of
- * time is what was asked for, however little of it has readings.
+ * the line is the average.  Where nothing came the line is broken; what stands
+ * alone is a dot.  The nearest limits are always within the axis, drawn and named
+ * at its end.  The axis of time is what was asked for, however little of it has
+ * readings.
  */
 import uPlot from "./uplot.js";
 import { axisTime, measure, t, time } from "./i18n.js";
@@ -78,6 +79,14 @@ function nearest(limits, low, high) {
 	].filter(Number.isFinite);
 }
 
+/* Values that no line leads to or from: they would not be seen. */
+function alone(plot, series) {
+	const values = plot.data[series];
+
+	return [...values.keys()].filter((i) => values[i] !== null &&
+		(values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
+}
+
 function rangeOf(limits) {
 	return (plot, low, high) => {
 		if (low === null || high === null)
@@ -146,7 +155,9 @@ function optionsOf(chart, { limits, unit }) {
 			{ label: t("pipeline.when"), value: (plot, x) => x === null ? "–" :
 				time(x * 1000, Date.now()) },
 			{ label: t("sensor.average"), stroke: color("--series"), width: 2,
-				spanGaps: false, points: { show: false },
+				spanGaps: false, points: {
+					show: true, size: 5, fill: color("--series"), filter: alone
+				},
 				value: (plot, y) => measure(y, unit) },
 			{ label: t("sensor.min"), stroke: "transparent", width: 0,
 				spanGaps: false, points: { show: false },
