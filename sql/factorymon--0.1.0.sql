@@ -2048,6 +2048,13 @@ CREATE AGGREGATE _factorymon.rollup(
 	PARALLEL = SAFE
 );
 
+CREATE FUNCTION _factorymon.merge_rollups(pipeline text)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_merge_rollups';
+COMMENT ON FUNCTION _factorymon.merge_rollups(text) IS
+	'compute hours and days now, as the supervisor does every minute; returns how many were written';
+
 /* ======================================================================
  * 5. Wrappers
  * ==================================================================== */
@@ -3916,8 +3923,8 @@ FROM _factorymon.pipeline AS p
  * reading is in exactly one of these.
  *
  * Times that are not computed are a list of hours (days) first, and then a range
- * of the index for each: so a condition on the bucket is one on the list, and
- * what it leaves out is not even looked up.
+ * of the index for each (OFFSET 0 keeps it so): a condition on the bucket is one
+ * on the list, and what it leaves out is not even looked up.
  */
 CREATE VIEW _factorymon.minutes AS
 SELECT s.sensor_id, s.name AS sensor, g.pipeline, u.*
@@ -3979,10 +3986,14 @@ FROM _factorymon.sensor AS s
 			FROM _factorymon.rollup_mark AS k
 			WHERE k.sensor_id = s.sensor_id
 				AND k.bucket < g.hours_until) AS l(hour_at)
-			CROSS JOIN _factorymon.rollup_1m AS r
-		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
-			AND r.bucket >= l.hour_at
-			AND r.bucket < l.hour_at + interval '1 hour'
+			CROSS JOIN LATERAL (
+				SELECT x.*
+				FROM _factorymon.rollup_1m AS x
+				WHERE x.pipeline_id = s.pipeline_id
+					AND x.sensor_id = s.sensor_id
+					AND x.bucket >= l.hour_at
+					AND x.bucket < l.hour_at + interval '1 hour'
+				OFFSET 0) AS r
 		UNION ALL
 		SELECT date_trunc('hour', r.bucket, g.time_zone),
 			r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
@@ -4042,13 +4053,17 @@ FROM _factorymon.sensor AS s
 			FROM _factorymon.rollup_mark AS k
 			WHERE k.sensor_id = s.sensor_id
 				AND k.bucket < g.days_until) AS l(day_at)
-			CROSS JOIN _factorymon.rollup_1h AS r
-		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
-			AND r.bucket >= l.day_at
-			AND r.bucket < ((l.day_at AT TIME ZONE g.time_zone) + interval '1 day')
+			CROSS JOIN LATERAL (
+				SELECT x.*
+				FROM _factorymon.rollup_1h AS x
+				WHERE x.pipeline_id = s.pipeline_id
+					AND x.sensor_id = s.sensor_id
+					AND x.bucket >= l.day_at
+					AND x.bucket < ((l.day_at AT TIME ZONE g.time_zone) + interval '1 day')
 				AT TIME ZONE g.time_zone
-			AND r.bucket < g.hours_until
-			AND NOT EXISTS (
+					AND x.bucket < g.hours_until
+				OFFSET 0) AS r
+		WHERE NOT EXISTS (
 				SELECT FROM _factorymon.rollup_mark AS k
 				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
 					AND k.bucket < r.bucket + interval '1 hour')
@@ -4065,10 +4080,14 @@ FROM _factorymon.sensor AS s
 			FROM _factorymon.rollup_mark AS k
 			WHERE k.sensor_id = s.sensor_id
 				AND k.bucket < g.hours_until) AS l(hour_at)
-			CROSS JOIN _factorymon.rollup_1m AS r
-		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
-			AND r.bucket >= l.hour_at
-			AND r.bucket < l.hour_at + interval '1 hour'
+			CROSS JOIN LATERAL (
+				SELECT x.*
+				FROM _factorymon.rollup_1m AS x
+				WHERE x.pipeline_id = s.pipeline_id
+					AND x.sensor_id = s.sensor_id
+					AND x.bucket >= l.hour_at
+					AND x.bucket < l.hour_at + interval '1 hour'
+				OFFSET 0) AS r
 		UNION ALL
 		SELECT date_trunc('day', r.bucket, g.time_zone),
 			r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,

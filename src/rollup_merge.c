@@ -34,12 +34,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "guc.h"
 #include "pipeline_internal.h"
 #include "rollup_parts.h"
+
+PG_FUNCTION_INFO_V1(factorymon_merge_rollups);
 
 /* How long everybody may queue behind our wish to move the line, ms. */
 #define LINE_LOCK_TIMEOUT 200
@@ -78,7 +82,7 @@ static const Level days = {"rollup_1d", "rollup_1h", "day", "days_until"};
 /* One run for a pipeline. */
 typedef struct Merge
 {
-	const FmPipeline *pipeline;
+	int16		id;
 	FmArgs		args;			/* pipeline, time zone */
 	TimestampTz line;			/* hours are computed up to here */
 	int64		written;
@@ -119,18 +123,19 @@ commit(FmOwnerScope *scope)
 
 /*
  * Move marked_from to the begin of the present hour, if that is another one;
- * true if there is something to compute.
+ * true if there is something to compute.  The lock stays until the end of the
+ * transaction.
  */
 static bool
-move_line(const FmPipeline *pipeline)
+move_line(int16 pipeline_id)
 {
-	FmOwnerScope scope;
 	FmArgs		args = {0};
+	FmPipeline *pipeline = fm_pipeline_load(pipeline_id);
 	bool		found;
 	bool		moves;
 
-	begin(&scope, false);
-	fm_lock_timeout_limit(LINE_LOCK_TIMEOUT);
+	if (pipeline == NULL)
+		return false;
 	fm_args_int2(&args, pipeline->id);
 	fm_args_text(&args, pipeline->time_zone);
 	found = fm_args_run(&args, "SELECT g.marked_from < date_trunc('hour',"
@@ -151,20 +156,24 @@ move_line(const FmPipeline *pipeline)
 						   " SET marked_from = date_trunc('hour',"
 						   " now() - interval '" SETTLE "', $2)"
 						   " WHERE pipeline_id = $1", SPI_OK_UPDATE);
-	commit(&scope);
 	return found;
 }
 
 /* The same, where a lock that cannot be had means: next time. */
 static bool
-try_to_move_line(const FmPipeline *pipeline)
+try_to_move_line(int16 pipeline_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool found = false;
 
 	PG_TRY();
 	{
-		found = move_line(pipeline);
+		FmOwnerScope scope;
+
+		begin(&scope, false);
+		fm_lock_timeout_limit(LINE_LOCK_TIMEOUT);
+		found = move_line(pipeline_id);
+		commit(&scope);
 	}
 	PG_CATCH();
 	{
@@ -192,7 +201,7 @@ ensure(const Merge *merge, const Level *level, TimestampTz from,
 	{
 		TimestampTz ignored;
 
-		(void) fm_partition_ensure(merge->pipeline->id, level->table, 0, from);
+		(void) fm_partition_ensure(merge->id, level->table, 0, from);
 		fm_partition_ensured_range(&ignored, &from);
 	}
 }
@@ -206,7 +215,7 @@ ensure_all(const Merge *merge, const Level *level)
 	(void) fm_args_run(&none, psprintf("SELECT min(bucket) - interval '1 day',"
 									   " max(bucket) + interval '1 minute'"
 									   " FROM _factorymon.%s_%d",
-									   level->source, merge->pipeline->id),
+									   level->source, merge->id),
 					   SPI_OK_SELECT);
 	(void) fm_spi_value(0, 1, &isnull);
 	if (!isnull)
@@ -217,7 +226,7 @@ ensure_all(const Merge *merge, const Level *level)
 static void
 compute_new(Merge *merge, const Level *level)
 {
-	int16		id = merge->pipeline->id;
+	int16		id = merge->id;
 	FmArgs		args = merge->args;
 	TimestampTz from;
 	TimestampTz to;
@@ -289,7 +298,7 @@ marked_buckets(const Merge *merge, const Level *level, Datum sensors,
 static void
 compute_marked(Merge *merge, const Level *level, Datum sensors, Datum buckets)
 {
-	int16		id = merge->pipeline->id;
+	int16		id = merge->id;
 	FmArgs		args;
 
 	if (!marked_buckets(merge, level, sensors, buckets, &args))
@@ -322,7 +331,7 @@ take_marks(Merge *merge)
 	Datum		buckets;
 	bool		isnull;
 
-	fm_args_int2(&args, merge->pipeline->id);
+	fm_args_int2(&args, merge->id);
 	(void) fm_args_run(&args, "WITH gone AS"
 					   " (DELETE FROM _factorymon.rollup_mark"
 					   "  WHERE pipeline_id = $1 RETURNING sensor_id, bucket)"
@@ -341,7 +350,7 @@ static void
 change_time_zone(Merge *merge)
 {
 	FmArgs		args = merge->args;
-	int16		id = merge->pipeline->id;
+	int16		id = merge->id;
 
 	if (fm_args_run(&args, "SELECT 1 FROM _factorymon.rollup_progress"
 					" WHERE pipeline_id = $1 AND time_zone <> $2",
@@ -387,7 +396,7 @@ finish_retired(const Merge *merge)
 	int32	   *streams;
 	TimestampTz *from;
 
-	fm_args_int2(&args, merge->pipeline->id);
+	fm_args_int2(&args, merge->id);
 	n = fm_args_run(&args, "SELECT q.stream_id, q.pending_from"
 					" FROM _factorymon.rollup_stream q"
 					" JOIN _factorymon.stream s USING (stream_id)"
@@ -403,7 +412,7 @@ finish_retired(const Merge *merge)
 	}
 	for (uint64 i = 0; i < n; i++)
 	{
-		fm_rollup_rebuild(merge->pipeline->id, streams[i], from[i], DT_NOEND,
+		fm_rollup_rebuild(merge->id, streams[i], from[i], DT_NOEND,
 						  PG_INT64_MAX);
 		fm_rollup_set_pending_from(streams[i], DT_NOEND);
 	}
@@ -412,13 +421,18 @@ finish_retired(const Merge *merge)
 static void
 compute(Merge *merge)
 {
-	FmArgs		args = {0};
+	FmPipeline *pipeline = fm_pipeline_load(merge->id);
 
-	fm_args_int2(&args, merge->pipeline->id);
-	if (fm_args_run(&args, "SELECT marked_from FROM _factorymon.rollup_progress"
+	/* what it was configured to be when we came here may be old */
+	if (pipeline == NULL)
+		return;
+	fm_args_int2(&merge->args, merge->id);
+	if (fm_args_run(&merge->args,
+					"SELECT marked_from FROM _factorymon.rollup_progress"
 					" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT) == 0)
 		return;
 	merge->line = fm_spi_int8(0, 1);
+	fm_args_text(&merge->args, pipeline->time_zone);
 	change_time_zone(merge);
 	take_marks(merge);
 	compute_new(merge, &hours);
@@ -426,21 +440,47 @@ compute(Merge *merge)
 }
 
 int64
-fm_rollup_merge_run(const FmPipeline *pipeline)
+fm_rollup_merge_run(int16 pipeline_id)
 {
-	Merge		merge = {.pipeline = pipeline};
+	Merge		merge = {.id = pipeline_id};
 	FmOwnerScope scope;
 
 	Assert(!IsTransactionState());
-	fm_args_int2(&merge.args, pipeline->id);
 	begin(&scope, false);
 	finish_retired(&merge);
 	commit(&scope);
-	if (!try_to_move_line(pipeline))
+	if (!try_to_move_line(pipeline_id))
 		return 0;
 	begin(&scope, true);
-	fm_args_text(&merge.args, pipeline->time_zone);
 	compute(&merge);
 	commit(&scope);
 	return merge.written;
+}
+
+/*
+ * _factorymon.merge_rollups(pipeline text) RETURNS bigint
+ *		The same at once, in the caller's transaction, for people: who wants to
+ *		store readings meanwhile waits, and a lock that cannot be had is an error.
+ */
+Datum
+factorymon_merge_rollups(PG_FUNCTION_ARGS)
+{
+	Oid			user = GetUserId();
+	FmPipeline *pipeline;
+	Merge		merge = {0};
+	FmOwnerScope scope;
+
+	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
+	fm_pipeline_check_control(pipeline, user, "admin");
+	merge.id = pipeline->id;
+	fm_owner_begin(&scope);
+	fm_lock_timeout_limit(fm_lock_timeout);
+	SPI_connect();
+	(void) fm_storage_lock(pipeline->id, "rollup_1m", ShareRowExclusiveLock);
+	finish_retired(&merge);
+	(void) move_line(pipeline->id);
+	compute(&merge);
+	SPI_finish();
+	fm_owner_end(&scope);
+	PG_RETURN_INT64(merge.written);
 }

@@ -105,6 +105,6 @@ extern void fm_rollup_forget(int16 pipeline_id, int32 stream_id, int64 from,
 
 /* What the supervisor does for a pipeline, outside any transaction: hours and
  * days.  Returns how many rows it wrote. */
-extern int64 fm_rollup_merge_run(const FmPipeline *pipeline);
+extern int64 fm_rollup_merge_run(int16 pipeline_id);
 
 #endif							/* FM_ROLLUP_PARTS_H */

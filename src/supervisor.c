@@ -450,7 +450,7 @@ drop_expired(FmPipeline *pipeline)
 static void
 merge_rollups(FmPipeline *pipeline)
 {
-	(void) fm_rollup_merge_run(pipeline);
+	(void) fm_rollup_merge_run(pipeline->id);
 }
 
 /* One duty; its error disturbs neither the workers nor the other duties. */
