@@ -6075,6 +6075,14 @@ COMMENT ON COLUMN factorymon.pipelines.rollups IS
 COMMENT ON COLUMN factorymon.pipelines.time_zone IS
 	'time zone of the plant: where hours and days begin';
 
+COMMENT ON VIEW _factorymon.rollup_span IS
+	'how far hours and days of each pipeline have been computed, and from when on readings may be in no rollup yet';
+COMMENT ON VIEW _factorymon.minutes IS
+	'what is to be merged to the minutes of each sensor';
+COMMENT ON VIEW _factorymon.hours IS
+	'what is to be merged to the hours of each sensor';
+COMMENT ON VIEW _factorymon.days IS
+	'what is to be merged to the days of each sensor';
 COMMENT ON VIEW _factorymon.lasting_request IS
 	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS

@@ -469,6 +469,9 @@ fm_rollup_forget(int16 pipeline_id, int32 stream_id, int64 from, int64 to)
 									RowExclusiveLock)))
 		return;
 	fm_args_int4(&args, stream_id);
+	/* of a retired stream, the supervisor may be storing what is pending */
+	(void) fm_args_run(&args, "SELECT 1 FROM _factorymon.rollup_stream"
+					   " WHERE stream_id = $1 FOR UPDATE", SPI_OK_SELECT);
 	fm_args_int2(&args, pipeline_id);
 	fm_args_int8(&args, from);
 	fm_args_int8(&args, to);
