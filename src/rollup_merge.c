@@ -74,10 +74,13 @@ typedef struct Level
 	const char *source;
 	const char *unit;
 	const char *until;			/* column of rollup_progress */
+	const char *end;			/* of the bucket that begins at k.b */
 } Level;
 
-static const Level hours = {"rollup_1h", "rollup_1m", "hour", "hours_until"};
-static const Level days = {"rollup_1d", "rollup_1h", "day", "days_until"};
+static const Level hours = {"rollup_1h", "rollup_1m", "hour", "hours_until",
+"k.b + interval '1 hour'"};
+static const Level days = {"rollup_1d", "rollup_1h", "day", "days_until",
+"((k.b AT TIME ZONE $2) + interval '1 day') AT TIME ZONE $2"};
 
 /* One run for a pipeline. */
 typedef struct Merge
@@ -315,10 +318,8 @@ compute_marked(Merge *merge, const Level *level, Datum sensors, Datum buckets)
 											 " JOIN _factorymon.%s_%d t"
 											 " ON t.sensor_id = k.s"
 											 " AND t.bucket >= k.b"
-											 " AND t.bucket < ((k.b AT TIME"
-											 "  ZONE $2) + interval '1 %s')"
-											 "  AT TIME ZONE $2",
-											 level->source, id, level->unit)),
+											 " AND t.bucket < %s",
+											 level->source, id, level->end)),
 					SPI_OK_INSERT);
 }
 
