@@ -2048,6 +2048,19 @@ CREATE AGGREGATE _factorymon.rollup(
 	PARALLEL = SAFE
 );
 
+/* generate_series(), of which the planner thinks that it returns a thousand times;
+ * here it is two or three, and plans cost so much less that JIT keeps out of it. */
+CREATE FUNCTION _factorymon.steps(timestamptz, timestamptz, interval)
+RETURNS SETOF timestamptz
+LANGUAGE internal STABLE STRICT PARALLEL SAFE
+ROWS 3
+AS 'generate_series_timestamptz';
+CREATE FUNCTION _factorymon.steps(timestamp, timestamp, interval)
+RETURNS SETOF timestamp
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+ROWS 2
+AS 'generate_series_timestamp';
+
 CREATE FUNCTION _factorymon.merge_rollups(pipeline text)
 RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE
@@ -3979,8 +3992,9 @@ FROM _factorymon.sensor AS s
 			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
 			r.first_index, r.last_index
 		FROM (
-			SELECT generate_series(g.hours_until,
-				g.far_from - interval '1 hour', interval '1 hour')
+			SELECT h
+			FROM _factorymon.steps(g.hours_until,
+				g.far_from - interval '1 hour', interval '1 hour') AS h
 			UNION
 			SELECT date_trunc('hour', k.bucket, g.time_zone)
 			FROM _factorymon.rollup_mark AS k
@@ -4045,9 +4059,10 @@ FROM _factorymon.sensor AS s
 			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
 			r.first_index, r.last_index
 		FROM (
-			SELECT generate_series(g.days_until AT TIME ZONE g.time_zone,
-				g.hours_until AT TIME ZONE g.time_zone, interval '1 day')
-				AT TIME ZONE g.time_zone
+			SELECT d AT TIME ZONE g.time_zone
+			FROM _factorymon.steps(g.days_until AT TIME ZONE g.time_zone,
+				g.hours_until AT TIME ZONE g.time_zone,
+				interval '1 day') AS d
 			UNION
 			SELECT date_trunc('day', k.bucket, g.time_zone)
 			FROM _factorymon.rollup_mark AS k
@@ -4073,8 +4088,9 @@ FROM _factorymon.sensor AS s
 			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
 			r.first_index, r.last_index
 		FROM (
-			SELECT generate_series(g.hours_until,
-				g.far_from - interval '1 hour', interval '1 hour')
+			SELECT h
+			FROM _factorymon.steps(g.hours_until,
+				g.far_from - interval '1 hour', interval '1 hour') AS h
 			UNION
 			SELECT date_trunc('hour', k.bucket, g.time_zone)
 			FROM _factorymon.rollup_mark AS k
@@ -4120,11 +4136,11 @@ CREATE VIEW factorymon.readings_1m AS
 SELECT
 	x.bucket,
 	x.sensor AS sensor_id,
-	v.sensor_type,
-	v.factory_section,
-	v.machine_id,
-	v.zone,
-	v.unit,
+	x.sensor_type,
+	x.factory_section,
+	x.machine_id,
+	x.zone,
+	x.unit,
 	(x.m).n,
 	(x.m).min,
 	(x.m).max,
@@ -4138,25 +4154,28 @@ SELECT
 	(x.m).n_bad,
 	x.pipeline
 FROM (
-	SELECT u.bucket, u.sensor, u.pipeline,
+	SELECT u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit,
 			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
 				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
 				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
 				u.last_stream, u.first_index, u.last_index) AS m
 		FROM _factorymon.minutes AS u
-		GROUP BY u.bucket, u.sensor, u.pipeline) AS x
-	LEFT JOIN _factorymon.sensor_version AS v
-		ON v.sensor_version_id = (x.m).sensor_version_id;
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
 
 CREATE VIEW factorymon.readings_1h AS
 SELECT
 	x.bucket,
 	x.sensor AS sensor_id,
-	v.sensor_type,
-	v.factory_section,
-	v.machine_id,
-	v.zone,
-	v.unit,
+	x.sensor_type,
+	x.factory_section,
+	x.machine_id,
+	x.zone,
+	x.unit,
 	(x.m).n,
 	(x.m).min,
 	(x.m).max,
@@ -4170,25 +4189,28 @@ SELECT
 	(x.m).n_bad,
 	x.pipeline
 FROM (
-	SELECT u.bucket, u.sensor, u.pipeline,
+	SELECT u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit,
 			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
 				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
 				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
 				u.last_stream, u.first_index, u.last_index) AS m
 		FROM _factorymon.hours AS u
-		GROUP BY u.bucket, u.sensor, u.pipeline) AS x
-	LEFT JOIN _factorymon.sensor_version AS v
-		ON v.sensor_version_id = (x.m).sensor_version_id;
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
 
 CREATE VIEW factorymon.readings_1d AS
 SELECT
 	x.bucket,
 	x.sensor AS sensor_id,
-	v.sensor_type,
-	v.factory_section,
-	v.machine_id,
-	v.zone,
-	v.unit,
+	x.sensor_type,
+	x.factory_section,
+	x.machine_id,
+	x.zone,
+	x.unit,
 	(x.m).n,
 	(x.m).min,
 	(x.m).max,
@@ -4202,15 +4224,18 @@ SELECT
 	(x.m).n_bad,
 	x.pipeline
 FROM (
-	SELECT u.bucket, u.sensor, u.pipeline,
+	SELECT u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit,
 			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
 				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
 				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
 				u.last_stream, u.first_index, u.last_index) AS m
 		FROM _factorymon.days AS u
-		GROUP BY u.bucket, u.sensor, u.pipeline) AS x
-	LEFT JOIN _factorymon.sensor_version AS v
-		ON v.sensor_version_id = (x.m).sensor_version_id;
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
 
 CREATE VIEW factorymon.zone_1m AS
 SELECT
@@ -4240,6 +4265,7 @@ FROM (
 		FROM _factorymon.minutes AS u
 			JOIN _factorymon.sensor_version AS v
 				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit) AS x;
 
 CREATE VIEW factorymon.zone_1h AS
@@ -4270,6 +4296,7 @@ FROM (
 		FROM _factorymon.hours AS u
 			JOIN _factorymon.sensor_version AS v
 				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit) AS x;
 
 CREATE VIEW factorymon.zone_1d AS
@@ -4300,6 +4327,7 @@ FROM (
 		FROM _factorymon.days AS u
 			JOIN _factorymon.sensor_version AS v
 				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit) AS x;
 
 CREATE VIEW factorymon.machine_1m AS
@@ -4331,6 +4359,7 @@ FROM (
 		FROM _factorymon.minutes AS u
 			JOIN _factorymon.sensor_version AS v
 				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit) AS x;
 
 CREATE VIEW factorymon.machine_1h AS
@@ -4362,6 +4391,7 @@ FROM (
 		FROM _factorymon.hours AS u
 			JOIN _factorymon.sensor_version AS v
 				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit) AS x;
 
 CREATE VIEW factorymon.machine_1d AS
@@ -4393,6 +4423,7 @@ FROM (
 		FROM _factorymon.days AS u
 			JOIN _factorymon.sensor_version AS v
 				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit) AS x;
 
 /* ======================================================================
@@ -5749,7 +5780,7 @@ COMMENT ON COLUMN factorymon.readings_1m.sensor_id IS
 COMMENT ON COLUMN factorymon.readings_1m.sensor_type IS
 	'type of the sensor';
 COMMENT ON COLUMN factorymon.readings_1m.factory_section IS
-	'section of the factory, at its last reading in the bucket';
+	'section of the factory; a sensor that moved within the bucket has a row for each place';
 COMMENT ON COLUMN factorymon.readings_1m.machine_id IS
 	'machine, likewise';
 COMMENT ON COLUMN factorymon.readings_1m.zone IS
@@ -5789,7 +5820,7 @@ COMMENT ON COLUMN factorymon.readings_1h.sensor_id IS
 COMMENT ON COLUMN factorymon.readings_1h.sensor_type IS
 	'type of the sensor';
 COMMENT ON COLUMN factorymon.readings_1h.factory_section IS
-	'section of the factory, at its last reading in the bucket';
+	'section of the factory; a sensor that moved within the bucket has a row for each place';
 COMMENT ON COLUMN factorymon.readings_1h.machine_id IS
 	'machine, likewise';
 COMMENT ON COLUMN factorymon.readings_1h.zone IS
@@ -5829,7 +5860,7 @@ COMMENT ON COLUMN factorymon.readings_1d.sensor_id IS
 COMMENT ON COLUMN factorymon.readings_1d.sensor_type IS
 	'type of the sensor';
 COMMENT ON COLUMN factorymon.readings_1d.factory_section IS
-	'section of the factory, at its last reading in the bucket';
+	'section of the factory; a sensor that moved within the bucket has a row for each place';
 COMMENT ON COLUMN factorymon.readings_1d.machine_id IS
 	'machine, likewise';
 COMMENT ON COLUMN factorymon.readings_1d.zone IS
