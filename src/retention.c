@@ -122,8 +122,10 @@ needed_by_fold(int16 pipeline_id, TimestampTz end)
 					   " AND p.fold_min_ts < $2", SPI_OK_SELECT) > 0;
 }
 
-/* Are there readings in it that are in no rollup yet?  Their worker will see to
- * it, once time goes on or they have waited long enough. */
+/*
+ * Are there readings in it that are in no rollup yet?  Their worker will see
+ * to it, once time goes on or they have waited long enough.
+ */
 static bool
 needed_by_rollups(int16 pipeline_id, const char *partition, TimestampTz end)
 {
@@ -199,8 +201,8 @@ needed_by_publisher(const char *partition)
 
 /*
  * Drop the oldest expired partition of a kind, in the caller's transaction.
- * False where there is none, or where it has to wait for a snapshot, for rollups,
- * or for the publisher.
+ * False where there is none, or where it has to wait for a snapshot, for
+ * rollups, or for the publisher.
  */
 static bool
 drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)

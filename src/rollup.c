@@ -4,11 +4,11 @@
  *	  What is kept of the readings of a sensor in a bucket of time, and how
  *	  two such summaries become one.
  *
- * Mean and squared differences are those of Welford (1962) for one reading more,
- * and of Chan, Golub and LeVeque (1979) for two summaries: nothing large is
- * subtracted from anything large, as the sum of squares would have it.  A mean
- * is moved towards the new one by a share of the difference, so values that
- * nearly fill a double do not overflow where their mean would not.
+ * Mean and squared differences are those of Welford (1962) for one reading
+ * more, and of Chan, Golub and LeVeque (1979) for two summaries: nothing large
+ * is subtracted from anything large, as the sum of squares would have it.  A
+ * mean is moved towards the new one by a share of the difference, so values
+ * that nearly fill a double do not overflow where their mean would not.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *

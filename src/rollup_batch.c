@@ -3,12 +3,12 @@
  * rollup_batch.c
  *	  A worker's batches and the rollups of its streams.
  *
- * Within the batch transaction, after its readings are stored, it is decided up
- * to which minute the stream's readings are now stored as parts: a minute before
- * the present one by the readings' own time.  What memory holds of earlier minutes
- * is written, and of the batch's own readings those that are earlier still (late
- * ones) or that no fold takes in.  Memory itself changes only once all that is
- * committed, so there is nothing to undo.
+ * Within the batch transaction, after its readings are stored, it is decided
+ * up to which minute the stream's readings are now stored as parts: a minute
+ * before the present one by the readings' own time.  What memory holds of
+ * earlier minutes is written, and of the batch's own readings those that are
+ * earlier still (late ones) or that no fold takes in.  Memory itself changes
+ * only once all that is committed, so there is nothing to undo.
  *
  * Memory can be lost (lack of memory, rollups switched off for a while, more
  * than can be loaded): then the next step of that time makes parts from rows.
@@ -41,6 +41,9 @@ struct FmRollupStream
 	TimestampTz progress;		/* newest time that was believed */
 	TimestampTz added_at;		/* when memory grew last */
 	FmRollupParts *pending;
+	/* of the readings that the transaction at hand has stored */
+	TimestampTz min_ts;
+	bool		has_unfolded;
 	bool		lost;			/* pending is not all of it */
 	bool		next_lost;		/* so it will be once this is committed */
 	bool		was_lost;		/* before memory was about to change */
@@ -93,23 +96,51 @@ fm_rollup_is_due(const FmRollupStream *stream, TimestampTz now)
  * Within the transaction
  * ------------------------------------------------------------------- */
 
-/* For each row that was stored of messages [0, n), and its stream. */
-#define FOR_STORED_ROWS(worker, n, row, stream) \
-	for (int m_ = 0; m_ < (n); m_++) \
-		for (int r_ = 0; r_ < (worker)->batch.messages[m_].nrows; r_++) \
-			if (row = &(worker)->batch.rows[(worker)->batch.messages[m_].first_row + r_], \
-				stream = (worker)->assigned[(worker)->batch.messages[m_].stream].rollup, \
-				!row->suppressed && stream != NULL)
+/* The rows of the first messages of a batch. */
+typedef struct StoredRows
+{
+	const FmWorker *worker;
+	int			nmessages;
+	int			message;		/* that comes next */
+	int			row;			/* of it */
+	int			index;			/* of the assigned partition it is of */
+	FmRollupStream *stream;
+} StoredRows;
+
+/* The next one that was stored; NULL: there are no more. */
+static inline FmRow *
+next_row(StoredRows *rows)
+{
+	const FmBatch *batch = &rows->worker->batch;
+
+	for (; rows->message < rows->nmessages; rows->message++, rows->row = 0)
+	{
+		const FmBatchMessage *message = &batch->messages[rows->message];
+
+		rows->index = message->stream;
+		rows->stream = rows->worker->assigned[message->stream].rollup;
+		while (rows->stream != NULL && rows->row < message->nrows)
+		{
+			FmRow	   *row = &batch->rows[message->first_row + rows->row++];
+
+			if (!row->suppressed)
+				return row;
+		}
+	}
+	return NULL;
+}
 
 /*
- * How far the readings themselves say that time has come.  Clocks that are ahead
- * of the message or of ours are not believed, nor are late readings.
+ * How far the readings themselves say that time has come.  Clocks that are
+ * ahead of the message or of ours are not believed, nor are late readings.
  */
-static void
+static inline void
 see_progress(FmRollupStream *stream, const FmRow *row, TimestampTz now)
 {
 	TimestampTz ts = Min(Min(row->reading->ts, row->message_at), now);
 
+	stream->min_ts = Min(stream->min_ts, row->reading->ts);
+	stream->has_unfolded |= (row->flags & FM_FLAG_NOT_FOLDED) != 0;
 	if (stream->pending_from != DT_NOBEGIN &&
 		(row->flags & (FM_FLAG_LATE | FM_FLAG_FUTURE |
 					   FM_FLAG_NOT_FOLDED)) != 0)
@@ -176,18 +207,18 @@ store_at_once(FmWorker *worker, int nmessages)
 {
 	FmRollupParts **parts = palloc0(sizeof(*parts) *
 									Max(worker->nassigned, 1));
-	FmRollupStream *stream;
+	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
 	FmRow	   *row;
 
-	FOR_STORED_ROWS(worker, nmessages, row, stream)
+	while ((row = next_row(&rows)) != NULL)
 	{
-		int			i = worker->batch.messages[m_].stream;
+		FmRollupParts **own = &parts[rows.index];
 
-		if (!is_stored_at_once(stream, row))
+		if (!is_stored_at_once(rows.stream, row))
 			continue;
-		if (parts[i] == NULL)
-			parts[i] = fm_rollup_parts_create(CurrentMemoryContext);
-		fm_rollup_parts_add(parts[i], row);
+		if (*own == NULL)
+			*own = fm_rollup_parts_create(CurrentMemoryContext);
+		fm_rollup_parts_add(*own, row);
 	}
 	for (int i = 0; i < worker->nassigned; i++)
 	{
@@ -204,11 +235,21 @@ void
 fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
 	FmRollupStream *stream;
 	FmRow	   *row;
+	bool		any = false;
 
-	FOR_STORED_ROWS(worker, nmessages, row, stream)
-		see_progress(stream, row, now);
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		stream = worker->assigned[i].rollup;
+		if (stream == NULL)
+			continue;
+		stream->min_ts = DT_NOEND;
+		stream->has_unfolded = false;
+	}
+	while ((row = next_row(&rows)) != NULL)
+		see_progress(rows.stream, row, now);
 	for (int i = 0; i < worker->nassigned; i++)
 	{
 		stream = worker->assigned[i].rollup;
@@ -217,8 +258,10 @@ fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 		stream->next_from = choose_next_from(stream,
 											 worker->pipeline->rollups, now);
 		store_pending(worker, stream, worker->assigned[i].row.position);
+		any |= stream->has_unfolded || stream->min_ts < stream->next_from;
 	}
-	store_at_once(worker, nmessages);
+	if (any)
+		store_at_once(worker, nmessages);
 }
 
 /* ----------------------------------------------------------------------
@@ -247,6 +290,7 @@ void
 fm_rollup_batch_adopt(FmWorker *worker, const bool *involved, int nmessages)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
 	FmRollupStream *stream;
 	FmRow	   *row;
 
@@ -259,12 +303,12 @@ fm_rollup_batch_adopt(FmWorker *worker, const bool *involved, int nmessages)
 		stream->was_lost = stream->lost;
 		stream->lost = true;
 	}
-	FOR_STORED_ROWS(worker, nmessages, row, stream)
+	while ((row = next_row(&rows)) != NULL)
 	{
-		if (stream->was_lost || is_stored_at_once(stream, row))
+		if (rows.stream->was_lost || is_stored_at_once(rows.stream, row))
 			continue;
-		fm_rollup_parts_add(stream->pending, row);
-		stream->added_at = now;
+		fm_rollup_parts_add(rows.stream->pending, row);
+		rows.stream->added_at = now;
 	}
 	for (int i = 0; i < worker->nassigned; i++)
 	{

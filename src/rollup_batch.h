@@ -33,9 +33,9 @@ extern void fm_rollup_close(FmRollupStream *stream);
 extern bool fm_rollup_is_due(const FmRollupStream *stream, TimestampTz now);
 
 /*
- * Of the streams involved in a batch transaction: store what is not to wait any
- * longer, once the readings of messages [0, nmessages) are stored; and after the
- * commit, bring memory up to date.
+ * Of the streams involved in a batch transaction: store what is not to wait
+ * any longer, once the readings of messages [0, nmessages) are stored; and
+ * after the commit, bring memory up to date.
  */
 extern void fm_rollup_batch_store(struct FmWorker *worker,
 								  const bool *involved, int nmessages);

@@ -5,27 +5,27 @@
  *
  * An hour is computed when it is over, for all sensors at once, and again for
  * each sensor whose minutes in it change afterwards.  Until when hours are
- * computed is rollup_progress.hours_until; who changes minutes before marked_from
- * leaves a mark in the same transaction.  In the views, hours that are marked and
- * those that are not computed yet come from the minutes.  Days likewise, from
- * hours, up to days_until.
+ * computed is rollup_progress.hours_until; who changes minutes before
+ * marked_from leaves a mark in the same transaction.  In the views, hours that
+ * are marked and those that are not computed yet come from the minutes.  Days
+ * likewise, from hours, up to days_until.
  *
  * Moving the line.  A transaction that stores minutes behind the old line must
  * not be overlooked by the computation that moves it.  So marked_from moves
- * first, in a transaction of its own, under SHARE on the table of minutes: whoever
- * stores minutes holds ROW EXCLUSIVE there before looking at the line.  So
- * those before us are committed and will be seen, and those after us mark.
+ * first, in a transaction of its own, under SHARE on the table of minutes:
+ * whoever stores minutes holds ROW EXCLUSIVE there before looking at the line.
+ * So those before us are committed and will be seen, and those after us mark.
  * Everybody who wants to write queues behind that wish for a lock, so it is
  * given up after a short time and tried again on the next run.
  *
  * Then one transaction with one snapshot takes the marks that it sees away,
- * computes what they stand for, and the new hours: a mark that it does not see,
- * together with the change that it stands for, waits for the next run.
+ * computes what they stand for, and the new hours: a mark that it does not
+ * see, together with the change that it stands for, waits for the next run.
  *
- * The time zone.  Hours and days begin where they do on the clocks of the plant,
- * so that in a zone half an hour off, hours do so, too, and a day has 23 to 25 of
- * them when clocks are changed.  Another zone has everything computed anew from
- * the minutes, in one transaction.
+ * The time zone.  Hours and days begin where they do on the clocks of the
+ * plant, so that in a zone half an hour off, hours do so, too, and a day has
+ * 23 to 25 of them when clocks are changed.  Another zone has everything
+ * computed anew from the minutes, in one transaction.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -51,7 +51,7 @@ PG_FUNCTION_INFO_V1(factorymon_merge_rollups);
 /* A moment after the hour, most readings of it are there. */
 #define SETTLE "2 minutes"
 
-/* Table $level of the pipeline from rows of the source, x: begin of the bucket. */
+/* What two levels have in common, and the one made from the other. */
 #define COLUMNS \
 	"first_ts, last_ts, first_offset, last_offset, mean, m2, min, max," \
 	" first, last, sensor_version_id, n, n_bad, n_warning, n_critical," \
@@ -234,7 +234,8 @@ compute_new(Merge *merge, const Level *level)
 	TimestampTz from;
 	TimestampTz to;
 
-	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(merge->line), false);
+	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(merge->line),
+				false);
 	(void) fm_args_run(&args, psprintf("SELECT %s, date_trunc('%s', $3, $2)"
 									   " FROM _factorymon.rollup_progress"
 									   " WHERE pipeline_id = $1",
@@ -460,8 +461,9 @@ fm_rollup_merge_run(int16 pipeline_id)
 
 /*
  * _factorymon.merge_rollups(pipeline text) RETURNS bigint
- *		The same at once, in the caller's transaction, for people: who wants to
- *		store readings meanwhile waits, and a lock that cannot be had is an error.
+ *		The same at once, in the caller's transaction, for people: who wants
+ *		to store minutes meanwhile waits, and a lock that cannot be had is an
+ *		error.
  */
 Datum
 factorymon_merge_rollups(PG_FUNCTION_ARGS)

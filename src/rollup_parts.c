@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rollup_parts.c
- *	  Summaries of the readings of one stream by minute and sensor, in memory.
+ *	  Summaries of a stream's readings by minute and sensor, in memory.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *

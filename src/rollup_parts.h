@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rollup_parts.h
- *	  Summaries of the readings of one stream by minute and sensor, in memory,
+ *	  Summaries of a stream's readings by minute and sensor, in memory,
  *	  and their way into _factorymon.rollup_1m_N.
  *
  * The argument is in docs/rollups.md.
