@@ -8,7 +8,7 @@ the tables, and what is asked of it.
 
 import time
 
-from .factorymon import Factorymon
+from .factorymon import PIPELINE, Factorymon
 from .kafka import Topic
 from .report import number
 from .session import say
@@ -99,10 +99,13 @@ def ask(database, query):
 
 def answers(run, choice, report):
     """Make the year, and ask."""
-    contender = Factorymon(1)
-    contender.prepare(run)
+    run.database.run("CREATE EXTENSION factorymon")
+    run.database.run("CREATE SERVER bench FOREIGN DATA WRAPPER kafka OPTIONS "
+                     f"(\"bootstrap.servers\" '{run.cluster.bootstrap}')")
+    run.database.run("SELECT factorymon.create_pipeline(%s, server => 'bench',"
+                     " paused => true)", PIPELINE)
     sensors = max(40, int(SENSORS * choice.scale))
-    fill(run.database, "bench", sensors, DAYS)
+    fill(run.database, PIPELINE, sensors, DAYS)
     rows, figures = [], {}
     for words, query in QUERIES:
         run.database.run("SET jit = off")
