@@ -42,6 +42,9 @@ CREATE TABLE _factorymon.pipeline (
 	owner name NOT NULL,
 	/* where alarms go; null: to nobody but LISTEN */
 	alert_topic text CHECK (alert_topic ~ '^[A-Za-z0-9._-]{1,249}$'),
+	/* are minutes, hours and days kept, and whose hours and days are they? */
+	rollups boolean NOT NULL DEFAULT true,
+	time_zone text NOT NULL DEFAULT 'UTC' CHECK (time_zone <> ''),
 	created_at timestamptz NOT NULL DEFAULT now(),
 	config_version bigint NOT NULL DEFAULT 1,
 	CHECK (alert_topic <> topic),
@@ -579,7 +582,7 @@ CREATE TABLE _factorymon.drift (
 	PRIMARY KEY (pipeline_id, path, what)
 );
 
-/* The six below are parents only: create_pipeline() attaches a table a
+/* The nine below are parents only: create_pipeline() attaches a table a
  * pipeline, which is itself partitioned by time where noted. */
 
 /* by time of the reading (ts) */
@@ -687,6 +690,122 @@ CREATE TABLE _factorymon.score (
 	reading_index smallint NOT NULL,
 	detector smallint NOT NULL
 ) PARTITION BY LIST (pipeline_id);
+
+/*
+ * Summaries of the readings of a sensor, as one of its descriptions, in a bucket
+ * of time, see docs/rollups.md.  Of a minute there are several: they are to be
+ * merged.  from_offset and to_offset are those of minutes alone: offsets of the
+ * readings, of one stream (first_stream).
+ */
+CREATE TABLE _factorymon.rollup_1m (
+	bucket timestamptz NOT NULL,
+	first_ts timestamptz,
+	last_ts timestamptz,
+	first_offset bigint,
+	last_offset bigint,
+	from_offset bigint,
+	to_offset bigint,
+	mean double precision,
+	m2 double precision,
+	min double precision,
+	max double precision,
+	first double precision,
+	last double precision,
+	sensor_id integer NOT NULL,
+	sensor_version_id integer NOT NULL,
+	n integer NOT NULL,
+	n_bad integer NOT NULL,
+	n_warning integer NOT NULL,
+	n_critical integer NOT NULL,
+	first_stream integer,
+	last_stream integer,
+	pipeline_id smallint NOT NULL,
+	first_index smallint,
+	last_index smallint
+) PARTITION BY LIST (pipeline_id);
+
+CREATE TABLE _factorymon.rollup_1h (
+	bucket timestamptz NOT NULL,
+	first_ts timestamptz,
+	last_ts timestamptz,
+	first_offset bigint,
+	last_offset bigint,
+	from_offset bigint,
+	to_offset bigint,
+	mean double precision,
+	m2 double precision,
+	min double precision,
+	max double precision,
+	first double precision,
+	last double precision,
+	sensor_id integer NOT NULL,
+	sensor_version_id integer NOT NULL,
+	n integer NOT NULL,
+	n_bad integer NOT NULL,
+	n_warning integer NOT NULL,
+	n_critical integer NOT NULL,
+	first_stream integer,
+	last_stream integer,
+	pipeline_id smallint NOT NULL,
+	first_index smallint,
+	last_index smallint
+) PARTITION BY LIST (pipeline_id);
+
+CREATE TABLE _factorymon.rollup_1d (
+	bucket timestamptz NOT NULL,
+	first_ts timestamptz,
+	last_ts timestamptz,
+	first_offset bigint,
+	last_offset bigint,
+	from_offset bigint,
+	to_offset bigint,
+	mean double precision,
+	m2 double precision,
+	min double precision,
+	max double precision,
+	first double precision,
+	last double precision,
+	sensor_id integer NOT NULL,
+	sensor_version_id integer NOT NULL,
+	n integer NOT NULL,
+	n_bad integer NOT NULL,
+	n_warning integer NOT NULL,
+	n_critical integer NOT NULL,
+	first_stream integer,
+	last_stream integer,
+	pipeline_id smallint NOT NULL,
+	first_index smallint,
+	last_index smallint
+) PARTITION BY LIST (pipeline_id);
+
+/* From which time on the readings of a stream are not in rollup_1m yet, but for
+ * those that no fold has taken in: they always are. */
+CREATE TABLE _factorymon.rollup_stream (
+	stream_id integer PRIMARY KEY
+		REFERENCES _factorymon.stream ON DELETE CASCADE,
+	pending_from timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 50);
+
+/* How far hours and days have been computed, and in which time zone; whoever
+ * changes minutes before marked_from leaves a mark. */
+CREATE TABLE _factorymon.rollup_progress (
+	pipeline_id smallint PRIMARY KEY
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	time_zone text NOT NULL,
+	marked_from timestamptz NOT NULL,
+	hours_until timestamptz NOT NULL,
+	days_until timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+/* Minutes that changed after their hour was computed: a quarter of an hour each.
+ * The same may be there several times. */
+CREATE TABLE _factorymon.rollup_mark (
+	pipeline_id smallint NOT NULL,
+	sensor_id integer NOT NULL,
+	bucket timestamptz NOT NULL
+);
+CREATE INDEX rollup_mark_sensor ON _factorymon.rollup_mark
+	(sensor_id, bucket);
 
 /* What goes out to consumers, numbered (pub_seq) in the order in which it was
  * committed: transitions, floods.  Written by the publisher alone, see
@@ -874,6 +993,9 @@ SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_version', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.producer', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.event', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.drift', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.rollup_stream', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.rollup_progress', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.rollup_mark', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publication', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.delivery', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.publisher_stream', '');
@@ -1343,7 +1465,9 @@ CREATE FUNCTION factorymon.create_pipeline(
 	retention interval DEFAULT NULL,
 	partition_interval interval DEFAULT interval '1 day',
 	paused boolean DEFAULT false,
-	alert_topic text DEFAULT 'alerts')
+	alert_topic text DEFAULT 'alerts',
+	rollups boolean DEFAULT true,
+	time_zone text DEFAULT NULL)
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_create_pipeline';
@@ -1361,7 +1485,9 @@ CREATE FUNCTION factorymon.alter_pipeline(
 	partition_interval interval DEFAULT NULL,
 	owner name DEFAULT NULL,
 	alert_topic text DEFAULT NULL,
-	format text DEFAULT NULL)
+	format text DEFAULT NULL,
+	rollups boolean DEFAULT NULL,
+	time_zone text DEFAULT NULL)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
@@ -2007,6 +2133,128 @@ SELECT p.name, w.worker_number, w.pid, w.consumer, w.state, w.state_since,
 $$;
 COMMENT ON FUNCTION factorymon.worker_status() IS
 	'every ingest worker of this database: its state (starting, wrong_version, connecting, running, paused, retrying, stopping), partitions, and counters since its process started. batch_histogram counts batches by duration, see batch_histogram_bounds(); store_path is the way of the last batch into the table: direct, or the executor and what asks for it (a trigger, a constraint, ...)';
+
+/* --- 4i. rollups -------------------------------------------------------- */
+
+/* What a summary of readings consists of, see src/rollup.c; null where there
+ * was none of good quality. */
+CREATE TYPE _factorymon.rollup_value AS (
+	first_ts timestamptz,
+	last_ts timestamptz,
+	first_offset bigint,
+	last_offset bigint,
+	mean double precision,
+	m2 double precision,
+	min double precision,
+	max double precision,
+	first double precision,
+	last double precision,
+	sensor_version_id integer,
+	n integer,
+	n_bad integer,
+	n_warning integer,
+	n_critical integer,
+	first_stream integer,
+	last_stream integer,
+	first_index smallint,
+	last_index smallint
+);
+
+CREATE FUNCTION _factorymon.rollup_add(
+	internal, ts timestamptz, value double precision, level smallint,
+	quality real, stream_id integer, kafka_offset bigint,
+	reading_index smallint, sensor_version_id integer)
+RETURNS internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'factorymon_rollup_add';
+
+CREATE FUNCTION _factorymon.rollup_merge(
+	internal,
+	first_ts timestamptz,
+	last_ts timestamptz,
+	first_offset bigint,
+	last_offset bigint,
+	mean double precision,
+	m2 double precision,
+	min double precision,
+	max double precision,
+	first double precision,
+	last double precision,
+	sensor_version_id integer,
+	n integer,
+	n_bad integer,
+	n_warning integer,
+	n_critical integer,
+	first_stream integer,
+	last_stream integer,
+	first_index smallint,
+	last_index smallint)
+RETURNS internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'factorymon_rollup_merge';
+
+CREATE FUNCTION _factorymon.rollup_result(internal)
+RETURNS _factorymon.rollup_value
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'factorymon_rollup_result';
+
+CREATE AGGREGATE _factorymon.rollup_readings(
+	ts timestamptz, value double precision, level smallint, quality real,
+	stream_id integer, kafka_offset bigint, reading_index smallint,
+	sensor_version_id integer) (
+	SFUNC = _factorymon.rollup_add,
+	STYPE = internal,
+	SSPACE = 256,
+	FINALFUNC = _factorymon.rollup_result,
+	PARALLEL = SAFE
+);
+
+CREATE AGGREGATE _factorymon.rollup(
+	first_ts timestamptz,
+	last_ts timestamptz,
+	first_offset bigint,
+	last_offset bigint,
+	mean double precision,
+	m2 double precision,
+	min double precision,
+	max double precision,
+	first double precision,
+	last double precision,
+	sensor_version_id integer,
+	n integer,
+	n_bad integer,
+	n_warning integer,
+	n_critical integer,
+	first_stream integer,
+	last_stream integer,
+	first_index smallint,
+	last_index smallint) (
+	SFUNC = _factorymon.rollup_merge,
+	STYPE = internal,
+	SSPACE = 256,
+	FINALFUNC = _factorymon.rollup_result,
+	PARALLEL = SAFE
+);
+
+/* generate_series(), of which the planner thinks that it returns a thousand times;
+ * here it is two or three, and plans cost so much less that JIT keeps out of it. */
+CREATE FUNCTION _factorymon.steps(timestamptz, timestamptz, interval)
+RETURNS SETOF timestamptz
+LANGUAGE internal STABLE STRICT PARALLEL SAFE
+ROWS 3
+AS 'generate_series_timestamptz';
+CREATE FUNCTION _factorymon.steps(timestamp, timestamp, interval)
+RETURNS SETOF timestamp
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+ROWS 2
+AS 'generate_series_timestamp';
+
+CREATE FUNCTION _factorymon.merge_rollups(pipeline text)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_merge_rollups';
+COMMENT ON FUNCTION _factorymon.merge_rollups(text) IS
+	'compute hours and days now, as the supervisor does every minute; returns how many were written';
 
 /* ======================================================================
  * 5. Wrappers
@@ -2875,7 +3123,8 @@ SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 			AS retention_seconds,
 		extract(epoch FROM p.partition_interval)::double precision
 			AS partition_interval_seconds,
-		p.created_at, p.config_version, p.alert_topic
+		p.created_at, p.config_version, p.alert_topic,
+		p.rollups, p.time_zone
 	FROM _factorymon.pipeline_here p;
 
 CREATE VIEW factorymon.formats AS
@@ -3867,16 +4116,531 @@ $$;
 COMMENT ON FUNCTION factorymon.sensor_limits(text, text) IS
 	'the limits in force for a sensor where it was registered last: null where there is none; threshold_id is the row of threshold, null for the built-in ones; no row: no such sensor';
 
+/* --- rollups ----------------------------------------------------------- */
+
+/* Per pipeline: how far hours and days are computed, where the time begins that
+ * hardly any reading has reached, and from when on readings of some stream are
+ * in no part yet. */
+CREATE VIEW _factorymon.rollup_span AS
+SELECT p.pipeline_id, p.name AS pipeline, g.time_zone, g.hours_until,
+	g.days_until,
+	greatest(g.hours_until, date_trunc('hour', now(), g.time_zone)
+		+ interval '2 hours') AS far_from,
+	CASE WHEN p.rollups THEN (
+		SELECT min(q.pending_from)
+		FROM _factorymon.rollup_stream AS q
+			JOIN _factorymon.stream AS st ON st.stream_id = q.stream_id
+		WHERE st.pipeline_id = p.pipeline_id AND isfinite(q.pending_from))
+	END AS pending_from
+FROM _factorymon.pipeline AS p
+	JOIN _factorymon.rollup_progress AS g ON g.pipeline_id = p.pipeline_id;
+
+/*
+ * What is to be merged, per sensor and bucket: what is computed and not marked;
+ * of the rest what is stored of the level below; what is only in rows.  Each
+ * reading is in exactly one of these.
+ *
+ * Times that are not computed are a list of hours (days) first, and then a range
+ * of the index for each (OFFSET 0 keeps it so): a condition on the bucket is one
+ * on the list, and what it leaves out is not even looked up.
+ */
+CREATE VIEW _factorymon.minutes AS
+SELECT s.sensor_id, s.name AS sensor, g.pipeline, u.*
+FROM _factorymon.sensor AS s
+	JOIN _factorymon.rollup_span AS g ON g.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT r.bucket, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM _factorymon.rollup_1m AS r
+		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
+		UNION ALL
+		SELECT x.bucket, (x.m).first_ts, (x.m).last_ts, (x.m).first_offset,
+			(x.m).last_offset, (x.m).mean, (x.m).m2, (x.m).min, (x.m).max,
+			(x.m).first, (x.m).last, (x.m).sensor_version_id, (x.m).n,
+			(x.m).n_bad, (x.m).n_warning, (x.m).n_critical, (x.m).first_stream,
+			(x.m).last_stream, (x.m).first_index, (x.m).last_index
+		FROM (
+			SELECT date_bin('1 minute', r.ts,
+				timestamptz '2000-01-01 00:00+00') AS bucket,
+				_factorymon.rollup_readings(r.ts, r.value, r.level,
+					r.quality, r.stream_id, r.kafka_offset,
+					r.reading_index, r.sensor_version_id) AS m
+			FROM _factorymon.reading AS r
+				JOIN _factorymon.rollup_stream AS q
+					ON q.stream_id = r.stream_id AND r.ts >= q.pending_from
+			WHERE r.pipeline_id = s.pipeline_id
+				AND r.sensor_id = s.sensor_id
+				AND r.ts >= g.pending_from AND r.flags & 32 = 0
+			GROUP BY 1, r.sensor_version_id) AS x) AS u;
+
+CREATE VIEW _factorymon.hours AS
+SELECT s.sensor_id, s.name AS sensor, g.pipeline, u.*
+FROM _factorymon.sensor AS s
+	JOIN _factorymon.rollup_span AS g ON g.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT r.bucket, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM _factorymon.rollup_1h AS r
+		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
+			AND r.bucket < g.hours_until
+			AND NOT EXISTS (
+				SELECT FROM _factorymon.rollup_mark AS k
+				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
+					AND k.bucket < r.bucket + interval '1 hour')
+		UNION ALL
+		SELECT l.hour_at, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM (
+			SELECT h
+			FROM _factorymon.steps(g.hours_until,
+				g.far_from - interval '1 hour', interval '1 hour') AS h
+			UNION
+			SELECT date_trunc('hour', k.bucket, g.time_zone)
+			FROM _factorymon.rollup_mark AS k
+			WHERE k.sensor_id = s.sensor_id
+				AND k.bucket < g.hours_until) AS l(hour_at)
+			CROSS JOIN LATERAL (
+				SELECT x.*
+				FROM _factorymon.rollup_1m AS x
+				WHERE x.pipeline_id = s.pipeline_id
+					AND x.sensor_id = s.sensor_id
+					AND x.bucket >= l.hour_at
+					AND x.bucket < l.hour_at + interval '1 hour'
+				OFFSET 0) AS r
+		UNION ALL
+		SELECT date_trunc('hour', r.bucket, g.time_zone),
+			r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM _factorymon.rollup_1m AS r
+		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
+			AND r.bucket >= g.far_from
+		UNION ALL
+		SELECT x.bucket, (x.m).first_ts, (x.m).last_ts, (x.m).first_offset,
+			(x.m).last_offset, (x.m).mean, (x.m).m2, (x.m).min, (x.m).max,
+			(x.m).first, (x.m).last, (x.m).sensor_version_id, (x.m).n,
+			(x.m).n_bad, (x.m).n_warning, (x.m).n_critical, (x.m).first_stream,
+			(x.m).last_stream, (x.m).first_index, (x.m).last_index
+		FROM (
+			SELECT date_trunc('hour', r.ts, g.time_zone) AS bucket,
+				_factorymon.rollup_readings(r.ts, r.value, r.level,
+					r.quality, r.stream_id, r.kafka_offset,
+					r.reading_index, r.sensor_version_id) AS m
+			FROM _factorymon.reading AS r
+				JOIN _factorymon.rollup_stream AS q
+					ON q.stream_id = r.stream_id AND r.ts >= q.pending_from
+			WHERE r.pipeline_id = s.pipeline_id
+				AND r.sensor_id = s.sensor_id
+				AND r.ts >= g.pending_from AND r.flags & 32 = 0
+			GROUP BY 1, r.sensor_version_id) AS x) AS u;
+
+CREATE VIEW _factorymon.days AS
+SELECT s.sensor_id, s.name AS sensor, g.pipeline, u.*
+FROM _factorymon.sensor AS s
+	JOIN _factorymon.rollup_span AS g ON g.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT r.bucket, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM _factorymon.rollup_1d AS r
+		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
+			AND r.bucket < g.days_until
+			AND NOT EXISTS (
+				SELECT FROM _factorymon.rollup_mark AS k
+				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
+					AND k.bucket < ((r.bucket AT TIME ZONE g.time_zone) + interval '1 day')
+				AT TIME ZONE g.time_zone)
+		UNION ALL
+		SELECT l.day_at, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM (
+			SELECT d AT TIME ZONE g.time_zone
+			FROM _factorymon.steps(g.days_until AT TIME ZONE g.time_zone,
+				g.hours_until AT TIME ZONE g.time_zone,
+				interval '1 day') AS d
+			UNION
+			SELECT date_trunc('day', k.bucket, g.time_zone)
+			FROM _factorymon.rollup_mark AS k
+			WHERE k.sensor_id = s.sensor_id
+				AND k.bucket < g.days_until) AS l(day_at)
+			CROSS JOIN LATERAL (
+				SELECT x.*
+				FROM _factorymon.rollup_1h AS x
+				WHERE x.pipeline_id = s.pipeline_id
+					AND x.sensor_id = s.sensor_id
+					AND x.bucket >= l.day_at
+					AND x.bucket < ((l.day_at AT TIME ZONE g.time_zone) + interval '1 day')
+				AT TIME ZONE g.time_zone
+					AND x.bucket < g.hours_until
+				OFFSET 0) AS r
+		WHERE NOT EXISTS (
+				SELECT FROM _factorymon.rollup_mark AS k
+				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
+					AND k.bucket < r.bucket + interval '1 hour')
+		UNION ALL
+		SELECT date_trunc('day', l.hour_at, g.time_zone), r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM (
+			SELECT h
+			FROM _factorymon.steps(g.hours_until,
+				g.far_from - interval '1 hour', interval '1 hour') AS h
+			UNION
+			SELECT date_trunc('hour', k.bucket, g.time_zone)
+			FROM _factorymon.rollup_mark AS k
+			WHERE k.sensor_id = s.sensor_id
+				AND k.bucket < g.hours_until) AS l(hour_at)
+			CROSS JOIN LATERAL (
+				SELECT x.*
+				FROM _factorymon.rollup_1m AS x
+				WHERE x.pipeline_id = s.pipeline_id
+					AND x.sensor_id = s.sensor_id
+					AND x.bucket >= l.hour_at
+					AND x.bucket < l.hour_at + interval '1 hour'
+				OFFSET 0) AS r
+		UNION ALL
+		SELECT date_trunc('day', r.bucket, g.time_zone),
+			r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
+			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
+			r.n_warning, r.n_critical, r.first_stream, r.last_stream,
+			r.first_index, r.last_index
+		FROM _factorymon.rollup_1m AS r
+		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
+			AND r.bucket >= g.far_from
+		UNION ALL
+		SELECT x.bucket, (x.m).first_ts, (x.m).last_ts, (x.m).first_offset,
+			(x.m).last_offset, (x.m).mean, (x.m).m2, (x.m).min, (x.m).max,
+			(x.m).first, (x.m).last, (x.m).sensor_version_id, (x.m).n,
+			(x.m).n_bad, (x.m).n_warning, (x.m).n_critical, (x.m).first_stream,
+			(x.m).last_stream, (x.m).first_index, (x.m).last_index
+		FROM (
+			SELECT date_trunc('day', r.ts, g.time_zone) AS bucket,
+				_factorymon.rollup_readings(r.ts, r.value, r.level,
+					r.quality, r.stream_id, r.kafka_offset,
+					r.reading_index, r.sensor_version_id) AS m
+			FROM _factorymon.reading AS r
+				JOIN _factorymon.rollup_stream AS q
+					ON q.stream_id = r.stream_id AND r.ts >= q.pending_from
+			WHERE r.pipeline_id = s.pipeline_id
+				AND r.sensor_id = s.sensor_id
+				AND r.ts >= g.pending_from AND r.flags & 32 = 0
+			GROUP BY 1, r.sensor_version_id) AS x) AS u;
+
+CREATE VIEW factorymon.readings_1m AS
+SELECT
+	x.bucket,
+	x.sensor AS sensor_id,
+	x.sensor_type,
+	x.factory_section,
+	x.machine_id,
+	x.zone,
+	x.unit,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).first,
+	(x.m).last,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad,
+	x.pipeline
+FROM (
+	SELECT u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.minutes AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
+
+CREATE VIEW factorymon.readings_1h AS
+SELECT
+	x.bucket,
+	x.sensor AS sensor_id,
+	x.sensor_type,
+	x.factory_section,
+	x.machine_id,
+	x.zone,
+	x.unit,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).first,
+	(x.m).last,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad,
+	x.pipeline
+FROM (
+	SELECT u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.hours AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
+
+CREATE VIEW factorymon.readings_1d AS
+SELECT
+	x.bucket,
+	x.sensor AS sensor_id,
+	x.sensor_type,
+	x.factory_section,
+	x.machine_id,
+	x.zone,
+	x.unit,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).first,
+	(x.m).last,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad,
+	x.pipeline
+FROM (
+	SELECT u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.days AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
+
+CREATE VIEW factorymon.zone_1m AS
+SELECT
+	x.bucket,
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	x.sensor_type,
+	x.unit,
+	x.sensors,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad
+FROM (
+	SELECT u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit,
+			count(DISTINCT u.sensor_id) AS sensors,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.minutes AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit) AS x;
+
+CREATE VIEW factorymon.zone_1h AS
+SELECT
+	x.bucket,
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	x.sensor_type,
+	x.unit,
+	x.sensors,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad
+FROM (
+	SELECT u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit,
+			count(DISTINCT u.sensor_id) AS sensors,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.hours AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit) AS x;
+
+CREATE VIEW factorymon.zone_1d AS
+SELECT
+	x.bucket,
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	x.sensor_type,
+	x.unit,
+	x.sensors,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad
+FROM (
+	SELECT u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit,
+			count(DISTINCT u.sensor_id) AS sensors,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.days AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.sensor_type, v.unit) AS x;
+
+CREATE VIEW factorymon.machine_1m AS
+SELECT
+	x.bucket,
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	x.machine_id,
+	x.sensor_type,
+	x.unit,
+	x.sensors,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad
+FROM (
+	SELECT u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit,
+			count(DISTINCT u.sensor_id) AS sensors,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.minutes AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit) AS x;
+
+CREATE VIEW factorymon.machine_1h AS
+SELECT
+	x.bucket,
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	x.machine_id,
+	x.sensor_type,
+	x.unit,
+	x.sensors,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad
+FROM (
+	SELECT u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit,
+			count(DISTINCT u.sensor_id) AS sensors,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.hours AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit) AS x;
+
+CREATE VIEW factorymon.machine_1d AS
+SELECT
+	x.bucket,
+	x.pipeline,
+	x.factory_section,
+	x.zone,
+	x.machine_id,
+	x.sensor_type,
+	x.unit,
+	x.sensors,
+	(x.m).n,
+	(x.m).min,
+	(x.m).max,
+	(x.m).mean AS avg,
+	CASE WHEN (x.m).n > 1 THEN sqrt((x.m).m2 / ((x.m).n - 1)) END AS stddev,
+	(x.m).n - (x.m).n_warning - (x.m).n_critical AS n_normal,
+	(x.m).n_warning,
+	(x.m).n_critical,
+	(x.m).n_bad
+FROM (
+	SELECT u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit,
+			count(DISTINCT u.sensor_id) AS sensors,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset, u.last_offset, u.mean,
+				u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id, u.n,
+				u.n_bad, u.n_warning, u.n_critical, u.first_stream,
+				u.last_stream, u.first_index, u.last_index) AS m
+		FROM _factorymon.days AS u
+			JOIN _factorymon.sensor_version AS v
+				ON v.sensor_version_id = u.sensor_version_id
+				AND v.sensor_id = u.sensor_id
+		GROUP BY u.bucket, u.pipeline, v.factory_section, v.zone, v.machine_id, v.sensor_type, v.unit) AS x;
+
 /* ======================================================================
  * 7. Comments
  * ==================================================================== */
 
 COMMENT ON FUNCTION factorymon.create_pipeline(text, text, text, text, text,
 	integer, text, timestamptz, text, interval, interval, interval, interval,
-	boolean, text) IS
-	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); returns the name of the pipeline';
+	boolean, text, boolean, text) IS
+	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); rollups are kept by the hours and days of time_zone (null: the session''s); returns the name of the pipeline';
 COMMENT ON FUNCTION factorymon.alter_pipeline(text, text, text, text, integer,
-	text, interval, interval, interval, interval, name, text, text) IS
+	text, interval, interval, interval, interval, name, text, text, boolean, text) IS
 	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever, an empty alert_topic publishes alarms to none';
 COMMENT ON FUNCTION factorymon.drop_pipeline(text) IS
 	'drop a pipeline with everything it stored';
@@ -5265,6 +6029,349 @@ COMMENT ON COLUMN factorymon.alarm_hours.class_rank IS
 COMMENT ON COLUMN factorymon.alarm_hours.announcements IS
 	'how often alarms called for an operator';
 
+COMMENT ON VIEW factorymon.readings_1m IS
+	'readings of each sensor by the minute; up to date, buckets without readings are not there';
+COMMENT ON COLUMN factorymon.readings_1m.bucket IS
+	'begin of the minute';
+COMMENT ON COLUMN factorymon.readings_1m.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.readings_1m.sensor_type IS
+	'type of the sensor';
+COMMENT ON COLUMN factorymon.readings_1m.factory_section IS
+	'section of the factory; a sensor that moved within the bucket has a row for each place';
+COMMENT ON COLUMN factorymon.readings_1m.machine_id IS
+	'machine, likewise';
+COMMENT ON COLUMN factorymon.readings_1m.zone IS
+	'zone, likewise';
+COMMENT ON COLUMN factorymon.readings_1m.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.readings_1m.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.readings_1m.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.readings_1m.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.readings_1m.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.readings_1m.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.readings_1m.first IS
+	'the first of them, by its time';
+COMMENT ON COLUMN factorymon.readings_1m.last IS
+	'the last of them, by its time';
+COMMENT ON COLUMN factorymon.readings_1m.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.readings_1m.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.readings_1m.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.readings_1m.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON COLUMN factorymon.readings_1m.pipeline IS
+	'name of the pipeline';
+COMMENT ON VIEW factorymon.readings_1h IS
+	'readings of each sensor by the hour of the plant''s time zone; up to date, buckets without readings are not there';
+COMMENT ON COLUMN factorymon.readings_1h.bucket IS
+	'begin of the hour';
+COMMENT ON COLUMN factorymon.readings_1h.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.readings_1h.sensor_type IS
+	'type of the sensor';
+COMMENT ON COLUMN factorymon.readings_1h.factory_section IS
+	'section of the factory; a sensor that moved within the bucket has a row for each place';
+COMMENT ON COLUMN factorymon.readings_1h.machine_id IS
+	'machine, likewise';
+COMMENT ON COLUMN factorymon.readings_1h.zone IS
+	'zone, likewise';
+COMMENT ON COLUMN factorymon.readings_1h.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.readings_1h.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.readings_1h.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.readings_1h.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.readings_1h.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.readings_1h.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.readings_1h.first IS
+	'the first of them, by its time';
+COMMENT ON COLUMN factorymon.readings_1h.last IS
+	'the last of them, by its time';
+COMMENT ON COLUMN factorymon.readings_1h.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.readings_1h.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.readings_1h.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.readings_1h.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON COLUMN factorymon.readings_1h.pipeline IS
+	'name of the pipeline';
+COMMENT ON VIEW factorymon.readings_1d IS
+	'readings of each sensor by the day of the plant''s time zone; up to date, buckets without readings are not there';
+COMMENT ON COLUMN factorymon.readings_1d.bucket IS
+	'begin of the day';
+COMMENT ON COLUMN factorymon.readings_1d.sensor_id IS
+	'name of the sensor';
+COMMENT ON COLUMN factorymon.readings_1d.sensor_type IS
+	'type of the sensor';
+COMMENT ON COLUMN factorymon.readings_1d.factory_section IS
+	'section of the factory; a sensor that moved within the bucket has a row for each place';
+COMMENT ON COLUMN factorymon.readings_1d.machine_id IS
+	'machine, likewise';
+COMMENT ON COLUMN factorymon.readings_1d.zone IS
+	'zone, likewise';
+COMMENT ON COLUMN factorymon.readings_1d.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.readings_1d.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.readings_1d.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.readings_1d.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.readings_1d.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.readings_1d.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.readings_1d.first IS
+	'the first of them, by its time';
+COMMENT ON COLUMN factorymon.readings_1d.last IS
+	'the last of them, by its time';
+COMMENT ON COLUMN factorymon.readings_1d.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.readings_1d.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.readings_1d.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.readings_1d.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON COLUMN factorymon.readings_1d.pipeline IS
+	'name of the pipeline';
+COMMENT ON VIEW factorymon.zone_1m IS
+	'readings of each zone, sensor type and unit by the minute; a sensor counts where it was at the time';
+COMMENT ON COLUMN factorymon.zone_1m.bucket IS
+	'begin of the minute';
+COMMENT ON COLUMN factorymon.zone_1m.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.zone_1m.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.zone_1m.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.zone_1m.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.zone_1m.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.zone_1m.sensors IS
+	'sensors that had readings';
+COMMENT ON COLUMN factorymon.zone_1m.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.zone_1m.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.zone_1m.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.zone_1m.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.zone_1m.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.zone_1m.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.zone_1m.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.zone_1m.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.zone_1m.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON VIEW factorymon.zone_1h IS
+	'readings of each zone, sensor type and unit by the hour of the plant''s time zone; a sensor counts where it was at the time';
+COMMENT ON COLUMN factorymon.zone_1h.bucket IS
+	'begin of the hour';
+COMMENT ON COLUMN factorymon.zone_1h.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.zone_1h.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.zone_1h.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.zone_1h.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.zone_1h.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.zone_1h.sensors IS
+	'sensors that had readings';
+COMMENT ON COLUMN factorymon.zone_1h.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.zone_1h.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.zone_1h.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.zone_1h.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.zone_1h.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.zone_1h.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.zone_1h.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.zone_1h.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.zone_1h.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON VIEW factorymon.zone_1d IS
+	'readings of each zone, sensor type and unit by the day of the plant''s time zone; a sensor counts where it was at the time';
+COMMENT ON COLUMN factorymon.zone_1d.bucket IS
+	'begin of the day';
+COMMENT ON COLUMN factorymon.zone_1d.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.zone_1d.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.zone_1d.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.zone_1d.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.zone_1d.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.zone_1d.sensors IS
+	'sensors that had readings';
+COMMENT ON COLUMN factorymon.zone_1d.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.zone_1d.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.zone_1d.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.zone_1d.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.zone_1d.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.zone_1d.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.zone_1d.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.zone_1d.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.zone_1d.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON VIEW factorymon.machine_1m IS
+	'readings of each machine, sensor type and unit by the minute; a sensor counts where it was at the time';
+COMMENT ON COLUMN factorymon.machine_1m.bucket IS
+	'begin of the minute';
+COMMENT ON COLUMN factorymon.machine_1m.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.machine_1m.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.machine_1m.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.machine_1m.machine_id IS
+	'machine';
+COMMENT ON COLUMN factorymon.machine_1m.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.machine_1m.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.machine_1m.sensors IS
+	'sensors that had readings';
+COMMENT ON COLUMN factorymon.machine_1m.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.machine_1m.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.machine_1m.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.machine_1m.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.machine_1m.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.machine_1m.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.machine_1m.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.machine_1m.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.machine_1m.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON VIEW factorymon.machine_1h IS
+	'readings of each machine, sensor type and unit by the hour of the plant''s time zone; a sensor counts where it was at the time';
+COMMENT ON COLUMN factorymon.machine_1h.bucket IS
+	'begin of the hour';
+COMMENT ON COLUMN factorymon.machine_1h.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.machine_1h.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.machine_1h.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.machine_1h.machine_id IS
+	'machine';
+COMMENT ON COLUMN factorymon.machine_1h.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.machine_1h.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.machine_1h.sensors IS
+	'sensors that had readings';
+COMMENT ON COLUMN factorymon.machine_1h.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.machine_1h.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.machine_1h.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.machine_1h.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.machine_1h.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.machine_1h.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.machine_1h.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.machine_1h.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.machine_1h.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON VIEW factorymon.machine_1d IS
+	'readings of each machine, sensor type and unit by the day of the plant''s time zone; a sensor counts where it was at the time';
+COMMENT ON COLUMN factorymon.machine_1d.bucket IS
+	'begin of the day';
+COMMENT ON COLUMN factorymon.machine_1d.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.machine_1d.factory_section IS
+	'section of the factory';
+COMMENT ON COLUMN factorymon.machine_1d.zone IS
+	'zone';
+COMMENT ON COLUMN factorymon.machine_1d.machine_id IS
+	'machine';
+COMMENT ON COLUMN factorymon.machine_1d.sensor_type IS
+	'type of the sensors';
+COMMENT ON COLUMN factorymon.machine_1d.unit IS
+	'unit of the values';
+COMMENT ON COLUMN factorymon.machine_1d.sensors IS
+	'sensors that had readings';
+COMMENT ON COLUMN factorymon.machine_1d.n IS
+	'readings of good quality';
+COMMENT ON COLUMN factorymon.machine_1d.min IS
+	'lowest of them';
+COMMENT ON COLUMN factorymon.machine_1d.max IS
+	'highest of them';
+COMMENT ON COLUMN factorymon.machine_1d.avg IS
+	'average of them';
+COMMENT ON COLUMN factorymon.machine_1d.stddev IS
+	'their standard deviation (of a sample); null: fewer than two';
+COMMENT ON COLUMN factorymon.machine_1d.n_normal IS
+	'how many of them were normal';
+COMMENT ON COLUMN factorymon.machine_1d.n_warning IS
+	'how many of them had level warning';
+COMMENT ON COLUMN factorymon.machine_1d.n_critical IS
+	'how many of them had level critical';
+COMMENT ON COLUMN factorymon.machine_1d.n_bad IS
+	'readings of a quality below 0.5, which count nowhere else';
+COMMENT ON COLUMN factorymon.pipelines.rollups IS
+	'are minutes, hours and days of its readings kept';
+COMMENT ON COLUMN factorymon.pipelines.time_zone IS
+	'time zone of the plant: where hours and days begin';
+
+COMMENT ON VIEW _factorymon.rollup_span IS
+	'how far hours and days of each pipeline have been computed, and from when on readings may be in no rollup yet';
+COMMENT ON VIEW _factorymon.minutes IS
+	'what is to be merged to the minutes of each sensor';
+COMMENT ON VIEW _factorymon.hours IS
+	'what is to be merged to the hours of each sensor';
+COMMENT ON VIEW _factorymon.days IS
+	'what is to be merged to the days of each sensor';
 COMMENT ON VIEW _factorymon.lasting_request IS
 	'what operators want to last of alarms, as the requests that would bring it about anew';
 COMMENT ON VIEW _factorymon.pipeline_here IS

@@ -195,8 +195,12 @@ fm_assign_forget(FmWorker *worker)
 	fm_batch_reset(&worker->batch);
 	fm_question_drop(worker);
 	for (int i = 0; i < worker->nassigned; i++)
+	{
 		if (worker->assigned[i].fold)
 			fm_fold_close(worker->assigned[i].fold);
+		if (worker->assigned[i].rollup)
+			fm_rollup_close(worker->assigned[i].rollup);
+	}
 	fm_shmem_partitions_disown(MyDatabaseId, worker->pipeline->id, MyProcPid);
 	if (worker->assigned)
 		pfree(worker->assigned);
@@ -283,6 +287,11 @@ open_fold(FmWorker *worker, FmAssigned *assigned, const FmPosition *row)
 								  row->snapshot_position, row->fold_position,
 								  row->has_fold_range ? row->fold_min_ts : 0,
 								  row->has_fold_range ? row->fold_max_ts : -1);
+	if (assigned->rollup)
+		fm_rollup_close(assigned->rollup);
+	assigned->rollup = NULL;
+	assigned->rollup = fm_rollup_open(worker->context, pipeline,
+									  row->stream_id, row->position);
 	assigned->next_snapshot_at = GetCurrentTimestamp() +
 		(int64) fm_snapshot_interval * 1000;
 	assigned->has_requests = true;

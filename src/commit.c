@@ -72,16 +72,23 @@ snapshot_due(const FmAssigned *assigned, bool last)
 		fm_fold_pending_range(assigned->fold, &min_ts, &max_ts);
 }
 
+static bool
+rollup_due(const FmAssigned *assigned)
+{
+	return assigned->rollup &&
+		fm_rollup_is_due(assigned->rollup, GetCurrentTimestamp());
+}
+
 /* Does this partition have anything to commit besides messages? */
 static bool
 needs_commit(const FmAssigned *assigned, bool last)
 {
 	if (assigned->phase == FM_PHASE_PAUSED ||
 		assigned->phase == FM_PHASE_STOPPED)
-		return snapshot_due(assigned, last);
+		return snapshot_due(assigned, last) || rollup_due(assigned);
 	return assigned->phase == FM_PHASE_RUNNING &&
 		(assigned->next_offset > assigned->row.position ||
-		 snapshot_due(assigned, last));
+		 snapshot_due(assigned, last) || rollup_due(assigned));
 }
 
 /* Is there anything to commit besides collected messages? */
@@ -391,6 +398,7 @@ finish_batch(FmWorker *worker, FmCommit *commit)
 		if (commit->involved[i])
 			fm_scores_insert(worker->assigned[i].fold);
 	}
+	fm_rollup_batch_store(worker, commit->involved, commit->nmessages);
 	advance_streams(worker, commit);
 	for (int i = 0; i < worker->nassigned; i++)
 	{
@@ -434,6 +442,7 @@ adopt(FmWorker *worker, FmCommit *commit)
 		offsets[n].partition = assigned->partition;
 		offsets[n++].offset = assigned->row.position;
 	}
+	fm_rollup_batch_adopt(worker, commit->involved, commit->nmessages);
 	if (n > 0)
 		(void) fm_consumer_commit_async(worker->consumer, offsets, n);
 	if (commit->transitions.length > 0)

@@ -28,6 +28,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "postmaster/bgworker_internals.h"
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
@@ -64,6 +65,8 @@ typedef struct PipelineRequest
 	Interval   *accept_future;
 	Interval   *retention;		/* 0: for ever */
 	Interval   *partition_interval;
+	bool	   *rollups;
+	char	   *time_zone;
 } PipelineRequest;
 
 /* ----------------------------------------------------------------------
@@ -79,6 +82,18 @@ arg_int4(FunctionCallInfo fcinfo, int argument)
 		return NULL;
 	value = palloc(sizeof(int32));
 	*value = PG_GETARG_INT32(argument);
+	return value;
+}
+
+static bool *
+arg_bool(FunctionCallInfo fcinfo, int argument)
+{
+	bool	   *value;
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	value = palloc(sizeof(bool));
+	*value = PG_GETARG_BOOL(argument);
 	return value;
 }
 
@@ -183,6 +198,22 @@ check_partition_interval(const Interval *value)
 			 errhint("Write '1 hour', '1 day' or '30 days', for example.")));
 }
 
+/* A name is what it takes: an offset alone knows no summer time, and is taken
+ * with either sign in mind. */
+static void
+check_time_zone(const char *name)
+{
+	pg_tz	   *zone = pg_tzset(name);
+
+	if (zone != NULL && pg_tz_acceptable(zone) &&
+		pg_strcasecmp(name, pg_get_timezone_name(zone)) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("time zone \"%s\" not recognized", name),
+			 errhint("Use a name of the view pg_timezone_names, as 'Europe/Berlin'.")));
+}
+
 /* Everything that can be told from the values alone. */
 static void
 check_values(const PipelineRequest *request)
@@ -214,6 +245,8 @@ check_values(const PipelineRequest *request)
 		check_interval("retention", request->retention, true);
 	if (request->partition_interval)
 		check_partition_interval(request->partition_interval);
+	if (request->time_zone)
+		check_time_zone(request->time_zone);
 }
 
 static void
@@ -371,16 +404,32 @@ insert_pipeline(const PipelineRequest *request)
 	args_interval(&args, request->partition_interval);
 	fm_args_text(&args, request->owner);
 	fm_args_text(&args, request->alert_topic);
+	fm_args_add(&args, BOOLOID, BoolGetDatum(*request->rollups), false);
+	fm_args_text(&args, request->time_zone);
 	fm_args_run(&args, "INSERT INTO _factorymon.pipeline (pipeline_id, name,"
 				" server, topic, consumer_group, format, workers,"
 				" start_policy, start_at, on_data_loss, accept_past,"
 				" accept_future, retention, partition_interval, owner,"
-				" alert_topic)"
+				" alert_topic, rollups, time_zone)"
 				" VALUES (nextval('_factorymon.pipeline_id_seq'), $1, $2, $3,"
 				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-				" nullif($15, ''))"
+				" nullif($15, ''), $16, $17)"
 				" RETURNING pipeline_id", SPI_OK_INSERT_RETURNING);
 	return DatumGetInt16(fm_spi_value(0, 1, &isnull));
+}
+
+/* Hours and days before today come about by what is marked. */
+static void
+insert_progress(int16 pipeline_id, const char *time_zone)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline_id);
+	fm_args_text(&args, time_zone);
+	fm_args_run(&args, "INSERT INTO _factorymon.rollup_progress"
+				" (pipeline_id, time_zone, marked_from, hours_until,"
+				" days_until) SELECT $1, $2, d, d, d"
+				" FROM date_trunc('day', now(), $2) AS d", SPI_OK_INSERT);
 }
 
 static void
@@ -421,14 +470,20 @@ read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->retention = arg_interval(fcinfo, 11);
 	request->partition_interval = arg_interval(fcinfo, 12);
 	request->alert_topic = fm_arg_text(fcinfo, 14);
+	request->rollups = arg_bool(fcinfo, 15);
+	request->time_zone = PG_ARGISNULL(16) ?
+		pstrdup(pg_get_timezone_name(session_timezone)) :
+		fm_arg_text(fcinfo, 16);
 	if (!request->workers || !request->accept_past ||
-		!request->accept_future || !request->partition_interval)
+		!request->accept_future || !request->partition_interval ||
+		!request->rollups)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null",
 						!request->workers ? "workers" :
 						!request->accept_past ? "accept_past" :
 						!request->accept_future ? "accept_future" :
+						!request->rollups ? "rollups" :
 						"partition_interval")));
 	check_values(request);
 	check_start(request);
@@ -490,6 +545,7 @@ factorymon_create_pipeline(PG_FUNCTION_ARGS)
 	check_unshared(request.server, request.topic, request.consumer_group, 0);
 	fm_format_require(request.format);
 	id = insert_pipeline(&request);
+	insert_progress(id, request.time_zone);
 	insert_pipeline_run(id, paused, request.owner);
 	fm_pipeline_create_storage(id, request.owner);
 	fm_event_record(id, NULL, "created", NULL, 0,
@@ -522,6 +578,8 @@ read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 		pstrdup(NameStr(*PG_GETARG_NAME(10)));
 	request->alert_topic = fm_arg_text(fcinfo, 11);
 	request->format = fm_arg_text(fcinfo, 12);
+	request->rollups = arg_bool(fcinfo, 13);
+	request->time_zone = fm_arg_text(fcinfo, 14);
 	check_values(request);
 }
 
@@ -585,6 +643,8 @@ describe_request(const PipelineRequest *request)
 	MENTION(owner);
 	MENTION(alert_topic);
 	MENTION(format);
+	MENTION(rollups);
+	MENTION(time_zone);
 #undef MENTION
 	return text.data;
 }
@@ -612,6 +672,10 @@ update_pipeline(int16 id, const PipelineRequest *request)
 	fm_args_text(&args, request->owner);
 	fm_args_text(&args, request->alert_topic);
 	fm_args_text(&args, request->format);
+	fm_args_add(&args, BOOLOID, request->rollups ?
+				BoolGetDatum(*request->rollups) : (Datum) 0,
+				request->rollups == NULL);
+	fm_args_text(&args, request->time_zone);
 	if (fm_args_run(&args, "UPDATE _factorymon.pipeline SET"
 					" server = coalesce($2, server),"
 					" topic = coalesce($3, topic),"
@@ -626,6 +690,8 @@ update_pipeline(int16 id, const PipelineRequest *request)
 					" owner = coalesce($12::name, owner),"
 					" alert_topic = nullif(coalesce($13, alert_topic), ''),"
 					" format = coalesce($14, format),"
+					" rollups = coalesce($15, rollups),"
+					" time_zone = coalesce($16, time_zone),"
 					" config_version = config_version + 1"
 					" WHERE pipeline_id = $1", SPI_OK_UPDATE) != 1)
 		ereport(ERROR,
@@ -759,6 +825,8 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	fm_args_run(&args, "DELETE FROM _factorymon.publication"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);
 	fm_args_run(&args, "DELETE FROM _factorymon.delivery"
+				" WHERE pipeline_id = $1", SPI_OK_DELETE);
+	fm_args_run(&args, "DELETE FROM _factorymon.rollup_mark"
 				" WHERE pipeline_id = $1", SPI_OK_DELETE);
 	/* after the pipeline: now nobody registers any more */
 	fm_sensor_delete_all(pipeline->id);

@@ -11,6 +11,9 @@
  *	_factorymon.reject_N	  by rejected_at, 7 days
  *	_factorymon.transition_N  by recorded_at, 30 days
  *	_factorymon.score_N		  by recorded_at, 30 days
+ *	_factorymon.rollup_1m_N	  by bucket, 7 days
+ *	_factorymon.rollup_1h_N	  by bucket, 60 days
+ *	_factorymon.rollup_1d_N	  by bucket, 1000 days
  *	_factorymon.ledger_N	  not by time
  *
  * Each is a LIST partition of the member table without the number, which
@@ -62,6 +65,9 @@ PG_FUNCTION_INFO_V1(factorymon_ensure_partition);
 
 #define REJECT_WIDTH		(7 * USECS_PER_DAY)
 #define TRANSITION_WIDTH	(30 * USECS_PER_DAY)
+#define ROLLUP_1M_WIDTH		(7 * USECS_PER_DAY)
+#define ROLLUP_1H_WIDTH		(60 * USECS_PER_DAY)
+#define ROLLUP_1D_WIDTH		(1000 * USECS_PER_DAY)
 
 /* Kinds of tables, in the order of creation. */
 typedef struct StorageKind
@@ -80,6 +86,9 @@ static const StorageKind storage_kinds[] = {
 	{"(stream_id, kafka_offset)", "(sensor_id, event_time)",
 	"(stream_id, out_seq) WHERE out_seq IS NOT NULL"}},
 	{"score", "recorded_at", TRANSITION_WIDTH, {"(sensor_id, ts)", NULL}},
+	{"rollup_1m", "bucket", ROLLUP_1M_WIDTH, {"(sensor_id, bucket)", NULL}},
+	{"rollup_1h", "bucket", ROLLUP_1H_WIDTH, {"(sensor_id, bucket)", NULL}},
+	{"rollup_1d", "bucket", ROLLUP_1D_WIDTH, {"(sensor_id, bucket)", NULL}},
 	{"ledger", NULL, 0, {"(stream_id, from_offset)", NULL}},
 };
 

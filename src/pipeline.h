@@ -42,6 +42,8 @@ typedef struct FmPipeline
 	char	   *alert_topic;	/* NULL: alarms are not sent to Kafka */
 	char	   *format;			/* its name */
 	char	   *mapping;		/* of the format; NULL: it is built in */
+	bool		rollups;		/* minutes, hours and days are kept */
+	char	   *time_zone;		/* whose days and hours these are */
 	int64		config_version; /* grows with every alter_pipeline() */
 	bool		runs_here;		/* resumed in this very database */
 	bool		paused;			/* and then paused */
@@ -76,7 +78,8 @@ extern bool fm_has_kind(Oid roleid, const char *kind);	/* reader... */
 
 /*
  * fm_partition_ensure
- *		Make the time partitions of kind ("reading", "reject", "transition", "score")
+ *		Make the time partitions of kind ("reading", "reject", "transition", "score",
+ *		"rollup_1m", "rollup_1h", "rollup_1d")
  *		that hold ts exist, in the caller's transaction, switched to the
  *		extension's owner.  Returns false if that would exceed
  *		factorymon.max_time_partitions (kind reading only), or if ts is

@@ -24,6 +24,7 @@
 
 #include "guc.h"
 #include "pipeline_internal.h"
+#include "rollup_parts.h"
 
 PG_FUNCTION_INFO_V1(factorymon_purge_suspect);
 
@@ -166,6 +167,8 @@ factorymon_purge_suspect(PG_FUNCTION_ARGS)
 		gone += delete_rows(pipeline, "reading", &ranges[i]);
 		gone += delete_rows(pipeline, "reject", &ranges[i]);
 		(void) delete_rows(pipeline, "score", &ranges[i]);
+		fm_rollup_forget(pipeline->id, ranges[i].stream_id, ranges[i].from,
+						 ranges[i].to);
 		make_gap(pipeline, &ranges[i],
 				 psprintf("purged by %s", GetUserNameFromId(user, false)));
 	}

@@ -20,6 +20,8 @@
  * snapshot and the readings stored since (partition_offset.fold_min_ts is
  * their oldest ts), so a partition that may hold such readings waits.
  *
+ * One with readings that are in no rollup yet waits, too.  Rollups stay.
+ *
  * Messages stay counted in their extents: they were consumed.  Only rows
  * expire.
  *
@@ -120,6 +122,33 @@ needed_by_fold(int16 pipeline_id, TimestampTz end)
 					   " AND p.fold_min_ts < $2", SPI_OK_SELECT) > 0;
 }
 
+/*
+ * Are there readings in it that are in no rollup yet?  Their worker will see
+ * to it, once time goes on or they have waited long enough.
+ */
+static bool
+needed_by_rollups(int16 pipeline_id, const char *partition, TimestampTz end)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline_id);
+	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(end), false);
+	return fm_args_run(&args, psprintf("SELECT 1 FROM ONLY %s r"
+									   " JOIN _factorymon.rollup_stream q"
+									   " USING (stream_id)"
+									   " WHERE r.ts >= q.pending_from"
+									   " AND r.flags & 32 = 0 AND EXISTS"
+									   " (SELECT FROM _factorymon.pipeline p"
+									   "  JOIN _factorymon.stream s"
+									   "  USING (pipeline_id)"
+									   "  JOIN _factorymon.rollup_stream x"
+									   "  USING (stream_id)"
+									   "  WHERE p.pipeline_id = $1"
+									   "  AND p.rollups"
+									   "  AND x.pending_from < $2) LIMIT 1",
+									   partition), SPI_OK_SELECT) > 0;
+}
+
 /* Book the rows of a reading or reject partition as expired; how many. */
 static int64
 book_expired(int16 pipeline_id, bool readings, const char *partition)
@@ -172,7 +201,8 @@ needed_by_publisher(const char *partition)
 
 /*
  * Drop the oldest expired partition of a kind, in the caller's transaction.
- * False where there is none, or where it has to wait for a snapshot or the publisher.
+ * False where there is none, or where it has to wait for a snapshot, for
+ * rollups, or for the publisher.
  */
 static bool
 drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
@@ -199,6 +229,8 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	schema = get_namespace_name(get_rel_namespace(partition));
 	name = quote_qualified_identifier(schema, get_rel_name(partition));
 	if (strcmp(kind, "transition") == 0 && needed_by_publisher(name))
+		return false;
+	if (readings && needed_by_rollups(pipeline_id, name, to))
 		return false;
 
 	if (readings || strcmp(kind, "reject") == 0)

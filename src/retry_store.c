@@ -27,6 +27,7 @@
 #include "batch_fdw.h"
 #include "heartbeat.h"
 #include "retry.h"
+#include "rollup_parts.h"
 #include "store.h"
 #include "window.h"
 #include "worker.h"
@@ -389,6 +390,34 @@ store_range(FmRetry *retry, int from, int to)
 	}
 }
 
+/* No fold takes them in, so their rollups do not wait. */
+static void
+store_rollups(const FmRetry *retry)
+{
+	for (int s = 0; s < retry->nstreams; s++)
+	{
+		FmRollupParts *parts = fm_rollup_parts_create(CurrentMemoryContext);
+
+		for (int i = 0; i < retry->nmessages; i++)
+		{
+			const FmBatchMessage *message = &retry->messages[i];
+
+			if (message->stream != s || message->class != FM_CLASS_READINGS)
+				continue;
+			for (int r = 0; r < message->nrows; r++)
+			{
+				const FmRow *row = &retry->rows[message->first_row + r];
+
+				if (!row->suppressed)
+					fm_rollup_parts_add(parts, row);
+			}
+		}
+		fm_rollup_store(retry->pipeline->id, retry->stream_ids[s], parts,
+						DT_NOEND, true);
+		fm_rollup_parts_free(parts);
+	}
+}
+
 void
 fm_retry_store_chunk(FmRetry *retry)
 {
@@ -396,4 +425,5 @@ fm_retry_store_chunk(FmRetry *retry)
 	decode_chunk(retry);
 	build_rows(retry);
 	store_range(retry, 0, retry->nmessages);
+	store_rollups(retry);
 }

@@ -48,6 +48,7 @@
 #include "ledger.h"
 #include "options.h"
 #include "pipeline_internal.h"
+#include "rollup_parts.h"
 #include "shmem.h"
 
 PG_FUNCTION_INFO_V1(factorymon_seek_offset);
@@ -500,6 +501,8 @@ move_back(const Seek *seek)
 						 " WHERE stream_id = $1 AND kafka_offset >= $2",
 						 start, SPI_OK_DELETE);
 	expired = count_expired(seek, start);
+	fm_rollup_forget(seek->pipeline->id, seek->stream_id, start,
+					 PG_INT64_MAX);
 	(void) from_start(seek, "DELETE FROM _factorymon.ledger_%d"
 					  " WHERE stream_id = $1 AND from_offset >= $2",
 					  start, SPI_OK_DELETE);

@@ -50,6 +50,7 @@
 #include "pipeline.h"
 #include "publication.h"
 #include "publisher.h"
+#include "rollup_parts.h"
 #include "shmem.h"
 #include "shmem_sensor.h"
 #include "silence.h"
@@ -385,7 +386,7 @@ static void
 make_partitions_ahead(const FmPipeline *pipeline)
 {
 	static const char *const kinds[] = {"reading", "reject", "transition",
-	"score"};
+	"score", "rollup_1m", "rollup_1h", "rollup_1d"};
 	TimestampTz now = GetCurrentTimestamp();
 
 	for (int i = 0; i < lengthof(kinds); i++)
@@ -444,6 +445,12 @@ static void
 drop_expired(FmPipeline *pipeline)
 {
 	(void) fm_retention_run(pipeline);
+}
+
+static void
+merge_rollups(FmPipeline *pipeline)
+{
+	(void) fm_rollup_merge_run(pipeline->id);
 }
 
 /* One duty; its error disturbs neither the workers nor the other duties. */
@@ -507,6 +514,7 @@ keep_house(List *pipelines)
 		do_duty(look_ahead, lfirst(cell));
 		do_duty(merge_ledger, lfirst(cell));
 		do_duty(fm_moved_run, lfirst(cell));
+		do_duty(merge_rollups, lfirst(cell));
 		do_duty(drop_expired, lfirst(cell));
 	}
 }

@@ -24,6 +24,7 @@
 #include "fold.h"
 #include "pipeline.h"
 #include "position.h"
+#include "rollup_batch.h"
 #include "sensor.h"
 #include "shmem.h"
 
@@ -54,6 +55,7 @@ typedef struct FmAssigned
 	int64		next_offset;	/* next to be collected */
 	FmFold	   *fold;			/* NULL until taken */
 	FmFoldMark	mark;			/* of the fold before the batch */
+	FmRollupStream *rollup;		/* NULL until taken */
 	/* running proof, see question.c */
 	TimestampTz next_proof_at;
 	bool		want_candidate; /* next commit sets one */

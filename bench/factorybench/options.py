@@ -13,7 +13,7 @@ commands:
   quick        throughput of factorymon, the limits and the fastest peers,
                alarms and detectors, in less than 15 minutes
   full         everything: throughput of all, alarms, kill, latency,
-               growth, memory, detectors, dashboard, formats
+                growth, memory, detectors, rollups, dashboard, formats
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -21,6 +21,7 @@ commands:
   growth       with more rows, more sensors, more time partitions
   detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
+  rollups      what minutes, hours and days cost, and answer
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   formats      the same readings in each built-in format
   list         the contenders, by name
@@ -31,7 +32,7 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 COMMANDS = {
     "quick": ("throughput", "alarms", "detectors"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "dashboard", "formats"),
+             "detectors", "rollups", "dashboard", "formats"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
     "kill": ("kill",),
@@ -39,6 +40,7 @@ COMMANDS = {
     "growth": ("growth",),
     "memory": ("memory",),
     "detectors": ("detectors",),
+    "rollups": ("rollups",),
     "dashboard": ("dashboard",),
     "formats": ("formats",),
 }

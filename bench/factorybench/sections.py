@@ -1,6 +1,7 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import dashboard, detectors, formats, growth, kill, latency, memory
+from . import dashboard, detectors, formats, growth, kill, latency, memory, \\
+    rollups
 from .kafka import Topic
 
 
@@ -54,6 +55,7 @@ SECTIONS = {
     "growth": growth.section,
     "detectors": detectors.section,
     "memory": memory.section,
+    "rollups": rollups.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
 }

@@ -33,7 +33,7 @@ DECLARE
 BEGIN
 	FOR kind, by_time IN VALUES ('reading', 'ts'), ('reject', 'rejected_at'),
 		('transition', 'recorded_at'), ('score', 'recorded_at'),
-		('ledger', NULL)
+		('rollup_1m', 'bucket'), ('ledger', NULL)
 	LOOP
 		EXECUTE format('CREATE TABLE _factorymon.%s_901'
 			' (LIKE _factorymon.%1$s INCLUDING ALL)%s', kind,

@@ -1,0 +1,319 @@
+/*-------------------------------------------------------------------------
+ *
+ * rollup_batch.c
+ *	  A worker's batches and the rollups of its streams.
+ *
+ * Within the batch transaction, after its readings are stored, it is decided
+ * up to which minute the stream's readings are now stored as parts: a minute
+ * before the present one by the readings' own time.  What memory holds of
+ * earlier minutes is written, and of the batch's own readings those that are
+ * earlier still (late ones) or that no fold takes in.  Memory itself changes
+ * only once all that is committed, so there is nothing to undo.
+ *
+ * Memory can be lost (lack of memory, rollups switched off for a while, more
+ * than can be loaded): then the next step of that time makes parts from rows.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "rollup_batch.h"
+#include "rollup_parts.h"
+#include "worker.h"
+
+/* Readings may come so late and still be part of their minute in memory. */
+#define GRACE			FM_ROLLUP_MINUTE
+
+/* Nothing came for so long: do not wait for the next minute to come. */
+#define IDLE			(10 * FM_ROLLUP_MINUTE)
+
+struct FmRollupStream
+{
+	MemoryContext context;		/* of all this */
+	int32		stream_id;
+	TimestampTz pending_from;	/* as committed */
+	TimestampTz next_from;		/* by the transaction at hand */
+	TimestampTz progress;		/* newest time that was believed */
+	TimestampTz added_at;		/* when memory grew last */
+	FmRollupParts *pending;
+	/* of the readings that the transaction at hand has stored */
+	TimestampTz min_ts;
+	bool		has_unfolded;
+	bool		lost;			/* pending is not all of it */
+	bool		next_lost;		/* so it will be once this is committed */
+	bool		was_lost;		/* before memory was about to change */
+};
+
+FmRollupStream *
+fm_rollup_open(MemoryContext parent, const FmPipeline *pipeline,
+			   int32 stream_id, int64 position)
+{
+	/* below the transaction until it is complete */
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
+												  "factorymon rollup stream",
+												  ALLOCSET_SMALL_SIZES);
+	FmRollupStream *stream = MemoryContextAllocZero(context,
+													sizeof(FmRollupStream));
+
+	stream->context = context;
+	stream->stream_id = stream_id;
+	stream->pending = fm_rollup_parts_create(context);
+	stream->progress = DT_NOBEGIN;
+	stream->added_at = GetCurrentTimestamp();
+	stream->pending_from = fm_rollup_pending_from(stream_id);
+	stream->lost = !pipeline->rollups;
+	/* that is before the first reading */
+	if (stream->pending_from != DT_NOBEGIN && !stream->lost)
+		stream->lost = !fm_rollup_load(pipeline->id, stream_id,
+									   stream->pending_from, position,
+									   stream->pending);
+	stream->next_from = stream->pending_from;
+	MemoryContextSetParent(context, parent);
+	return stream;
+}
+
+void
+fm_rollup_close(FmRollupStream *stream)
+{
+	MemoryContextDelete(stream->context);
+}
+
+bool
+fm_rollup_is_due(const FmRollupStream *stream, TimestampTz now)
+{
+	return !stream->lost && now - stream->added_at > IDLE &&
+		stream->pending_from != DT_NOBEGIN &&
+		(stream->pending->n > 0 ||
+		 stream->pending_from < now - 2 * IDLE);
+}
+
+/* ----------------------------------------------------------------------
+ * Within the transaction
+ * ------------------------------------------------------------------- */
+
+/* The rows of the first messages of a batch. */
+typedef struct StoredRows
+{
+	const FmWorker *worker;
+	int			nmessages;
+	int			message;		/* that comes next */
+	int			row;			/* of it */
+	int			index;			/* of the assigned partition it is of */
+	FmRollupStream *stream;
+} StoredRows;
+
+/* The next one that was stored; NULL: there are no more. */
+static inline FmRow *
+next_row(StoredRows *rows)
+{
+	const FmBatch *batch = &rows->worker->batch;
+
+	for (; rows->message < rows->nmessages; rows->message++, rows->row = 0)
+	{
+		const FmBatchMessage *message = &batch->messages[rows->message];
+
+		rows->index = message->stream;
+		rows->stream = rows->worker->assigned[message->stream].rollup;
+		while (rows->stream != NULL && rows->row < message->nrows)
+		{
+			FmRow	   *row = &batch->rows[message->first_row + rows->row++];
+
+			if (!row->suppressed)
+				return row;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * How far the readings themselves say that time has come.  Clocks that are
+ * ahead of the message or of ours are not believed, nor are late readings.
+ */
+static inline void
+see_progress(FmRollupStream *stream, const FmRow *row, TimestampTz now)
+{
+	TimestampTz ts = Min(Min(row->reading->ts, row->message_at), now);
+
+	stream->min_ts = Min(stream->min_ts, row->reading->ts);
+	stream->has_unfolded |= (row->flags & FM_FLAG_NOT_FOLDED) != 0;
+	if (stream->pending_from != DT_NOBEGIN &&
+		(row->flags & (FM_FLAG_LATE | FM_FLAG_FUTURE |
+					   FM_FLAG_NOT_FOLDED)) != 0)
+		return;
+	stream->progress = Max(stream->progress, ts);
+}
+
+/* Where the line between stored and pending is drawn from now on. */
+static TimestampTz
+choose_next_from(const FmRollupStream *stream, bool enabled, TimestampTz now)
+{
+	TimestampTz wanted = stream->pending_from;
+
+	if (stream->progress != DT_NOBEGIN &&
+		(enabled || stream->pending_from == DT_NOBEGIN))
+		wanted = fm_rollup_minute(stream->progress) - GRACE;
+	if (enabled && fm_rollup_is_due(stream, now))
+	{
+		wanted = fm_rollup_minute(now - IDLE);
+		for (int i = 0; i < stream->pending->n; i++)
+			wanted = Max(wanted, stream->pending->parts[i].key.bucket +
+						 FM_ROLLUP_MINUTE);
+	}
+	return Max(wanted, stream->pending_from);
+}
+
+/* Readings that are not to wait in memory. */
+static inline bool
+is_stored_at_once(const FmRollupStream *stream, const FmRow *row)
+{
+	return (row->flags & FM_FLAG_NOT_FOLDED) != 0 ||
+		row->reading->ts < stream->next_from;
+}
+
+/* Store what memory holds of minutes before the new line. */
+static void
+store_pending(const FmWorker *worker, FmRollupStream *stream, int64 position)
+{
+	stream->next_lost = false;
+	if (stream->next_from == stream->pending_from)
+		return;
+	if (stream->pending_from == DT_NOBEGIN)
+		;						/* there was nothing before */
+	else if (!stream->lost)
+		fm_rollup_store(worker->pipeline->id, stream->stream_id,
+						stream->pending, stream->next_from, false);
+	else
+	{
+		fm_rollup_rebuild(worker->pipeline->id, stream->stream_id,
+						  stream->pending_from, stream->next_from, position);
+		fm_rollup_parts_forget(stream->pending, DT_NOEND);
+		/* until this is committed, it is lost all the same */
+		stream->next_lost = !fm_rollup_load(worker->pipeline->id,
+											stream->stream_id,
+											stream->next_from, position,
+											stream->pending);
+	}
+	fm_rollup_set_pending_from(stream->stream_id, stream->next_from);
+}
+
+/* Those of the batch's readings that do not wait. */
+static void
+store_at_once(FmWorker *worker, int nmessages)
+{
+	FmRollupParts **parts = palloc0(sizeof(*parts) *
+									Max(worker->nassigned, 1));
+	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
+	FmRow	   *row;
+
+	while ((row = next_row(&rows)) != NULL)
+	{
+		FmRollupParts **own = &parts[rows.index];
+
+		if (!is_stored_at_once(rows.stream, row))
+			continue;
+		if (*own == NULL)
+			*own = fm_rollup_parts_create(CurrentMemoryContext);
+		fm_rollup_parts_add(*own, row);
+	}
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		if (parts[i] == NULL)
+			continue;
+		fm_rollup_store(worker->pipeline->id,
+						worker->assigned[i].row.stream_id, parts[i],
+						DT_NOEND, false);
+		fm_rollup_parts_free(parts[i]);
+	}
+}
+
+void
+fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
+	FmRollupStream *stream;
+	FmRow	   *row;
+	bool		any = false;
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		stream = worker->assigned[i].rollup;
+		if (stream == NULL)
+			continue;
+		stream->min_ts = DT_NOEND;
+		stream->has_unfolded = false;
+	}
+	while ((row = next_row(&rows)) != NULL)
+		see_progress(rows.stream, row, now);
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		stream = worker->assigned[i].rollup;
+		if (stream == NULL || !involved[i])
+			continue;
+		stream->next_from = choose_next_from(stream,
+											 worker->pipeline->rollups, now);
+		store_pending(worker, stream, worker->assigned[i].row.position);
+		any |= stream->has_unfolded || stream->min_ts < stream->next_from;
+	}
+	if (any)
+		store_at_once(worker, nmessages);
+}
+
+/* ----------------------------------------------------------------------
+ * After the commit
+ * ------------------------------------------------------------------- */
+
+/* Memory follows; whatever goes wrong here, it is known to be lost. */
+static void
+follow(FmRollupStream *stream, bool enabled)
+{
+	bool		moved = stream->next_from != stream->pending_from;
+
+	if (moved && stream->lost)
+		stream->lost = stream->next_lost;
+	else if (moved)
+		fm_rollup_parts_forget(stream->pending, stream->next_from);
+	stream->pending_from = stream->next_from;
+	if (!enabled || stream->pending->n > FM_ROLLUP_MAX_PARTS)
+	{
+		stream->lost = true;
+		fm_rollup_parts_forget(stream->pending, DT_NOEND);
+	}
+}
+
+void
+fm_rollup_batch_adopt(FmWorker *worker, const bool *involved, int nmessages)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
+	FmRollupStream *stream;
+	FmRow	   *row;
+
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		stream = worker->assigned[i].rollup;
+		if (stream == NULL || !involved[i])
+			continue;
+		follow(stream, worker->pipeline->rollups);
+		stream->was_lost = stream->lost;
+		stream->lost = true;
+	}
+	while ((row = next_row(&rows)) != NULL)
+	{
+		if (rows.stream->was_lost || is_stored_at_once(rows.stream, row))
+			continue;
+		fm_rollup_parts_add(rows.stream->pending, row);
+		rows.stream->added_at = now;
+	}
+	for (int i = 0; i < worker->nassigned; i++)
+	{
+		stream = worker->assigned[i].rollup;
+		if (stream != NULL && involved[i])
+			stream->lost = stream->was_lost;
+	}
+}
