@@ -48,6 +48,29 @@ CREATE TABLE _factorymon.pipeline (
 	UNIQUE (server, topic, consumer_group)
 );
 
+/* How long a level of detail is kept (see src/retention_level.c); no row: as
+ * long as the pipeline's retention says; 0: for ever. */
+CREATE TABLE _factorymon.retention (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	level text NOT NULL,
+	keep interval NOT NULL CHECK (keep >= interval '0'),
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	updated_by text NOT NULL,
+	PRIMARY KEY (pipeline_id, level)
+);
+
+/* What keeps the oldest expired partition of a kind from going; not dumped. */
+CREATE TABLE _factorymon.retention_wait (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	kind text NOT NULL,
+	partition text NOT NULL,
+	reason text NOT NULL,
+	since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (pipeline_id, kind)
+);
+
 /* Which pipelines run in this very database of this very cluster.  Never
  * dumped, and keyed by both, so that no copy joins production's group. */
 CREATE TABLE _factorymon.pipeline_run (
@@ -293,6 +316,7 @@ CREATE TABLE factorymon.operating_position_map (
 
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.retention', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_version_seq', '');
@@ -1207,6 +1231,25 @@ CREATE FUNCTION factorymon.alter_pipeline(
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
+
+CREATE FUNCTION factorymon.set_retention(
+	pipeline text,
+	level text,
+	keep interval)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_set_retention';
+COMMENT ON FUNCTION factorymon.set_retention(text, text, interval) IS
+	'how long readings, rejects, alarms or the ledger of a pipeline are kept; null: as long as the retention of the pipeline says, 0: for ever';
+
+CREATE FUNCTION _factorymon.retention_levels(
+	OUT ordinal integer,
+	OUT level text,
+	OUT kinds text[],
+	OUT inherits boolean)
+RETURNS SETOF record
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 4
+AS 'MODULE_PATHNAME', 'factorymon_retention_levels';
 
 CREATE FUNCTION factorymon.drop_pipeline(pipeline text)
 RETURNS void
@@ -2714,6 +2757,47 @@ SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 			AS partition_interval_seconds,
 		p.created_at, p.config_version, p.alert_topic
 	FROM _factorymon.pipeline_here p;
+
+CREATE VIEW factorymon.retention AS
+SELECT p.name AS pipeline, l.level,
+		nullif(coalesce(r.keep, CASE WHEN l.inherits THEN p.retention END),
+			interval '0') AS keep,
+		r.keep IS NOT NULL AS own,
+		(SELECT count(*)
+			FROM pg_catalog.unnest(l.kinds) AS k (kind)
+			JOIN pg_catalog.pg_class t
+				ON t.relname = k.kind || '_' || p.pipeline_id
+			JOIN pg_catalog.pg_namespace n
+				ON n.oid = t.relnamespace AND n.nspname = '_factorymon'
+			JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid)::integer
+			AS time_partitions,
+		w.waiting_since, w.waiting_for
+	FROM _factorymon.pipeline p
+	CROSS JOIN _factorymon.retention_levels() l
+	LEFT JOIN _factorymon.retention r
+		ON r.pipeline_id = p.pipeline_id AND r.level = l.level
+	CROSS JOIN LATERAL (
+		SELECT min(w.since) AS waiting_since,
+				string_agg(w.partition || ': ' || w.reason, '; '
+					ORDER BY w.kind) AS waiting_for
+			FROM _factorymon.retention_wait w
+			WHERE w.pipeline_id = p.pipeline_id AND w.kind = ANY (l.kinds)) w;
+COMMENT ON VIEW factorymon.retention IS
+	'how long each level of detail of each pipeline is kept; see set_retention()';
+COMMENT ON COLUMN factorymon.retention.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.retention.level IS
+	'readings, rejects, alarms (transitions, what was published of them, findings of detectors) or ledger';
+COMMENT ON COLUMN factorymon.retention.keep IS
+	'age after which it goes; null: it stays';
+COMMENT ON COLUMN factorymon.retention.own IS
+	'set for this level; otherwise it is the retention of the pipeline, or none';
+COMMENT ON COLUMN factorymon.retention.time_partitions IS
+	'time partitions that there are';
+COMMENT ON COLUMN factorymon.retention.waiting_since IS
+	'since when the oldest expired one cannot be dropped; null: it can, or there is none';
+COMMENT ON COLUMN factorymon.retention.waiting_for IS
+	'which one, and what it waits for';
 
 CREATE VIEW factorymon.alert_outbox AS
 SELECT p.name AS pipeline, o.pub_seq, o.event_id, o.alarm_id, o.transition,
@@ -5091,6 +5175,7 @@ REVOKE EXECUTE ON FUNCTION _factorymon.sensor_now(),
 	_factorymon.zone_readings(timestamptz, timestamptz) FROM pg_monitor;
 GRANT SELECT ON
 	factorymon.pipelines,
+	factorymon.retention,
 	factorymon.publisher_health,
 	factorymon.ledger,
 	factorymon.message_counters,

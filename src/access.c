@@ -102,7 +102,7 @@ static const AccessKind access_kinds[] = {
 	false},
 	{"engineer",
 		{"alter_pipeline", "drop_pipeline", "pause", "resume",
-		"retry_rejects", "seek"},
+		"retry_rejects", "seek", "set_retention"},
 		{NULL},
 	false},
 	{"admin",
