@@ -18,7 +18,7 @@ REGRESS_OPTS = --inputdir=test --encoding=UTF8
 
 PG_CPPFLAGS = $(shell pkg-config --cflags rdkafka json-c)
 PG_CFLAGS = -Wshadow=compatible-local
-SHLIB_LINK = $(shell pkg-config --libs rdkafka json-c) -lpthread
+SHLIB_LINK = $(shell pkg-config --libs rdkafka json-c) -lz -lpthread
 
 # No bitcode for JIT: it would double the build and inline nothing that matters.
 override with_llvm = no

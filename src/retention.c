@@ -44,6 +44,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "archive.h"
 #include "ledger.h"
 #include "pipeline_internal.h"
 #include "retention.h"
@@ -89,7 +90,7 @@ PG_FUNCTION_INFO_V1(factorymon_drop_expired);
 	" count(*) AS rows, mod(18446744073709551616 +" \
 	" mod(sum(_factorymon.offset_hash(r.kafka_offset, %s))," \
 	" 18446744073709551616), 18446744073709551616) AS hash" \
-	" FROM ONLY %s r JOIN edges e USING (stream_id)" \
+	" FROM %s r JOIN edges e USING (stream_id)" \
 	" GROUP BY r.stream_id, n)" \
 	" SELECT p.stream_id, p.first, p.next, p.rows, " NEGATIVE_HASH("p.hash") \
 	" FROM part p JOIN edges e USING (stream_id)" \
@@ -124,20 +125,23 @@ needed_by_fold(int16 pipeline_id, TimestampTz end)
 					   " AND p.fold_min_ts < $2", SPI_OK_SELECT) > 0;
 }
 
-/* Book the rows of a reading or reject partition as expired; how many. */
+/*
+ * Book rows of readings or rejects as expired, or (back) as there again; how
+ * many.
+ */
 static int64
-book_expired(int16 pipeline_id, bool readings, const char *partition)
+book_expired(int16 pipeline_id, bool readings, const char *source, bool back,
+			 const char *reason)
 {
 	FmArgs		args = {0};
 	uint64		n;
 	ExpiredExtent *extents;
 	int64		total = 0;
-	char	   *reason = psprintf("retention dropped %s", partition);
 
 	fm_args_int2(&args, pipeline_id);
 	n = fm_args_run(&args, psprintf(EXPIRED_BY_EXTENT,
 									readings ? "r.reading_index" : "-1",
-									partition),
+									source),
 					SPI_OK_SELECT);
 	extents = palloc0(sizeof(ExpiredExtent) * (n + 1));
 	for (uint64 i = 0; i < n; i++)
@@ -151,12 +155,33 @@ book_expired(int16 pipeline_id, bool readings, const char *partition)
 			-fm_spi_int8(i, 4);
 		*(readings ? &counts->reading_hash : &counts->reject_hash) =
 			(uint64) fm_spi_int8(i, 5);
+		if (back)
+		{
+			counts->readings = -counts->readings;
+			counts->reading_hash = -counts->reading_hash;
+		}
 		total += fm_spi_int8(i, 4);
 	}
 	for (uint64 i = 0; i < n; i++)
 		fm_ledger_add(pipeline_id, extents[i].stream_id, extents[i].first,
 					  extents[i].next, "expired", &extents[i].counts, reason);
 	return total;
+}
+
+void
+fm_retention_book_back(int16 pipeline_id, TimestampTz from, TimestampTz to,
+					   const char *reason)
+{
+	(void) book_expired(pipeline_id, true,
+						psprintf("(SELECT * FROM _factorymon.reading_%d"
+								 " WHERE ts >= '2000-01-01 00:00:00+00'"
+								 "::timestamptz + " INT64_FORMAT
+								 " * interval '1 microsecond'"
+								 " AND ts < '2000-01-01 00:00:00+00'"
+								 "::timestamptz + " INT64_FORMAT
+								 " * interval '1 microsecond')",
+								 pipeline_id, from, to),
+						true, reason);
 }
 
 /* Is there a transition that is to go out, and that the publisher has not seen? */
@@ -206,6 +231,10 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	}
 	schema = get_namespace_name(get_rel_namespace(partition));
 	name = quote_qualified_identifier(schema, get_rel_name(partition));
+	if (readings)
+		waits_for = fm_archive_forbids(pipeline_id, name, to);
+	if (waits_for)
+		return false;
 	if (strcmp(kind, "transition") == 0 && needed_by_publisher(name))
 	{
 		waits_for = "an alarm in it has not gone out yet";
@@ -213,11 +242,15 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	}
 
 	if (readings || strcmp(kind, "reject") == 0)
-		rows = book_expired(pipeline_id, readings, name);
+		rows = book_expired(pipeline_id, readings, psprintf("ONLY %s", name),
+							false, psprintf("retention dropped %s", name));
 	reason = rows < 0 ? psprintf("retention dropped %s", name) :
 		psprintf("retention dropped %s with " INT64_FORMAT " rows",
 				 name, rows);
 	fm_event_record(pipeline_id, NULL, "expired", NULL, 0, reason);
+	/* it is the oldest: all that is archived before its end is of it */
+	if (readings)
+		fm_archive_dropped(pipeline_id, DT_NOBEGIN, to);
 	fm_args_run(&none, psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
 	ereport(DEBUG1, (errmsg_internal("%s", reason)));
 	return true;

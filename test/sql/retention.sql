@@ -15,15 +15,15 @@ CREATE SERVER regress_fm_keeper_plant FOREIGN DATA WRAPPER kafka
 GRANT USAGE ON FOREIGN SERVER regress_fm_keeper_plant TO regress_fm_keeper;
 SET ROLE regress_fm_keeper;
 SELECT factorymon.create_pipeline('keep', 'regress_fm_keeper_plant', paused => true, retention => '400 days');
-SELECT level, keep, own FROM factorymon.retention WHERE pipeline = 'keep' ORDER BY level;
+SELECT level, keep_seconds / 86400 AS days, own FROM factorymon.retention WHERE pipeline = 'keep' ORDER BY level;
 
 \echo # each on its own
 SELECT factorymon.set_retention('keep', 'rejects', '30 days');
 SELECT factorymon.set_retention('keep', 'alarms', '0');
 SELECT factorymon.set_retention('keep', 'ledger', '500 days');
-SELECT level, keep, own FROM factorymon.retention WHERE pipeline = 'keep' ORDER BY level;
+SELECT level, keep_seconds / 86400 AS days, own FROM factorymon.retention WHERE pipeline = 'keep' ORDER BY level;
 SELECT factorymon.set_retention('keep', 'rejects', NULL);
-SELECT level, keep, own FROM factorymon.retention WHERE pipeline = 'keep' ORDER BY level;
+SELECT level, keep_seconds / 86400 AS days, own FROM factorymon.retention WHERE pipeline = 'keep' ORDER BY level;
 SELECT reason FROM factorymon.rebalancing_events WHERE pipeline = 'keep' AND event = 'altered' ORDER BY at;
 
 \echo # what is refused
