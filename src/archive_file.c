@@ -114,7 +114,7 @@ fm_archive_encode(const char *name)
 	return text.data;
 }
 
-/* An error in between leaves neither a descriptor nor a context open. */
+/* An error in between leaves nothing open; the hash is its resource owner's. */
 static void
 release(void *arg)
 {
@@ -122,12 +122,9 @@ release(void *arg)
 
 	if (file->gz)
 		(void) gzclose(file->gz);
-	if (file->hash)
-		pg_cryptohash_free(file->hash);
 	if (file->temporary)
 		(void) unlink(file->temporary);
 	file->gz = NULL;
-	file->hash = NULL;
 }
 
 static FmArchiveFile *

@@ -216,6 +216,7 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	char	   *reason;
 	int64		rows = -1;
 
+	waits_for = NULL;
 	if (!OidIsValid(parent) ||
 		!fm_partition_oldest(parent, cutoff, &partition, &to))
 		return false;

@@ -39,7 +39,20 @@ RESET ROLE;
 /* stream: extents [0,10), [10,20), gap [20,30), [30,40), [40,50), open [50,60);
  * a reading each in 2020; offset 15 is a reject */
 SELECT pipeline_id AS id FROM _factorymon.pipeline WHERE name = 'keep' \gset
-/* in one transaction, or the supervisor would be first */
+/* in one transaction, or the supervisor would be first; not while it makes the
+ * first partitions, which has it hold locks that dropping waits for */
+DO $$
+DECLARE
+	deadline timestamptz := clock_timestamp() + interval '30 seconds';
+BEGIN
+	WHILE clock_timestamp() < deadline AND EXISTS (
+		SELECT FROM factorymon.retention
+			WHERE pipeline = 'keep' AND time_partitions = 0 AND level <> 'ledger')
+	LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END
+$$;
 BEGIN;
 INSERT INTO _factorymon.stream (stream_id, pipeline_id, topic, kafka_partition, incarnation)
 	VALUES (9101, :id, 'keep', 0, 1);
@@ -87,7 +100,7 @@ SELECT kind, from_offset, to_offset, readings, rejected FROM factorymon.ledger
 \echo # ... and when it is gone: runs between gaps, which stay; sums stay too
 SELECT factorymon.set_retention('keep', 'rejects', '1 day');
 SELECT _factorymon.drop_expired('keep');
-SELECT kind, from_offset, to_offset, messages, readings, rejected, reason FROM factorymon.ledger
+SELECT kind, from_offset, to_offset, messages, readings, rejected, split_part(reason, '_factorymon', 1) AS reason FROM factorymon.ledger
 	WHERE pipeline = 'keep' AND NOT open ORDER BY from_offset, kind;
 SELECT messages, readings, rejected, skipped_offsets, expired_readings, expired_rejects
 	FROM factorymon.message_counters WHERE pipeline = 'keep';

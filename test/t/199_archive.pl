@@ -112,7 +112,7 @@ fails(q{SELECT factorymon.restore_archive('plant / ä', file => 'no such')},
 	qr/no archived file/, 'a file that is not known');
 turn();
 ok(poll_until($node, q{SELECT waiting_for LIKE '%restored from the archive%' FROM factorymon.retention
-	WHERE level = 'readings'}, 't'), 'retention leaves it alone');
+	WHERE level = 'readings'}, 't', 90), 'retention leaves it alone');
 is(total(), 4000, 'so it is still there');
 sql($node, q{SELECT factorymon.release_archive('plant / ä')});
 turn();
@@ -134,8 +134,14 @@ late(50, 8);
 ok(poll_until($node, 'SELECT count(*) FROM _factorymon.reading', 50), 'late readings come');
 sql($node, q{SELECT factorymon.alter_pipeline('plant / ä', retention => '1 day')});
 ok(poll_while('them to go', sub { turn(); return total() == 0 }), 'they are archived, and go');
-is(sql($node, qq{SELECT part, rows, state FROM factorymon.archives WHERE range_from = '$from'}),
+is(sql($node, qq{SELECT part, rows, state FROM factorymon.archives
+	WHERE range_from = '$from' ORDER BY part DESC LIMIT 1}),
 	'2|50|archived', 'in a part of their own');
+is(sql($node, qq{SELECT factorymon.restore_archive('plant / ä', '$from', 'infinity')}),
+	sql($node, qq{SELECT sum(rows) FROM factorymon.archives WHERE range_from >= '$from'}),
+	'both parts of a range are restored');
+is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}), 0,
+	'and accounted for');
 $node->stop;
 $broker->stop;
 done_testing();
