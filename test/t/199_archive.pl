@@ -20,13 +20,14 @@ my $node = new_node(conf => "factorymon.archive_directory = '$folder'\n"
 	  . "factorymon.snapshot_interval = '200ms'\n"
 	  . "factorymon.restart_delay_min = '100ms'\n");
 
-# An hour of readings an hour wide, three days ago.
+# Some hours of readings, three days ago, in partitions of an hour.
 create_pipeline($node, $broker, options => quick_options(),
 	name => 'plant / ä', accept_past => '10 days', partition_interval => '1 hour');
 my $start = sql($node, q{SELECT to_char(date_trunc('hour', now() - interval '3 days')
 	AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')});
 run_producer(kafka => $broker, sensors => 10, rate => 0, count => 4000,
-	extra => 0.1, heartbeat => 0, seed => 7, start => $start);
+	extra => 0.1, heartbeat => 0, seed => 7, start => $start,
+	sampling_interval => 60);
 sub total { return sql($node, 'SELECT count(*) FROM _factorymon.reading') }
 ok(poll_until($node, 'SELECT count(*) FROM _factorymon.reading', 4000), 'all is stored');
 
