@@ -12,13 +12,13 @@ PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
 # workers is in REGRESS_PRELOADED and joins in when the server has them.
 REGRESS_ALWAYS = decode rebuild classify format
 REGRESS_PRELOADED = options threshold detector kpi pipeline privileges seek \
-	ledger status plant sensor rollup
+	ledger retention status plant sensor rollup
 REGRESS = $(REGRESS_ALWAYS) $(REGRESS_PRELOADED)
 REGRESS_OPTS = --inputdir=test --encoding=UTF8
 
 PG_CPPFLAGS = $(shell pkg-config --cflags rdkafka json-c)
 PG_CFLAGS = -Wshadow=compatible-local
-SHLIB_LINK = $(shell pkg-config --libs rdkafka json-c) -lpthread
+SHLIB_LINK = $(shell pkg-config --libs rdkafka json-c) -lz -lpthread
 
 # No bitcode for JIT: it would double the build and inline nothing that matters.
 override with_llvm = no

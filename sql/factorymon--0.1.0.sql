@@ -52,6 +52,67 @@ CREATE TABLE _factorymon.pipeline (
 	UNIQUE (server, topic, consumer_group)
 );
 
+/* How long a level of detail is kept (see src/retention_level.c); no row: as
+ * long as the pipeline's retention says; 0: for ever. */
+CREATE TABLE _factorymon.retention (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	level text NOT NULL,
+	keep interval NOT NULL CHECK (keep >= interval '0'),
+	updated_at timestamptz NOT NULL DEFAULT now(),
+	updated_by text NOT NULL,
+	PRIMARY KEY (pipeline_id, level)
+);
+
+/* What keeps the oldest expired partition of a kind from going; not dumped. */
+CREATE TABLE _factorymon.retention_wait (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	kind text NOT NULL,
+	partition text NOT NULL,
+	reason text NOT NULL,
+	since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (pipeline_id, kind)
+);
+
+/* Whether readings are archived, when, and whose days; no row: they are not. */
+CREATE TABLE _factorymon.archive_setting (
+	pipeline_id smallint PRIMARY KEY
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	enabled boolean NOT NULL,
+	at interval NOT NULL,
+	time_zone text NOT NULL
+);
+
+/* Files of the archive; see src/archive_unit.c. */
+CREATE TABLE _factorymon.archive (
+	pipeline_id smallint NOT NULL
+		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
+	range_from timestamptz NOT NULL,
+	range_to timestamptz NOT NULL,
+	/* how often it was written; 0: never */
+	part integer NOT NULL,
+	state text NOT NULL CHECK (state IN ('archived', 'stale', 'failed')),
+	file text,
+	rows bigint,
+	hash bigint,
+	checksum text,
+	bytes bigint,
+	manifest_sha256 text,
+	written_at timestamptz,
+	verified_at timestamptz,
+	restored_at timestamptz,
+	restored_by text,
+	error text,
+	attempts integer NOT NULL DEFAULT 0,
+	retry_at timestamptz,
+	/* retention waits for it */
+	wanted boolean NOT NULL DEFAULT false,
+	/* its rows were dropped: the file is all there is, and stays as it is */
+	dropped_at timestamptz,
+	PRIMARY KEY (pipeline_id, range_from, range_to, part)
+);
+
 /* Which pipelines run in this very database of this very cluster.  Never
  * dumped, and keyed by both, so that no copy joins production's group. */
 CREATE TABLE _factorymon.pipeline_run (
@@ -305,6 +366,9 @@ CREATE TABLE factorymon.operating_position_map (
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('factorymon.format', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.archive_setting', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.archive', '');
+SELECT pg_catalog.pg_extension_config_dump('_factorymon.retention', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.sensor_type', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('_factorymon.threshold_version_seq', '');
@@ -1491,6 +1555,70 @@ CREATE FUNCTION factorymon.alter_pipeline(
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
+
+CREATE FUNCTION factorymon.set_retention(
+	pipeline text,
+	level text,
+	keep interval)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_set_retention';
+COMMENT ON FUNCTION factorymon.set_retention(text, text, interval) IS
+	'how long readings, rejects, alarms or the ledger of a pipeline are kept; null: as long as the retention of the pipeline says, 0: for ever';
+
+CREATE FUNCTION factorymon.set_archive(
+	pipeline text,
+	enabled boolean DEFAULT NULL,
+	at interval DEFAULT NULL,
+	time_zone text DEFAULT NULL)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_set_archive';
+COMMENT ON FUNCTION factorymon.set_archive(text, boolean, interval, text) IS
+	'whether readings of a pipeline are written to history files, at what time of the day after, and whose days these are; null leaves a thing as it is';
+
+CREATE FUNCTION factorymon.restore_archive(
+	pipeline text,
+	"from" timestamptz DEFAULT NULL,
+	"to" timestamptz DEFAULT NULL,
+	file text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_restore_archive';
+COMMENT ON FUNCTION factorymon.restore_archive(text, timestamptz, timestamptz, text) IS
+	'put the readings of archived files back that lie within a range, or of one file; they stay until release_archive(); returns how many';
+
+CREATE FUNCTION factorymon.release_archive(
+	pipeline text,
+	"from" timestamptz DEFAULT NULL,
+	"to" timestamptz DEFAULT NULL)
+RETURNS integer
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_release_archive';
+COMMENT ON FUNCTION factorymon.release_archive(text, timestamptz, timestamptz) IS
+	'let retention drop again what was restored; returns of how many files';
+
+CREATE FUNCTION factorymon.verify_archive(
+	pipeline text,
+	"from" timestamptz DEFAULT NULL,
+	"to" timestamptz DEFAULT NULL,
+	OUT file text,
+	OUT rows bigint,
+	OUT problem text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'factorymon_verify_archive';
+COMMENT ON FUNCTION factorymon.verify_archive(text, timestamptz, timestamptz) IS
+	'read archived files and compare them with their checksums; problem null: the file is as it was written';
+
+CREATE FUNCTION _factorymon.retention_levels(
+	OUT ordinal integer,
+	OUT level text,
+	OUT kinds text[],
+	OUT inherits boolean)
+RETURNS SETOF record
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 4
+AS 'MODULE_PATHNAME', 'factorymon_retention_levels';
 
 CREATE FUNCTION factorymon.drop_pipeline(pipeline text)
 RETURNS void
@@ -3141,6 +3269,93 @@ SELECT p.name AS pipeline, p.format, d.path, d.what, d.first_seen, d.last_seen,
 		d.messages, d.example, d.topic, d.kafka_partition, d.kafka_offset
 	FROM _factorymon.drift d
 	JOIN _factorymon.pipeline p USING (pipeline_id);
+CREATE VIEW factorymon.archives AS
+SELECT p.name AS pipeline, x.file || '.csv.gz' AS file, x.range_from,
+		x.range_to, x.part, x.rows, x.bytes, x.checksum,
+		CASE WHEN x.restored_at IS NOT NULL THEN 'restored' ELSE x.state END
+			AS state,
+		x.written_at, x.verified_at, x.restored_at, x.restored_by, x.error,
+		x.attempts, x.retry_at, x.dropped_at
+	FROM _factorymon.archive x
+	JOIN _factorymon.pipeline p ON p.pipeline_id = x.pipeline_id;
+COMMENT ON VIEW factorymon.archives IS
+	'history files of readings, and what is to become one; see set_archive()';
+COMMENT ON COLUMN factorymon.archives.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.archives.file IS
+	'name of the file in factorymon.archive_directory; null: it was not written yet';
+COMMENT ON COLUMN factorymon.archives.range_from IS
+	'it has the readings from this time on';
+COMMENT ON COLUMN factorymon.archives.range_to IS
+	'... to before this';
+COMMENT ON COLUMN factorymon.archives.part IS
+	'numbers the files of a range: one takes the place of the one before, unless the readings of that were dropped';
+COMMENT ON COLUMN factorymon.archives.dropped_at IS
+	'when its readings were dropped; null: they are there';
+COMMENT ON COLUMN factorymon.archives.rows IS
+	'readings in it';
+COMMENT ON COLUMN factorymon.archives.bytes IS
+	'its size, compressed';
+COMMENT ON COLUMN factorymon.archives.checksum IS
+	'SHA-256 of all columns of all rows in order of stream, offset and index, as they are written';
+COMMENT ON COLUMN factorymon.archives.state IS
+	'archived; stale: readings came since, or retention waits for it; failed: see error; restored: its readings are back';
+COMMENT ON COLUMN factorymon.archives.written_at IS
+	'when it was written last';
+COMMENT ON COLUMN factorymon.archives.verified_at IS
+	'when verify_archive() found it as it was written';
+COMMENT ON COLUMN factorymon.archives.restored_at IS
+	'when its readings were put back; null: they were not, or are released';
+COMMENT ON COLUMN factorymon.archives.restored_by IS
+	'by whom';
+COMMENT ON COLUMN factorymon.archives.error IS
+	'why it could not be written, or what verify_archive() found';
+COMMENT ON COLUMN factorymon.archives.attempts IS
+	'failed attempts in a row';
+COMMENT ON COLUMN factorymon.archives.retry_at IS
+	'when the next one is';
+
+CREATE VIEW factorymon.retention AS
+SELECT p.name AS pipeline, l.level,
+		extract(epoch FROM nullif(coalesce(r.keep,
+			CASE WHEN l.inherits THEN p.retention END),
+			interval '0'))::double precision AS keep_seconds,
+		r.keep IS NOT NULL AS own,
+		(SELECT count(*)
+			FROM pg_catalog.unnest(l.kinds) AS k (kind)
+			JOIN pg_catalog.pg_class t
+				ON t.relname = k.kind || '_' || p.pipeline_id
+			JOIN pg_catalog.pg_namespace n
+				ON n.oid = t.relnamespace AND n.nspname = '_factorymon'
+			JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid)::integer
+			AS time_partitions,
+		w.waiting_since, w.waiting_for
+	FROM _factorymon.pipeline p
+	CROSS JOIN _factorymon.retention_levels() l
+	LEFT JOIN _factorymon.retention r
+		ON r.pipeline_id = p.pipeline_id AND r.level = l.level
+	CROSS JOIN LATERAL (
+		SELECT min(w.since) AS waiting_since,
+				string_agg(w.partition || ': ' || w.reason, '; '
+					ORDER BY w.kind) AS waiting_for
+			FROM _factorymon.retention_wait w
+			WHERE w.pipeline_id = p.pipeline_id AND w.kind = ANY (l.kinds)) w;
+COMMENT ON VIEW factorymon.retention IS
+	'how long each level of detail of each pipeline is kept; see set_retention()';
+COMMENT ON COLUMN factorymon.retention.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.retention.level IS
+	'readings, rejects, alarms (transitions, what was published of them, findings of detectors) or ledger';
+COMMENT ON COLUMN factorymon.retention.keep_seconds IS
+	'age after which it goes; null: it stays';
+COMMENT ON COLUMN factorymon.retention.own IS
+	'set for this level; otherwise it is the retention of the pipeline, or none';
+COMMENT ON COLUMN factorymon.retention.time_partitions IS
+	'time partitions that there are';
+COMMENT ON COLUMN factorymon.retention.waiting_since IS
+	'since when the oldest expired one cannot be dropped; null: it can, or there is none';
+COMMENT ON COLUMN factorymon.retention.waiting_for IS
+	'which one, and what it waits for';
 
 CREATE VIEW factorymon.alert_outbox AS
 SELECT p.name AS pipeline, o.pub_seq, o.event_id, o.alarm_id, o.transition,
@@ -6431,6 +6646,8 @@ REVOKE EXECUTE ON FUNCTION _factorymon.sensor_now(),
 	_factorymon.zone_readings(timestamptz, timestamptz) FROM pg_monitor;
 GRANT SELECT ON
 	factorymon.pipelines,
+	factorymon.retention,
+	factorymon.archives,
 	factorymon.publisher_health,
 	factorymon.ledger,
 	factorymon.message_counters,

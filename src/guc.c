@@ -27,6 +27,7 @@ bool		fm_deadman = true;
 bool		fm_direct_index_insert = true;
 bool		fm_direct_insert = true;
 bool		fm_enabled = true;
+char	   *fm_archive_directory_setting = NULL;
 int			fm_event_retention = 30 * 24 * 60;
 int			fm_flood_end = 5;
 int			fm_flood_start = 10;
@@ -189,6 +190,11 @@ fm_guc_define(bool preloaded)
 							 "Off keeps a clone of a server quiet.",
 							 &fm_enabled, true, PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
+	DefineCustomStringVariable("factorymon.archive_directory",
+							   "Folder that history files are written to.",
+							   "An absolute path; who runs the server must be able to write there.",
+							   &fm_archive_directory_setting, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	define_integers(reloadable, lengthof(reloadable), PGC_SIGHUP);
 	if (preloaded)
 		define_integers(fixed, lengthof(fixed), PGC_POSTMASTER);

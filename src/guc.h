@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 extern int	fm_alert_retention;			/* min */
+extern char *fm_archive_directory_setting;
 extern int	fm_batch_max_bytes;			/* kB */
 extern int	fm_batch_max_delay;			/* ms */
 extern int	fm_batch_max_messages;

@@ -93,6 +93,30 @@ static const char mergeable_sql[] =
 "SELECT stream_id FROM (" NUMBERED_EXTENTS ") AS numbered"
 " WHERE NOT begins GROUP BY stream_id ORDER BY stream_id";
 
+/* Each run of rows (runs: run_from, run_to) becomes one extent, and one row of
+ * what expired of it; $1 is the pipeline. */
+#define MERGE_RUNS(reason, stream) \
+	" gone AS (" \
+	" DELETE FROM _factorymon.ledger_%d l USING runs r" \
+	" WHERE l.pipeline_id = $1 AND l.stream_id = " stream "" \
+	" AND l.kind IN ('extent', 'adjust', 'expired')" \
+	" AND l.from_offset >= r.run_from AND l.to_offset <= r.run_to" \
+	" RETURNING r.run_from, r.run_to, l.*)," \
+	" merged AS (" \
+	" INSERT INTO _factorymon.ledger_%d (pipeline_id, stream_id, from_offset," \
+	"  to_offset, kind, " COUNT_COLUMNS ", reason, opened_at, closed_at)" \
+	" SELECT $1, " stream ", run_from, run_to," \
+	"  CASE kind WHEN 'expired' THEN 'expired' ELSE 'extent' END AS new_kind," \
+	"  sum(messages), sum(rejected), sum(other), sum(suppressed)," \
+	"  sum(readings), _factorymon.hash_sum(reading_hash)," \
+	"  _factorymon.hash_sum(reject_hash), " reason "," \
+	"  coalesce(min(opened_at) FILTER (WHERE kind = 'extent')," \
+	"           min(opened_at))," \
+	"  coalesce(max(closed_at) FILTER (WHERE kind = 'extent')," \
+	"           max(closed_at))" \
+	" FROM gone GROUP BY run_from, run_to, new_kind RETURNING 1)" \
+	" SELECT (SELECT count(*) FROM gone) - (SELECT count(*) FROM merged)"
+
 static const char merge_sql[] =
 "WITH numbered AS ("
 " SELECT from_offset, to_offset,"
@@ -101,26 +125,46 @@ static const char merge_sql[] =
 " runs AS ("
 " SELECT min(from_offset) AS run_from, max(to_offset) AS run_to"
 " FROM numbered GROUP BY run HAVING count(*) > 1),"
-" gone AS ("
-" DELETE FROM _factorymon.ledger_%d l USING runs r"
-" WHERE l.pipeline_id = $1 AND l.stream_id = $2"
-" AND l.kind IN ('extent', 'adjust', 'expired')"
-" AND l.from_offset >= r.run_from AND l.to_offset <= r.run_to"
-" RETURNING r.run_from, r.run_to, l.*),"
-" merged AS ("
-" INSERT INTO _factorymon.ledger_%d (pipeline_id, stream_id, from_offset,"
-"  to_offset, kind, " COUNT_COLUMNS ", reason, opened_at, closed_at)"
-" SELECT $1, $2, run_from, run_to,"
-"  CASE kind WHEN 'expired' THEN 'expired' ELSE 'extent' END AS new_kind,"
-"  sum(messages), sum(rejected), sum(other), sum(suppressed),"
-"  sum(readings), _factorymon.hash_sum(reading_hash),"
-"  _factorymon.hash_sum(reject_hash), 'merged',"
-"  coalesce(min(opened_at) FILTER (WHERE kind = 'extent'),"
-"           min(opened_at)),"
-"  coalesce(max(closed_at) FILTER (WHERE kind = 'extent'),"
-"           max(closed_at))"
-" FROM gone GROUP BY run_from, run_to, new_kind RETURNING 1)"
-" SELECT (SELECT count(*) FROM gone) - (SELECT count(*) FROM merged)";
+MERGE_RUNS("'merged'", "$2");
+
+/*
+ * Rows that account for nothing that is stored any more: closed before $2, all
+ * of their readings and rejects expired, and wholly below the anchor.
+ */
+#define SPENT_EXTENTS \
+	"SELECT l.stream_id, l.from_offset, l.to_offset" \
+	" FROM _factorymon.ledger l" \
+	" JOIN _factorymon.partition_offset p USING (stream_id)" \
+	" CROSS JOIN LATERAL (" \
+	"  SELECT coalesce(sum(a.readings), 0) AS readings," \
+	"  coalesce(sum(a.rejected), 0) AS rejected" \
+	"  FROM _factorymon.ledger a" \
+	"  WHERE a.pipeline_id = $1 AND a.stream_id = l.stream_id" \
+	"  AND a.kind IN ('adjust', 'expired')" \
+	"  AND a.from_offset >= l.from_offset" \
+	"  AND a.to_offset <= l.to_offset) AS a" \
+	" WHERE l.pipeline_id = $1 AND l.kind = 'extent'" \
+	" AND l.closed_at < $2 AND l.readings + a.readings = 0" \
+	" AND l.rejected + a.rejected = 0" \
+	" AND (p.anchor_offset IS NULL" \
+	"      OR l.to_offset <= p.anchor_offset + 1)"
+
+#define SPENT_RUNS \
+	"SELECT stream_id, min(from_offset) AS run_from," \
+	" max(to_offset) AS run_to FROM (" \
+	"  SELECT *, sum(begins::integer) OVER w AS run FROM (" \
+	"   SELECT *, lag(to_offset) OVER w IS DISTINCT FROM from_offset" \
+	"    AS begins FROM (" SPENT_EXTENTS ") AS spent" \
+	"    WINDOW w AS (PARTITION BY stream_id ORDER BY from_offset)) AS marked" \
+	"  WINDOW w AS (PARTITION BY stream_id ORDER BY from_offset)) AS numbered" \
+	" GROUP BY stream_id, run HAVING count(*) > 1"
+
+static const char spent_sql[] =
+"SELECT DISTINCT stream_id FROM (" SPENT_RUNS ") AS runs ORDER BY stream_id";
+
+static const char expire_sql[] =
+"WITH runs AS (SELECT * FROM (" SPENT_RUNS ") AS r WHERE stream_id = $3),"
+MERGE_RUNS("'expired'", "$3");
 
 void
 fm_ledger_close(int16 pipeline_id, int32 stream_id, const char *kind,
@@ -165,43 +209,69 @@ fm_ledger_add(int16 pipeline_id, int32 stream_id, int64 from_offset,
  * that the merging statement's snapshot is later than the lock.
  */
 static int64
-merge_stream(int16 pipeline_id, int32 stream_id)
+merge_stream(const char *sql, FmArgs *args, int16 pipeline_id,
+			 int32 stream_id)
 {
 	FmArgs		lock = {0};
-	FmArgs		args = {0};
 
 	fm_args_int4(&lock, stream_id);
 	if (fm_args_run(&lock, "SELECT 1 FROM _factorymon.partition_offset"
 					" WHERE stream_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
 					SPI_OK_SELECT) == 0)
 		return 0;
-	fm_args_int2(&args, pipeline_id);
-	fm_args_int4(&args, stream_id);
-	(void) fm_args_run(&args, psprintf(merge_sql, pipeline_id, pipeline_id),
+	(void) fm_args_run(args, psprintf(sql, pipeline_id, pipeline_id),
 					   SPI_OK_SELECT);
 	return fm_spi_int8(0, 1);
 }
 
-int64
-fm_ledger_merge(int16 pipeline_id)
+/*
+ * Merge what find_sql names streams of.  Both statements take args; the second
+ * one the stream as the last.
+ */
+static int64
+merge_streams(const char *find_sql, const char *sql, const FmArgs *args,
+			  int16 pipeline_id)
 {
-	FmArgs		args = {0};
+	FmArgs		find = *args;
 	int			guc_nestlevel = NewGUCNestLevel();
 	int64		gone = 0;
 	uint64		n;
 	int32	   *streams;
 
 	fm_lock_timeout_limit(fm_lock_timeout);
-	fm_args_int2(&args, pipeline_id);
-	n = fm_args_run(&args, mergeable_sql, SPI_OK_SELECT);
+	n = fm_args_run(&find, find_sql, SPI_OK_SELECT);
 	streams = palloc(sizeof(int32) * (n + 1));
 	for (uint64 i = 0; i < n; i++)
 		streams[i] = fm_spi_int4(i, 1);
 	for (uint64 i = 0; i < n; i++)
-		gone += merge_stream(pipeline_id, streams[i]);
+	{
+		FmArgs		merge = *args;
+
+		fm_args_int4(&merge, streams[i]);
+		gone += merge_stream(sql, &merge, pipeline_id, streams[i]);
+	}
 	pfree(streams);
 	AtEOXact_GUC(true, guc_nestlevel);
 	return gone;
+}
+
+int64
+fm_ledger_merge(int16 pipeline_id)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline_id);
+	return merge_streams(mergeable_sql, merge_sql, &args, pipeline_id);
+}
+
+int64
+fm_ledger_expire(int16 pipeline_id, TimestampTz cutoff)
+{
+	FmArgs		args = {0};
+
+	fm_args_int2(&args, pipeline_id);
+	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(cutoff), false);
+	return merge_streams(spent_sql, expire_sql, &args, pipeline_id);
 }
 
 /* _factorymon.offset_hash(kafka_offset bigint, reading_index int) */

@@ -30,6 +30,8 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 typedef struct FmExtentCounts
 {
 	int64		messages;
@@ -70,5 +72,13 @@ extern void fm_ledger_add(int16 pipeline_id, int32 stream_id,
  * should be short.  Returns by how many rows the ledger shrank.
  */
 extern int64 fm_ledger_merge(int16 pipeline_id);
+
+/*
+ * fm_ledger_expire
+ *		The same for rows closed before the cutoff that account for nothing
+ *		that is stored any more: one row is left of neighbours, whatever their
+ *		days, with their sums.  Gaps stay: they say what was lost, and why.
+ */
+extern int64 fm_ledger_expire(int16 pipeline_id, TimestampTz cutoff);
 
 #endif							/* FM_LEDGER_H */

@@ -111,9 +111,10 @@ extern void fm_pipeline_create_storage(int16 pipeline_id,
 extern void fm_pipeline_drop_storage(int16 pipeline_id);
 
 /*
- * Drop time partitions that ended before the cutoff, booking what goes as
- * expired in the ledger, one transaction each with a short lock_timeout;
- * called by the supervisor outside any transaction.  Returns how many went.
+ * Drop time partitions that ended before what their levels are kept for
+ * (retention.h), booking what goes as expired in the ledger, one transaction
+ * each with a short lock_timeout; called by the supervisor outside any
+ * transaction.  Returns how many went.
  */
 extern int	fm_retention_run(const FmPipeline *pipeline);
 

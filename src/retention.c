@@ -20,10 +20,16 @@
  * snapshot and the readings stored since (partition_offset.fold_min_ts is
  * their oldest ts), so a partition that may hold such readings waits.
  *
- * One with readings that are in no rollup yet waits, too.  Rollups stay.
+ * One with readings that are in no rollup yet waits, too.  Rollups have an
+ * interval of their own, and by default stay.
+ *
+ * Whoever reads the table in an open transaction keeps that lock from us, so
+ * it is asked for once before anything is counted: counting a day in vain every
+ * minute, for as long as somebody's transaction lasts, would cost more than the
+ * day.  What a partition waits for is noted; see the view factorymon.retention.
  *
  * Messages stay counted in their extents: they were consumed.  Only rows
- * expire.
+ * expire.  The ledger itself expires by being added up, see ledger.c.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -41,16 +47,15 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "archive.h"
 #include "ledger.h"
 #include "pipeline_internal.h"
+#include "retention.h"
 
 PG_FUNCTION_INFO_V1(factorymon_drop_expired);
 
 /* How long everybody may queue behind a wish to drop, ms. */
 #define DROP_LOCK_TIMEOUT 200
-
-static const char *const expiring_kinds[] = {"reading", "reject",
-"transition", "score"};
 
 /* Sum of hashes modulo 2^64, negated, as a signed bigint. */
 #define NEGATIVE_HASH(hash) \
@@ -88,14 +93,15 @@ static const char *const expiring_kinds[] = {"reading", "reject",
 	" count(*) AS rows, mod(18446744073709551616 +" \
 	" mod(sum(_factorymon.offset_hash(r.kafka_offset, %s))," \
 	" 18446744073709551616), 18446744073709551616) AS hash" \
-	" FROM ONLY %s r JOIN edges e USING (stream_id)" \
+	" FROM %s r JOIN edges e USING (stream_id)" \
 	" GROUP BY r.stream_id, n)" \
 	" SELECT p.stream_id, p.first, p.next, p.rows, " NEGATIVE_HASH("p.hash") \
 	" FROM part p JOIN edges e USING (stream_id)" \
 	" WHERE e.covered[p.n] ORDER BY 1, 2"
 
-/* The partition that is being dropped, for messages. */
+/* The partition that is being dropped, for messages, and what it waits for. */
 static Oid	dropping = InvalidOid;
+static const char *waits_for = NULL;
 
 typedef struct ExpiredExtent
 {
@@ -149,20 +155,23 @@ needed_by_rollups(int16 pipeline_id, const char *partition, TimestampTz end)
 									   partition), SPI_OK_SELECT) > 0;
 }
 
-/* Book the rows of a reading or reject partition as expired; how many. */
+/*
+ * Book rows of readings or rejects as expired, or (back) as there again; how
+ * many.
+ */
 static int64
-book_expired(int16 pipeline_id, bool readings, const char *partition)
+book_expired(int16 pipeline_id, bool readings, const char *source, bool back,
+			 const char *reason)
 {
 	FmArgs		args = {0};
 	uint64		n;
 	ExpiredExtent *extents;
 	int64		total = 0;
-	char	   *reason = psprintf("retention dropped %s", partition);
 
 	fm_args_int2(&args, pipeline_id);
 	n = fm_args_run(&args, psprintf(EXPIRED_BY_EXTENT,
 									readings ? "r.reading_index" : "-1",
-									partition),
+									source),
 					SPI_OK_SELECT);
 	extents = palloc0(sizeof(ExpiredExtent) * (n + 1));
 	for (uint64 i = 0; i < n; i++)
@@ -176,12 +185,33 @@ book_expired(int16 pipeline_id, bool readings, const char *partition)
 			-fm_spi_int8(i, 4);
 		*(readings ? &counts->reading_hash : &counts->reject_hash) =
 			(uint64) fm_spi_int8(i, 5);
+		if (back)
+		{
+			counts->readings = -counts->readings;
+			counts->reading_hash = -counts->reading_hash;
+		}
 		total += fm_spi_int8(i, 4);
 	}
 	for (uint64 i = 0; i < n; i++)
 		fm_ledger_add(pipeline_id, extents[i].stream_id, extents[i].first,
 					  extents[i].next, "expired", &extents[i].counts, reason);
 	return total;
+}
+
+void
+fm_retention_book_back(int16 pipeline_id, TimestampTz from, TimestampTz to,
+					   const char *reason)
+{
+	(void) book_expired(pipeline_id, true,
+						psprintf("(SELECT * FROM _factorymon.reading_%d"
+								 " WHERE ts >= '2000-01-01 00:00:00+00'"
+								 "::timestamptz + " INT64_FORMAT
+								 " * interval '1 microsecond'"
+								 " AND ts < '2000-01-01 00:00:00+00'"
+								 "::timestamptz + " INT64_FORMAT
+								 " * interval '1 microsecond')",
+								 pipeline_id, from, to),
+						true, reason);
 }
 
 /* Is there a transition that is to go out, and that the publisher has not seen? */
@@ -217,31 +247,80 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	char	   *reason;
 	int64		rows = -1;
 
+	waits_for = NULL;
 	if (!OidIsValid(parent) ||
 		!fm_partition_oldest(parent, cutoff, &partition, &to))
 		return false;
 	dropping = partition;
 	(void) fm_storage_lock(pipeline_id, "ledger", RowExclusiveLock);
 	LockRelationOid(partition, ShareLock);
-	if (!get_rel_relispartition(partition) ||	/* gone or detached */
-		(readings && needed_by_fold(pipeline_id, to)))
+	if (!get_rel_relispartition(partition)) /* gone or detached */
 		return false;
+	if (readings && needed_by_fold(pipeline_id, to))
+	{
+		waits_for = "the state of its sensors is in no snapshot yet";
+		return false;
+	}
 	schema = get_namespace_name(get_rel_namespace(partition));
 	name = quote_qualified_identifier(schema, get_rel_name(partition));
-	if (strcmp(kind, "transition") == 0 && needed_by_publisher(name))
+	if (readings)
+		waits_for = fm_archive_forbids(pipeline_id, name, to);
+	if (waits_for)
 		return false;
 	if (readings && needed_by_rollups(pipeline_id, name, to))
+	{
+		waits_for = "readings in it are in no rollup yet";
 		return false;
+	}
+	if (strcmp(kind, "transition") == 0 && needed_by_publisher(name))
+	{
+		waits_for = "an alarm in it has not gone out yet";
+		return false;
+	}
 
 	if (readings || strcmp(kind, "reject") == 0)
-		rows = book_expired(pipeline_id, readings, name);
+		rows = book_expired(pipeline_id, readings, psprintf("ONLY %s", name),
+							false, psprintf("retention dropped %s", name));
 	reason = rows < 0 ? psprintf("retention dropped %s", name) :
 		psprintf("retention dropped %s with " INT64_FORMAT " rows",
 				 name, rows);
 	fm_event_record(pipeline_id, NULL, "expired", NULL, 0, reason);
+	/* it is the oldest: all that is archived before its end is of it */
+	if (readings)
+		fm_archive_dropped(pipeline_id, DT_NOBEGIN, to);
 	fm_args_run(&none, psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
 	ereport(DEBUG1, (errmsg_internal("%s", reason)));
 	return true;
+}
+
+/*
+ * Would anybody keep us from dropping one now?  An error if so: a lock that
+ * cannot be had in time.
+ */
+static bool
+probe(int16 pipeline_id, const char *kind, TimestampTz cutoff)
+{
+	Oid			parent = fm_storage_lock(pipeline_id, kind, AccessShareLock);
+	TimestampTz to;
+
+	if (!OidIsValid(parent) ||
+		!fm_partition_oldest(parent, cutoff, &dropping, &to))
+		return false;
+	LockRelationOid(parent, AccessExclusiveLock);
+	return true;
+}
+
+static bool
+probe_as_owner(int16 pipeline_id, const char *kind, TimestampTz cutoff)
+{
+	FmOwnerScope scope;
+	bool		found;
+
+	fm_owner_begin(&scope);
+	fm_lock_timeout_limit(DROP_LOCK_TIMEOUT);
+	found = probe(pipeline_id, kind, cutoff);
+	fm_owner_end(&scope);
+	return found;
 }
 
 static bool
@@ -283,16 +362,20 @@ is_try_later(const ErrorData *error)
 	return true;
 }
 
+/* What can be done to the oldest partition of a kind. */
+typedef bool (*PartitionStep) (int16 pipeline_id, const char *kind,
+							   TimestampTz cutoff);
+
 /*
- * One partition in a transaction of its own, a real block, so that statements
- * sent to other nodes commit with it.
+ * One step in a transaction of its own, a real block, so that statements sent
+ * to other nodes commit with it.  False also where a lock cannot be had.
  */
 static bool
-drop_oldest_in_transaction(int16 pipeline_id, const char *kind,
-						   TimestampTz cutoff)
+in_transaction(PartitionStep step, int16 pipeline_id, const char *kind,
+			   TimestampTz cutoff)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	volatile bool dropped = false;
+	volatile bool done = false;
 
 	PG_TRY();
 	{
@@ -303,7 +386,7 @@ drop_oldest_in_transaction(int16 pipeline_id, const char *kind,
 
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		dropped = drop_oldest_as_owner(pipeline_id, kind, cutoff);
+		done = step(pipeline_id, kind, cutoff);
 		PopActiveSnapshot();
 		(void) EndTransactionBlock(false);
 		CommitTransactionCommand();
@@ -320,29 +403,161 @@ drop_oldest_in_transaction(int16 pipeline_id, const char *kind,
 		MemoryContextSwitchTo(caller);
 		if (!is_try_later(error))
 			ReThrowError(error);
+		waits_for = error->sqlerrcode == ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST ?
+			"other objects depend on it" : "somebody has its table locked";
 		FreeErrorData(error);
-		dropped = false;
+		done = false;
 	}
 	PG_END_TRY();
+	return done;
+}
+
+/* Who has had the table of a kind in a transaction for longest? */
+static char *
+describe_holder(int16 pipeline_id, const char *kind)
+{
+	FmArgs		args = {0};
+
+	fm_args_add(&args, OIDOID,
+				ObjectIdGetDatum(fm_storage_relid(pipeline_id, kind)), false);
+	fm_args_add(&args, INT4OID, Int32GetDatum(MyProcPid), false);
+	if (fm_args_run(&args, "SELECT format('%s: process %s (%s), in a"
+					" transaction since %s', 'somebody has its table locked',"
+					" l.pid, a.backend_type, to_char(a.xact_start AT TIME ZONE"
+					" 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC'))"
+					" FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+					" WHERE l.relation = $1 AND l.granted AND l.pid <> $2"
+					" AND l.locktype = 'relation'"
+					" AND a.xact_start < now() - interval '1 second'"
+					" AND l.database = (SELECT oid FROM pg_database"
+					" WHERE datname = current_database())"
+					" ORDER BY a.xact_start LIMIT 1", SPI_OK_SELECT) == 0)
+		return NULL;
+	return fm_spi_text(0, 1);
+}
+
+/* Keep what the oldest partition waits for, or that it does not. */
+static bool
+note_wait(int16 pipeline_id, const char *kind, TimestampTz unused)
+{
+	FmOwnerScope scope;
+	const char *reason = waits_for;
+	char	   *name = get_rel_name(dropping);
+
+	fm_owner_begin(&scope);
+	SPI_connect();
+	if (reason && strncmp(reason, "somebody", 8) == 0)
+	{
+		char	   *holder = describe_holder(pipeline_id, kind);
+
+		if (holder)
+			reason = holder;
+	}
+	fm_retention_note(pipeline_id, kind, name ? name : "", reason);
+	SPI_finish();
+	fm_owner_end(&scope);
+	return true;
+}
+
+/* All that has expired of a kind, as far as it can go now. */
+static int
+drop_kind(int16 pipeline_id, const char *kind, TimestampTz cutoff)
+{
+	int			dropped = 0;
+
+	waits_for = NULL;
+	while (in_transaction(probe_as_owner, pipeline_id, kind, cutoff) &&
+		   in_transaction(drop_oldest_as_owner, pipeline_id, kind, cutoff))
+	{
+		CHECK_FOR_INTERRUPTS();
+		dropped++;
+	}
+	(void) in_transaction(note_wait, pipeline_id, kind, cutoff);
 	return dropped;
+}
+
+/*
+ * Up to when the ledger may be added up: as its own interval says, and not
+ * before what it accounts for; 0: never.
+ */
+static int64
+ledger_keep(const int64 *keep)
+{
+	int64		result = 0;
+
+	for (int i = 0; i < FM_RETENTION_LEVELS; i++)
+	{
+		const char *name = fm_retention_levels[i].name;
+
+		if (strcmp(name, "readings") != 0 && strcmp(name, "rejects") != 0 &&
+			strcmp(name, "ledger") != 0)
+			continue;
+		if (keep[i] <= 0)
+			return 0;
+		result = Max(result, keep[i]);
+	}
+	return result;
+}
+
+static bool
+expire_ledger(int16 pipeline_id, const char *unused, TimestampTz cutoff)
+{
+	FmOwnerScope scope;
+	int64		gone;
+
+	fm_owner_begin(&scope);
+	SPI_connect();
+	gone = fm_ledger_expire(pipeline_id, cutoff);
+	if (gone > 0)
+		fm_event_record(pipeline_id, NULL, "expired", NULL, 0,
+						psprintf("retention added up " INT64_FORMAT
+								 " rows of the ledger", gone));
+	SPI_finish();
+	fm_owner_end(&scope);
+	return gone > 0;
+}
+
+/* keep[] of a pipeline, outside of any transaction. */
+static void
+load_keep(const FmPipeline *pipeline, int64 *keep)
+{
+	FmOwnerScope scope;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	fm_owner_begin(&scope);
+	SPI_connect();
+	fm_retention_load(pipeline, keep);
+	SPI_finish();
+	fm_owner_end(&scope);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
 }
 
 int
 fm_retention_run(const FmPipeline *pipeline)
 {
-	TimestampTz cutoff = GetCurrentTimestamp() - pipeline->retention;
+	MemoryContext caller = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
+	int64		keep[FM_RETENTION_LEVELS];
 	int			dropped = 0;
 
 	Assert(!IsTransactionState());
-	if (pipeline->retention <= 0)
-		return 0;
-	for (int i = 0; i < lengthof(expiring_kinds); i++)
-		while (drop_oldest_in_transaction(pipeline->id, expiring_kinds[i],
-										  cutoff))
-		{
-			CHECK_FOR_INTERRUPTS();
-			dropped++;
-		}
+	load_keep(pipeline, keep);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < FM_RETENTION_LEVELS; i++)
+	{
+		const FmRetentionLevel *level = &fm_retention_levels[i];
+
+		for (int j = 0; j < lengthof(level->kinds) && level->kinds[j]; j++)
+			/* what is kept for ever waits for nothing */
+			dropped += drop_kind(pipeline->id, level->kinds[j],
+								 keep[i] > 0 ? now - keep[i] : DT_NOBEGIN);
+	}
+	if (ledger_keep(keep) > 0)
+		(void) in_transaction(expire_ledger, pipeline->id, NULL,
+							  now - ledger_keep(keep));
 	return dropped;
 }
 
@@ -355,17 +570,30 @@ Datum
 factorymon_drop_expired(PG_FUNCTION_ARGS)
 {
 	Oid			user = GetUserId();
+	TimestampTz now = GetCurrentTimestamp();
+	FmOwnerScope scope;
 	FmPipeline *pipeline;
-	TimestampTz cutoff;
+	int64		keep[FM_RETENTION_LEVELS];
 	int			dropped = 0;
 
 	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
 	fm_pipeline_check_control(pipeline, user, "admin");
-	if (pipeline->retention <= 0)
-		PG_RETURN_INT32(0);
-	cutoff = GetCurrentTimestamp() - pipeline->retention;
-	for (int i = 0; i < lengthof(expiring_kinds); i++)
-		while (drop_oldest_as_owner(pipeline->id, expiring_kinds[i], cutoff))
-			dropped++;
+	fm_owner_begin(&scope);
+	SPI_connect();
+	fm_retention_load(pipeline, keep);
+	SPI_finish();
+	fm_owner_end(&scope);
+	for (int i = 0; i < FM_RETENTION_LEVELS; i++)
+	{
+		const FmRetentionLevel *level = &fm_retention_levels[i];
+
+		for (int j = 0; keep[i] > 0 && j < lengthof(level->kinds) &&
+			 level->kinds[j]; j++)
+			while (drop_oldest_as_owner(pipeline->id, level->kinds[j],
+										now - keep[i]))
+				dropped++;
+	}
+	if (ledger_keep(keep) > 0)
+		(void) expire_ledger(pipeline->id, NULL, now - ledger_keep(keep));
 	PG_RETURN_INT32(dropped);
 }

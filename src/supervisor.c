@@ -39,6 +39,8 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "archive.h"
+#include "archiver.h"
 #include "child.h"
 #include "compat.h"
 #include "factorymon.h"
@@ -502,6 +504,39 @@ answer_ownerless(FmPipeline *unused)
 	fm_ownerless_step(changed);
 }
 
+/*
+ * Start the archiver where something is due.  It ends by itself; if no process
+ * is free the next turn tries again, and the view archives shows what waits.
+ */
+static void
+archive(FmPipeline *pipeline)
+{
+	static FmChild archiver;
+	bool		due;
+
+	if (fm_child_is_running(&archiver))
+		return;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	due = fm_archive_is_due(pipeline);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	if (due)
+		(void) fm_child_start(&archiver, "factorymon_archiver_main",
+							  "factorymon archiver", "factorymon archiver",
+							  ObjectIdGetDatum(MyDatabaseId), NULL, 0);
+}
+
+static void
+archive_all(List *pipelines)
+{
+	ListCell   *cell;
+
+	foreach(cell, pipelines)
+		do_duty(archive, lfirst(cell));
+}
+
 static void
 keep_house(List *pipelines)
 {
@@ -517,6 +552,7 @@ keep_house(List *pipelines)
 		do_duty(merge_rollups, lfirst(cell));
 		do_duty(drop_expired, lfirst(cell));
 	}
+	archive_all(pipelines);
 }
 
 /* ----------------------------------------------------------------------
@@ -665,6 +701,8 @@ run(void)
 		}
 		changed = seen_generation != answered_generation;
 		answered_generation = seen_generation;
+		if (changed && !due)
+			archive_all(pipelines);
 		fm_silence_step(pipelines, changed, fm_watermark_step(pipelines));
 		if (pipelines != NIL)
 			do_duty(answer_ownerless, NULL);

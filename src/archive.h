@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * archive.h
+ *	  Daily history files: what the parts of the archive share.
+ *
+ * archive_file.c	a compressed CSV file, written and read with its checksums
+ * archive_rows.c	readings as lines of such a file, and back
+ * archive_unit.c	what is to be archived, and what came of it
+ * archiver.c		the process, and the functions for people
+ *
+ * A unit is that part of one time partition of a pipeline's readings that lies
+ * within one day of the plant's time zone.  It has one complete file; where
+ * late readings came after it was written, a further part of it, again
+ * complete, takes its place.
+ *
+ * Copyright (c) 2026, factorymon contributors; PostgreSQL License
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FM_ARCHIVE_H
+#define FM_ARCHIVE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+
+#include "pipeline.h"
+
+#define FM_SHA256_HEX 65		/* with the terminator */
+
+/* --- archive_file.c ----------------------------------------------------- */
+
+typedef struct FmArchiveFile FmArchiveFile;
+
+/* The folder of factorymon.archive_directory, checked; errors say what is wrong. */
+extern const char *fm_archive_directory(void);
+
+/* A name of a file in it that no character of a pipeline's name can bend. */
+extern char *fm_archive_encode(const char *name);
+
+/*
+ * Write a file under a temporary name; finish it: fsync, rename, fsync of the
+ * folder.  Errors name the file.  contents is the SHA-256 of what was put,
+ * before compression.
+ */
+extern FmArchiveFile *fm_archive_create(const char *path);
+extern void fm_archive_put(FmArchiveFile *file, const char *data, size_t len);
+extern void fm_archive_finish(FmArchiveFile *file, char contents[FM_SHA256_HEX],
+							  int64 *bytes);
+
+/* The same for a small text, uncompressed. */
+extern void fm_archive_write_text(const char *path, const char *text);
+
+/* SHA-256 of a file as it lies there. */
+extern void fm_archive_hash_file(const char *path, char hex[FM_SHA256_HEX]);
+extern char *fm_archive_read_text(const char *path);
+
+/* Read one: bytes, or 0 at its end; errors where it is damaged. */
+extern FmArchiveFile *fm_archive_open(const char *path);
+extern int	fm_archive_get(FmArchiveFile *file, char *data, int len);
+extern void fm_archive_close(FmArchiveFile *file,
+							 char contents[FM_SHA256_HEX]);
+
+/* --- archive_rows.c ----------------------------------------------------- */
+
+typedef struct FmArchiveSums
+{
+	int64		rows;
+	int64		hash;			/* modulo 2^64, of offsets and indexes */
+	char		contents[FM_SHA256_HEX];
+} FmArchiveSums;
+
+extern const char *const fm_archive_header;	/* the first line */
+
+/*
+ * Lines of the readings of [from, to), in the order of stream, offset and
+ * index, put to a file (NULL: only summed up).  Inside SPI, as the
+ * extension's owner.
+ */
+extern void fm_archive_export(int16 pipeline_id, TimestampTz from,
+							  TimestampTz to, FmArchiveFile *file,
+							  FmArchiveSums *sums);
+
+/* The lines of a file as readings of a pipeline; how many. */
+extern int64 fm_archive_import(const FmPipeline *pipeline, const char *path,
+							   TimestampTz from, TimestampTz to);
+
+/* --- archive_unit.c ----------------------------------------------------- */
+
+/* Write what is due of a pipeline; outside of any transaction. */
+extern void fm_archive_run(const FmPipeline *pipeline);
+
+/* Is anything due of any pipeline?  Inside a transaction. */
+extern bool fm_archive_is_due(const FmPipeline *pipeline);
+
+/*
+ * Why a partition of readings must not be dropped yet; NULL: it may be.
+ * Inside SPI, as the extension's owner, with the partition locked.
+ */
+extern const char *fm_archive_forbids(int16 pipeline_id,
+									  const char *partition, TimestampTz to);
+
+/* The partition with [from, to) is dropped: its files are what is left. */
+extern void fm_archive_dropped(int16 pipeline_id, TimestampTz from,
+							   TimestampTz to);
+
+/* --- retention.c -------------------------------------------------------- */
+
+/* Book readings of [from, to), which came back, in the ledger. */
+extern void fm_retention_book_back(int16 pipeline_id, TimestampTz from,
+								   TimestampTz to, const char *reason);
+
+#endif							/* FM_ARCHIVE_H */
