@@ -54,9 +54,9 @@
 	" p.workers, p.start_policy, p.start_at, p.on_data_loss, p.accept_past," \
 	" p.accept_future, p.retention, p.partition_interval, p.owner::text," \
 	" p.config_version, r.pipeline_id IS NOT NULL," \
-	" r.paused_at IS NOT NULL, r.pause_reason, p.alert_topic, p.format," \\
-	" (SELECT f.mapping::text FROM factorymon.format f" \\
-	" WHERE f.name = p.format), p.rollups, p.time_zone" \\
+	" r.paused_at IS NOT NULL, r.pause_reason, p.alert_topic, p.format," \
+	" (SELECT f.mapping::text FROM factorymon.format f" \
+	" WHERE f.name = p.format), p.rollups, p.time_zone" \
 	" FROM _factorymon.pipeline p LEFT JOIN _factorymon.pipeline_run r" \
 	" ON r.pipeline_id = p.pipeline_id AND r.system_identifier = $1" \
 	" AND r.database_oid = $2"

@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import dashboard, detectors, formats, growth, kill, latency, memory, \\
+from . import dashboard, detectors, formats, growth, kill, latency, memory, \
     rollups
 from .kafka import Topic
 
