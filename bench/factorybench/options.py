@@ -13,7 +13,8 @@ commands:
   quick        throughput of factorymon, the limits and the fastest peers,
                alarms and detectors, in less than 15 minutes
   full         everything: throughput of all, alarms, kill, latency,
-                growth, memory, detectors, rollups, dashboard, formats
+                growth, memory, detectors, rollups, dashboard, formats,
+                archive
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -24,6 +25,7 @@ commands:
   rollups      what minutes, hours and days cost, and answer
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   formats      the same readings in each built-in format
+  archive      ingest while history files are written
   list         the contenders, by name
 
 Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
@@ -32,7 +34,7 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 COMMANDS = {
     "quick": ("throughput", "alarms", "detectors"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "rollups", "dashboard", "formats"),
+             "detectors", "rollups", "dashboard", "formats", "archive"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
     "kill": ("kill",),
@@ -43,6 +45,7 @@ COMMANDS = {
     "rollups": ("rollups",),
     "dashboard": ("dashboard",),
     "formats": ("formats",),
+    "archive": ("archive",),
 }
 
 

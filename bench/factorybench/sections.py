@@ -1,7 +1,7 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import dashboard, detectors, formats, growth, kill, latency, memory, \
-    rollups
+from . import archive, dashboard, detectors, formats, growth, kill, \
+    latency, memory, rollups
 from .kafka import Topic
 
 
@@ -58,4 +58,5 @@ SECTIONS = {
     "rollups": rollups.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
+    "archive": archive.section,
 }
