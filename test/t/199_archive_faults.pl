@@ -85,6 +85,20 @@ like(sql($node, q{SELECT string_agg(problem, ' ') FROM factorymon.verify_archive
 	qr/^archive file "\Q$header\E" is damaged$/, 'and a header that is another one');
 put_file($header, $text);
 
+# --- every example of docs/archive.md, of this pipeline and these days ---------------------
+my $page = slurp_file(repo_path('docs/archive.md'));
+my @examples = map { split /(?<=;)[^\n]*\n/ } $page =~ /^```sql\n(.*?)^```$/msg;
+cmp_ok(scalar @examples, '>', 8, 'there are examples');
+foreach my $example (@examples)
+{
+	my $query = $example =~ s{'sensor-data'}{'plant / ä'}gr;
+	$query =~ s{'2026-01-01'}{now() - interval '5 days'}g;
+	$query =~ s{'2026-01-08'}{now() - interval '2 days'}g;
+	my ($rc, undef, $err) = $node->psql('factory', $query);
+
+	is("$rc$err", '0', $example =~ s/\s+/ /gr);
+}
+
 # --- days of 23, 24 and 25 hours -----------------------------------------------------------
 create_pipeline($node, $broker, name => 'days', topic => 'days', accept_past => '400 days',
 	consumer_group => 'days');
