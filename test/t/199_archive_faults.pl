@@ -25,6 +25,17 @@ sub failed
 	return sql($node, q{SELECT coalesce(max(error), '') FROM factorymon.archives
 		WHERE state = 'failed' AND retry_at IS NOT NULL}) =~ $pattern;
 }
+# Something is put in the way while nobody writes.
+sub meanwhile
+{
+	my ($change) = @_;
+
+	sql($node, q{SELECT factorymon.set_archive('plant / ä', false)});
+	poll_until($node, q{SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'factorymon archiver'}, 0) or die 'the archiver did not end';
+	$change->();
+	return;
+}
 sub archived { return sql($node, q{SELECT count(*) FROM factorymon.archives WHERE state = 'archived'}) }
 
 # --- disk full ----------------------------------------------------------------------
@@ -35,8 +46,11 @@ ok(poll_while('an error', sub { return failed(qr/could not create/) }), 'nothing
 my ($temporary) = sql($node, q{SELECT error FROM factorymon.archives
 	WHERE state = 'failed' ORDER BY range_from LIMIT 1}) =~ /"([^"]+\.tmp)"/;
 like($temporary, qr{^\Q$folder\E/factory_plant%20.*\.csv\.gz\.tmp$}, 'a file has a temporary name');
-chmod 0755, $folder;
-symlink '/dev/full', $temporary or die "$temporary: $!";
+meanwhile(sub {
+	chmod 0755, $folder;
+	symlink '/dev/full', $temporary or die "$temporary: $!";
+});
+archive_turn($node);
 sql($node, q{SELECT factorymon.alter_pipeline('plant / ä', retention => '1 day')});
 ok(poll_while('the error', sub { return failed(qr/could not write archive file "\Q$temporary\E": No space left on device/) }),
 	'a disk that is full is seen');
@@ -51,8 +65,10 @@ ok(poll_until($node, q{SELECT waiting_for LIKE '%it is not archived yet%' FROM f
 	WHERE level = 'readings'}, 't', 90), 'retention says what it waits for');
 
 # --- killed in the middle of a file ----------------------------------------------------
-unlink $temporary;
-mkfifo($temporary, 0600) or die "$temporary: $!";
+meanwhile(sub {
+	unlink $temporary;
+	mkfifo($temporary, 0600) or die "$temporary: $!";
+});
 ok(poll_while('an archiver', sub { archive_turn($node); return sql($node, q{SELECT count(*) FROM pg_stat_activity
 	WHERE backend_type = 'factorymon archiver' AND xact_start < clock_timestamp() - interval '100 ms'}) }),
 	'one is about to write');
