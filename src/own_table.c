@@ -90,8 +90,15 @@ fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 {
 	Oid			schema = get_namespace_oid("_factorymon", false);
 
-	table->rel = table_open(get_relname_relid(name, schema),
-							RowExclusiveLock);
+	fm_own_table_open_leaf(table, get_relname_relid(name, schema), natts,
+						   key);
+}
+
+void
+fm_own_table_open_leaf(FmOwnTable *table, Oid relid, int natts,
+					   AttrNumber key)
+{
+	table->rel = table_open(relid, RowExclusiveLock);
 	check_table(table->rel, natts, RELKIND_RELATION);
 	prepare(table);
 	for (int i = 0; i < table->result->ri_NumIndices; i++)
@@ -105,7 +112,8 @@ fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 	if (!OidIsValid(table->key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" lacks its unique index", name)));
+				 errmsg("table \"%s\" lacks its unique index",
+						RelationGetRelationName(table->rel))));
 }
 
 void

@@ -56,6 +56,10 @@ typedef struct FmOwnTable
 extern void fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 							  AttrNumber key);
 
+/* The same of a table by its oid. */
+extern void fm_own_table_open_leaf(FmOwnTable *table, Oid relid, int natts,
+								   AttrNumber key);
+
 /*
  * Open that partition of a pipeline's table of some kind (see partition.c)
  * that holds ts.  Errors also where there is none.
