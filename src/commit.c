@@ -213,7 +213,6 @@ account(FmWorker *worker, FmCommit *commit)
 				break;
 			case FM_CLASS_DUPLICATE:
 				extent->duplicates++;
-				commit->total.duplicates++;
 				break;
 			default:
 				extent->other++;

@@ -136,15 +136,20 @@ make_key(const FmPipeline *pipeline, const FmRow *row, pg_uuid_t *key)
 	return true;
 }
 
-static int
-compare_keys(const void *a, const void *b)
+static inline int
+compare_keys(const FmReadingKey *a, const FmReadingKey *b)
 {
-	const FmReadingKey *x = a;
-	const FmReadingKey *y = b;
-	int			order = memcmp(x->key.data, y->key.data, UUID_LEN);
+	int			order = memcmp(a->key.data, b->key.data, UUID_LEN);
 
-	return order != 0 ? order : (x->row > y->row) - (x->row < y->row);
+	return order != 0 ? order : (a->row > b->row) - (a->row < b->row);
 }
+
+#define ST_SORT sort_keys
+#define ST_ELEMENT_TYPE FmReadingKey
+#define ST_COMPARE(a, b) compare_keys(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /*
  * Keys that a message has more than once, numbered from the second one on.
@@ -200,8 +205,8 @@ fm_keys_make(const FmPipeline *pipeline, const FmBatchMessage *messages,
 				n++;
 		}
 	}
-	qsort(keys, n, sizeof(FmReadingKey), compare_keys);
+	sort_keys(keys, n);
 	if (number_keys(pipeline, rows, keys, n))
-		qsort(keys, n, sizeof(FmReadingKey), compare_keys);
+		sort_keys(keys, n);
 	return n;
 }

@@ -43,6 +43,7 @@
 #include "utils/uuid.h"
 
 #include "dedup_internal.h"
+#include "key_index.h"
 #include "own_table.h"
 #include "pipeline_internal.h"
 
@@ -63,6 +64,7 @@ typedef struct Slice
 	bool		open;			/* not empty, or to be written */
 	bool		writes;			/* keys are registered here */
 	bool		sealed;			/* nobody else registers here any more */
+	bool		simple;			/* key_index.c knows its index */
 	FmOwnTable	table;
 } Slice;
 
@@ -214,15 +216,42 @@ assign_roles(FmSlices *slices, Oid parent, Slice *present)
  * Opening and closing
  * ------------------------------------------------------------------- */
 
+/* Rows were put in the order of keys. */
+static void
+fill_index(FmOwnTable *table)
+{
+	FmKeyEntry	entries[FM_OWN_TABLE_CHUNK];
+	IndexInfo  *info;
+	Relation	index = fm_own_table_key_index(table, &info);
+
+	for (int i = 0; i < table->nslots; i++)
+	{
+		entries[i].key = DatumGetUUIDP(table->slots[i]->tts_values[KEY_KEY - 1]);
+		entries[i].tid = table->slots[i]->tts_tid;
+	}
+	fm_key_index_insert(table->rel, index, info, entries, table->nslots);
+}
+
 static void
 open_slice(Slice *slice)
 {
+	IndexInfo  *info;
+	Relation	index;
+
 	fm_own_table_open_leaf(&slice->table, slice->range.relid, KEY_NCOLUMNS,
 						   KEY_KEY);
 	slice->open = slice->writes ||
 		RelationGetNumberOfBlocks(slice->table.rel) > 0;
 	if (!slice->open)
+	{
 		fm_own_table_close(&slice->table);
+		return;
+	}
+	index = fm_own_table_key_index(&slice->table, &info);
+	slice->simple = fm_key_index_fits(index, KEY_KEY) &&
+		slice->table.result->ri_NumIndices == 1;
+	if (slice->simple)
+		slice->table.fill = fill_index;
 }
 
 FmSlices *
@@ -312,10 +341,45 @@ judge(const TupleTableSlot *found, FmReadingKey *key, const FmRow *row)
 	key->first_offset = kafka_offset;
 }
 
+/*
+ * Those new keys that may be in the slice, all of which are so if it is not
+ * simple; returns how many.
+ */
+static int
+select_keys(Slice *slice, FmReadingKey **keys, int n, FmReadingKey **selected)
+{
+	FmKeyEntry *entries = palloc_extended(sizeof(FmKeyEntry) * Max(n, 1),
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	IndexInfo  *info;
+	int			nnew = 0;
+	int			nselected = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (keys[i]->state != FM_KEY_NEW)
+			continue;
+		selected[nnew] = keys[i];
+		entries[nnew++].key = &keys[i]->key;
+	}
+	if (!slice->simple)
+		return nnew;
+	fm_key_index_look(slice->table.rel,
+					  fm_own_table_key_index(&slice->table, &info), entries,
+					  nnew);
+	for (int i = 0; i < nnew; i++)
+		if (entries[i].maybe)
+			selected[nselected++] = selected[i];
+	pfree(entries);
+	return nselected;
+}
+
 static void
-look_up_in(FmSlices *slices, Slice *slice, FmReadingKey **keys, int n,
+look_up_in(FmSlices *slices, Slice *slice, FmReadingKey **all, int nall,
 		   const FmRow *rows)
 {
+	FmReadingKey **keys = palloc_extended(sizeof(FmReadingKey *) *
+										  Max(nall, 1), MCXT_ALLOC_HUGE);
+	int			n = select_keys(slice, all, nall, keys);
 	SnapshotData dirty;
 	Snapshot	snapshot = slice->sealed ? slices->snapshot : &dirty;
 	FmOwnLookup lookup;
@@ -328,8 +392,6 @@ look_up_in(FmSlices *slices, Slice *slice, FmReadingKey **keys, int n,
 	scan_key.sk_attno = 1;
 	for (int i = 0; i < n; i++)
 	{
-		if (keys[i]->state != FM_KEY_NEW)
-			continue;
 		scan_key.sk_argument = UUIDPGetDatum(&keys[i]->key);
 		if (!find(&lookup, slice, snapshot, &scan_key))
 			continue;
@@ -342,6 +404,7 @@ look_up_in(FmSlices *slices, Slice *slice, FmReadingKey **keys, int n,
 									  snapshot);
 	}
 	fm_own_table_lookup_end(&lookup);
+	pfree(keys);
 }
 
 void
