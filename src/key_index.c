@@ -21,8 +21,6 @@
 
 #include "access/genam.h"
 #include "access/nbtree.h"
-#include "access/nbtxlog.h"
-#include "access/xloginsert.h"
 #include "catalog/pg_am.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -30,6 +28,7 @@
 #include "storage/predicate.h"
 #include "utils/fmgroids.h"
 
+#include "btree_batch.h"
 #include "compat.h"
 #include "key_index.h"
 
@@ -156,34 +155,6 @@ is_below_bound(const Walker *walker, Page page)
 		compare_item(walker, page, P_HIKEY) < 0;
 }
 
-/* Put the entry at hand there, and log it: nothing may fail on the way. */
-static void
-put_tuple(Walker *walker, Page page, OffsetNumber offset)
-{
-	KeyTuple   *tuple = &walker->tuple;
-
-	START_CRIT_SECTION();
-	if (PageAddItem(page, (Item) tuple, sizeof(*tuple), offset, false,
-					false) == InvalidOffsetNumber)
-		elog(PANIC, "failed to add new item to block %u in index \"%s\"",
-			 BufferGetBlockNumber(walker->buffer),
-			 RelationGetRelationName(walker->index));
-	MarkBufferDirty(walker->buffer);
-	if (RelationNeedsWAL(walker->index))
-	{
-		xl_btree_insert record = {.offnum = offset};
-		XLogRecPtr	lsn;
-
-		XLogBeginInsert();
-		XLogRegisterData((char *) &record, SizeOfBtreeInsert);
-		XLogRegisterBuffer(0, walker->buffer, REGBUF_STANDARD);
-		XLogRegisterBufData(0, (char *) tuple, sizeof(*tuple));
-		lsn = XLogInsert(RM_BTREE_ID, XLOG_BTREE_INSERT_LEAF);
-		PageSetLSN(page, lsn);
-	}
-	END_CRIT_SECTION();
-}
-
 /* ----------------------------------------------------------------------
  * Looking
  * ------------------------------------------------------------------- */
@@ -262,7 +233,8 @@ fill_page(Walker *walker, const FmKeyEntry *entries, int n, bool *simple)
 		*simple = !equal && PageGetFreeSpace(page) >= sizeof(KeyTuple);
 		if (!*simple)
 			break;
-		put_tuple(walker, page, offset);
+		fm_btree_put(walker->index, walker->buffer, &walker->tuple.header,
+					 offset);
 		offset = OffsetNumberNext(offset);
 	}
 	return done;
