@@ -311,6 +311,31 @@ like($err, qr/unrecognized value for deduplicate: "value"/, 'no other words are 
 	"SELECT factorymon.alter_pipeline('short', deduplicate_ttl => '1 second')");
 like($err, qr/deduplicate_ttl must be at least 2 seconds/, 'nor less time than that');
 
+# --- whoever repeats something is alive -----------------------------------------------
+sql($node, "ALTER SYSTEM SET factorymon.deadman = on");
+sql($node, 'SELECT pg_reload_conf()');
+
+sub live
+{
+	return sprintf '{"unique_reading_id":"live-%d","sensor_id":"live","sensor_type":'
+	  . '"temperature","value":20,"timestamp":%d}', $_[0], time() - 10 + $_[0];
+}
+my $seen = 'SELECT max(w.last_seen_at) FROM _factorymon.watched_sensors() w '
+  . "JOIN _factorymon.sensor s USING (sensor_id) WHERE s.name = 'live'";
+my @live = map { live($_) } 1 .. 8;
+send_to('readings', 0, @live);
+ok(poll_until($node, "$seen AND w.last_seen_at IS NOT NULL", qr/\d/), 'a sensor is watched');
+my $last = sql($node, $seen);
+ok(poll_until($node, <<"QUERY", 't'), 'a later message that repeats its reading');
+SELECT clock_timestamp() > '$last'::timestamptz + interval '3 seconds'
+QUERY
+send_to('readings', 0, $live[-1]);
+taken('readings', 'is dropped');
+is(sql($node, "SELECT count(*) FROM factorymon.duplicates WHERE reading_id = 'live-8'"), 1,
+	'as a duplicate');
+ok(poll_until($node, "SELECT ($seen) > '$last'::timestamptz + interval '2 seconds'", 't'),
+	'but the sensor was seen');
+
 # --- a dump -----------------------------------------------------------------------------
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('factory') ],
