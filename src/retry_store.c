@@ -341,12 +341,16 @@ store_range(FmRetry *retry, int from, int to)
 	bool		repeated = false;
 
 	check_stack_depth();
-	fm_dedup_restore(retry->messages, from, to);
-	while (has_rows(retry, from, to))
+	for (;;)
 	{
-		ErrorData  *error = try_range(retry, from, to);
+		ErrorData  *error;
 		int			suspect;
 
+		/* what repeats a message that was refused since repeats nothing */
+		fm_dedup_restore(retry->messages, from, to);
+		if (!has_rows(retry, from, to))
+			return;
+		error = try_range(retry, from, to);
 		CHECK_FOR_INTERRUPTS();
 		if (!error)
 			return;

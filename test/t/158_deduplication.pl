@@ -156,8 +156,24 @@ taken('readings', 'what comes after them');
 is(counts('readings'), '10 11 1', 'is known');
 verified('readings');
 
+sql($node, <<'QUERY');
+ALTER TABLE _factorymon.reading_1 ADD CONSTRAINT plausible CHECK (value < 10) NOT VALID;
+QUERY
+send_to('readings', 0, reading(11, 2000), reading(11, 20), reading(11, 30));
+taken('readings', 'three rejects of one reading');
+sql($node, <<'QUERY');
+ALTER TABLE _factorymon.reading_1 DROP CONSTRAINT plausible;
+ALTER TABLE _factorymon.reading_1 ADD CONSTRAINT plausible CHECK (value < 1000);
+QUERY
+is(sql($node, "SELECT * FROM factorymon.retry_rejects('readings', reason => 'database')"),
+	'3|2|1', 'the first of which is refused again');
+is(counts('readings'), '11 12 2', 'what follows is no repetition of it');
+sql($node, <<'QUERY');
+ALTER TABLE _factorymon.reading_1 DROP CONSTRAINT plausible;
+QUERY
+verified('readings');
+
 # --- a replay -----------------------------------------------------------------------
-my $before = join ' ', counts('readings'), dropped('readings');
 foreach my $partition (0, 1)
 {
 	sql($node, <<"QUERY");
@@ -166,15 +182,12 @@ SELECT factorymon.seek('readings', $partition, 'earliest', replay => true);
 SELECT factorymon.resume('readings', $partition);
 QUERY
 	taken('readings', "partition $partition is read again");
-	my (undef, @now) = split / /, join(' ', counts('readings'), dropped('readings'));
-
-	is(scalar(@now), scalar(split / /, $before) - 1, 'and nothing is its own duplicate');
-	verified('readings');
-}
-is(sql($node, <<'QUERY'), '10 10', 'each reading is there once');
+	is(sql($node, <<'QUERY'), '11 11', 'and nothing is its own duplicate');
 SELECT concat_ws(' ', count(*), count(DISTINCT extra->>'unique_reading_id'))
 FROM factorymon.sensor_readings WHERE pipeline = 'readings'
 QUERY
+	verified('readings');
+}
 
 # --- several readings in a message ---------------------------------------------------
 sql($node, <<'QUERY');
