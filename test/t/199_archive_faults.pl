@@ -119,6 +119,9 @@ foreach my $example (@examples)
 
 	is("$rc$err", '0', $example =~ s/\s+/ /gr);
 }
+sql($node, q{SELECT factorymon.set_retention('plant / ä', 'readings', NULL)});
+ok(poll_while('all to go', sub { archive_turn($node); return archive_total($node) == 0 }),
+	'what they restored and released goes again');
 
 # --- days of 23, 24 and 25 hours -----------------------------------------------------------
 create_pipeline($node, $broker, name => 'days', topic => 'days', accept_past => '400 days',
