@@ -4581,7 +4581,7 @@ SELECT f.s
 	FROM (SELECT _factorymon.find_sensor($1, $2) AS s OFFSET 0) f
 	WHERE _factorymon.require((f.s).sensor_id IS NOT NULL,
 		format('sensor "%s" does not exist', $1)
-			|| coalesce(format(' in pipeline "%s"', $2), ''))
+			|| coalesce(' in pipeline "' || $2 || '"', ''))
 $$;
 COMMENT ON FUNCTION _factorymon.known_sensor(text, text) IS
 	'as find_sensor(), or an error';
@@ -4638,7 +4638,8 @@ WITH given AS MATERIALIZED (
 )
 SELECT array_agg(e.at ORDER BY e.at)
 	FROM edge e
-	WHERE e.at >= (SELECT max(x.at) FROM edge x WHERE x.at <= $2)
+	WHERE (SELECT true FROM given)
+		AND e.at >= (SELECT max(x.at) FROM edge x WHERE x.at <= $2)
 		AND e.at <= (SELECT min(x.at) FROM edge x WHERE x.at >= $3)
 $$;
 COMMENT ON FUNCTION _factorymon.bucket_edges(interval, timestamptz, timestamptz,
@@ -4907,6 +4908,9 @@ SELECT count(*), corr(b.avg, a.avg), regr_slope(b.avg, a.avg),
 		AND _factorymon.require($5 <= interval '1 day'
 			AND extract(epoch FROM $6) % greatest(extract(epoch FROM $5), 1) = 0,
 			'"lag" must be a multiple of "width", which must be at most a day')
+		/* the join would not ask for one if there is nothing of the other */
+		AND (_factorymon.known_sensor($1, $7)).sensor_id IS NOT NULL
+		AND (_factorymon.known_sensor($2, $7)).sensor_id IS NOT NULL
 $$;
 COMMENT ON FUNCTION factorymon.sensor_correlation(text, text, timestamptz,
 	timestamptz, interval, interval, text) IS

@@ -13,7 +13,8 @@ commands:
   quick        throughput of factorymon, the limits and the fastest peers,
                alarms and detectors, in less than 15 minutes
   full         everything: throughput of all, alarms, kill, latency,
-                growth, memory, detectors, rollups, dashboard, formats
+                growth, memory, detectors, rollups, queries,
+                dashboard, formats
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -22,6 +23,7 @@ commands:
   detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
   rollups      what minutes, hours and days cost, and answer
+  queries      docs/queries.md at 50 million readings: time, and what is read
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   formats      the same readings in each built-in format
   list         the contenders, by name
@@ -32,7 +34,7 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 COMMANDS = {
     "quick": ("throughput", "alarms", "detectors"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "rollups", "dashboard", "formats"),
+             "detectors", "rollups", "queries", "dashboard", "formats"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
     "kill": ("kill",),
@@ -41,6 +43,7 @@ COMMANDS = {
     "memory": ("memory",),
     "detectors": ("detectors",),
     "rollups": ("rollups",),
+    "queries": ("queries",),
     "dashboard": ("dashboard",),
     "formats": ("formats",),
 }

@@ -1,7 +1,7 @@
 """The parts of the benchmark: which contenders on which topics."""
 
 from . import dashboard, detectors, formats, growth, kill, latency, memory, \
-    rollups
+    queries, rollups
 from .kafka import Topic
 
 
@@ -56,6 +56,7 @@ SECTIONS = {
     "detectors": detectors.section,
     "memory": memory.section,
     "rollups": rollups.section,
+    "queries": queries.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
 }
