@@ -4557,10 +4557,10 @@ FROM _factorymon.sensor AS s
 /*
  * What the functions below have in common:
  *
- * Whom they ask for is looked up first, and what follows has it, like the range
- * of time, from a scalar subquery: that is a parameter when the rest begins, so it
- * is a condition on index and partitions, also inside of views that group; a
- * join would be one on their result.
+ * The range of time is a parameter or a scalar subquery where it is asked for:
+ * that is known when the rest begins, so it is a condition on index and
+ * partitions, also inside of views that group; a join would be one on their
+ * result.
  *
  * They are not inlined (SECURITY DEFINER, JIT off), so EXPLAIN shows one node;
  * auto_explain with log_nested_statements shows what is below.
@@ -4646,6 +4646,82 @@ COMMENT ON FUNCTION _factorymon.bucket_edges(interval, timestamptz, timestamptz,
 	text) IS
 	'where buckets of this width begin that cover [from, to), and where the last one ends';
 
+/*
+ * A sensor's sums in the buckets between edges, from each level of detail.  They
+ * are functions so that only the one that is needed is planned, which takes
+ * longer than running it.
+ */
+CREATE FUNCTION _factorymon.days_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.days u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.hours_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.hours u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.minutes_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.minutes u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.readings_of(
+	pipeline_id smallint,
+	sensor_id integer,
+	edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(r.ts, $3), _factorymon.rollup_readings(r.ts, r.value,
+		r.level, r.quality, r.stream_id, r.kafka_offset, r.reading_index,
+		r.sensor_version_id)
+	FROM _factorymon.reading r
+	WHERE r.pipeline_id = $1 AND r.sensor_id = $2
+		AND r.ts >= $3[1] AND r.ts < $3[cardinality($3)]
+	GROUP BY 1
+$$;
+COMMENT ON FUNCTION _factorymon.days_of(integer, timestamptz[]) IS
+	'a sensor in the buckets between these edges, from days';
+COMMENT ON FUNCTION _factorymon.hours_of(integer, timestamptz[]) IS
+	'the same from hours';
+COMMENT ON FUNCTION _factorymon.minutes_of(integer, timestamptz[]) IS
+	'the same from minutes';
+COMMENT ON FUNCTION _factorymon.readings_of(smallint, integer, timestamptz[]) IS
+	'the same from single readings';
+
 CREATE FUNCTION factorymon.sensor_buckets(
 	sensor_id text,
 	width interval,
@@ -4669,8 +4745,7 @@ SET jit = off
 ROWS 500
 AS $$
 WITH sensor AS MATERIALIZED (
-	SELECT s.sensor_id, s.pipeline_id, b.edges,
-			b.edges[1] AS from_at, b.edges[cardinality(b.edges)] AS to_at
+	SELECT s.sensor_id, s.pipeline_id, b.edges
 		FROM _factorymon.known_sensor($1, $6) s
 		JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
 		LEFT JOIN _factorymon.rollup_progress g
@@ -4679,57 +4754,27 @@ WITH sensor AS MATERIALIZED (
 			coalesce(g.time_zone, p.time_zone)) OFFSET 0) AS b(edges)
 		WHERE _factorymon.require($5 IN ('none', 'last', 'linear'),
 			'"fill" must be "none", "last" or "linear"')
-), part AS (
-	SELECT u.bucket, u.first_ts, u.last_ts, u.first_offset, u.last_offset,
-			u.mean, u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id,
-			u.n, u.n_bad, u.n_warning, u.n_critical, u.first_stream,
-			u.last_stream, u.first_index, u.last_index
-		FROM _factorymon.days u
-		WHERE $2 >= interval '1 day'
-			AND u.sensor_id = (SELECT s.sensor_id FROM sensor s)
-			AND u.bucket >= (SELECT s.from_at FROM sensor s)
-			AND u.bucket < (SELECT s.to_at FROM sensor s)
-	UNION ALL
-	SELECT u.bucket, u.first_ts, u.last_ts, u.first_offset, u.last_offset,
-			u.mean, u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id,
-			u.n, u.n_bad, u.n_warning, u.n_critical, u.first_stream,
-			u.last_stream, u.first_index, u.last_index
-		FROM _factorymon.hours u
-		WHERE $2 >= interval '1 hour' AND $2 < interval '1 day'
-			AND u.sensor_id = (SELECT s.sensor_id FROM sensor s)
-			AND u.bucket >= (SELECT s.from_at FROM sensor s)
-			AND u.bucket < (SELECT s.to_at FROM sensor s)
-	UNION ALL
-	SELECT u.bucket, u.first_ts, u.last_ts, u.first_offset, u.last_offset,
-			u.mean, u.m2, u.min, u.max, u.first, u.last, u.sensor_version_id,
-			u.n, u.n_bad, u.n_warning, u.n_critical, u.first_stream,
-			u.last_stream, u.first_index, u.last_index
-		FROM _factorymon.minutes u
-		WHERE $2 >= interval '1 minute' AND $2 < interval '1 hour'
-			AND u.sensor_id = (SELECT s.sensor_id FROM sensor s)
-			AND u.bucket >= (SELECT s.from_at FROM sensor s)
-			AND u.bucket < (SELECT s.to_at FROM sensor s)
 ), merged AS (
-	SELECT width_bucket(u.bucket, (SELECT s.edges FROM sensor s)) AS i,
-			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset,
-				u.last_offset, u.mean, u.m2, u.min, u.max, u.first, u.last,
-				u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
-				u.first_stream, u.last_stream, u.first_index,
-				u.last_index) AS m
-		FROM part u
-		GROUP BY 1
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.days_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 day'
 	UNION ALL
-	SELECT width_bucket(r.ts, (SELECT s.edges FROM sensor s)),
-			_factorymon.rollup_readings(r.ts, r.value, r.level, r.quality,
-				r.stream_id, r.kafka_offset, r.reading_index,
-				r.sensor_version_id)
-		FROM _factorymon.reading r
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.hours_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 hour' AND $2 < interval '1 day'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.minutes_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 minute' AND $2 < interval '1 hour'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.readings_of(s.pipeline_id, s.sensor_id,
+			s.edges) AS x
 		WHERE $2 < interval '1 minute'
-			AND r.pipeline_id = (SELECT s.pipeline_id FROM sensor s)
-			AND r.sensor_id = (SELECT s.sensor_id FROM sensor s)
-			AND r.ts >= (SELECT s.from_at FROM sensor s)
-			AND r.ts < (SELECT s.to_at FROM sensor s)
-		GROUP BY 1
 ), listed AS (
 	/* one group each, and no join: how many there will be nobody knows */
 	SELECT x.i, max(x.at) AS at, coalesce(max(x.n), 0)::bigint AS n,

@@ -56,13 +56,9 @@ class Example:
     may_be_empty: bool
     rows: int = 0
     times: list = field(default_factory=list)
+    jit_times: list = field(default_factory=list)
     touched: dict = field(default_factory=dict)
     read: dict = field(default_factory=dict)
-
-    @property
-    def median(self):
-        """Milliseconds."""
-        return sorted(self.times)[len(self.times) // 2]
 
 
 def promise(text):
@@ -164,28 +160,39 @@ def judge(example, there):
                           f"{kind} beside what it says")
 
 
+def measure(connection, example, repeat, jit):
+    """Milliseconds of each time but the first, in order."""
+    out, _ = psql(connection, f"SET jit = {jit};\n\\timing on\n"
+                  + example.sql * (repeat + 1))
+    answers = re.findall(r"^\((\d+) rows?\)$", out, re.M)
+    times = re.findall(r"^Time: ([\d.]+) ms", out, re.M)
+    if not len(answers) == len(times) == repeat + 1:
+        raise Trouble("is not one statement with an answer")
+    example.rows = int(answers[-1])
+    return sorted(map(float, times[1:]))
+
+
 def ask(connection, example, repeat, there):
     """Time it, look at it, judge it."""
-    out, _ = psql(connection, "\\timing on\n" + example.sql * (repeat + 1))
-    example.rows = int(re.findall(r"^\((\d+) rows?\)$", out, re.M)[-1])
-    example.times = [float(ms) for ms in re.findall(
-        r"^Time: ([\d.]+) ms", out, re.M)][1:]
-    if len(example.times) != repeat:
-        raise Trouble("is not one statement with an answer")
+    example.times = measure(connection, example, repeat, "off")
+    example.jit_times = measure(connection, example, repeat, "on")
     look(connection, example)
     judge(example, there)
 
 
 def cells(example, there):
     """One row of the table."""
-    return [example.title, f"{example.rows:,}", f"{example.median:,.1f}",
+    middle = len(example.times) // 2
+    return [example.title, f"{example.rows:,}",
+            f"{example.times[middle]:,.1f}", f"{example.times[-1]:,.1f}",
+            f"{example.jit_times[middle]:,.1f}",
             *(f"{example.touched[kind]} of {there[kind]}: "
               f"{round(example.read[kind]):,}" if kind in example.touched
               else "" for kind in KINDS)]
 
 
-HEADER = ["question", "rows", "median, ms", "readings", "minutes", "hours",
-          "days"]
+HEADER = ["question", "rows", "median, ms", "most, ms",
+          "median with jit, ms", "readings", "minutes", "hours", "days"]
 
 
 def ask_all(path, connection, repeat, say=print):
@@ -199,7 +206,7 @@ def ask_all(path, connection, repeat, say=print):
         except Trouble as trouble:
             failed += 1
             say(f"FAILED: {example.title}: {trouble}")
-        if example.times:
+        if example.touched:
             rows.append(cells(example, there))
     return rows, failed
 
@@ -222,7 +229,7 @@ def main():
         return 2
     if given.markdown:
         with open(given.markdown, "w", encoding="utf-8") as file:
-            for row in (HEADER, ["---"] + ["---:"] * 6, *rows):
+            for row in (HEADER, ["---"] + ["---:"] * (len(HEADER) - 1), *rows):
                 file.write("| " + " | ".join(row) + " |\n")
     print(f"{len(rows)} examples, {failed} failed")
     return 1 if failed else 0
