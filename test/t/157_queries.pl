@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use FactorymonTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $DAYS = 30;
@@ -39,7 +40,7 @@ sub ask
 }
 
 my $path = repo_path('docs/queries.md');
-my $text = FactorymonTest::_slurp_from($path, 0);
+my $text = PostgreSQL::Test::Utils::slurp_file($path);
 my @examples = $text =~ /^```sql\n(.*?)^```$/msg;
 my $answer = ask($path);
 is($answer->{rc}, 0, 'every example answers, and reads no more than it says')
