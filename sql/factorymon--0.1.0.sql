@@ -5107,6 +5107,11 @@ WITH plant AS MATERIALIZED (
 			('kwh', 1, true), ('MWh', 1000, true), ('GWh', 1000000, true))
 			AS k(unit, kilo, counts) ON k.unit = v.unit
 		WHERE ($4 IS NULL OR s.name = $4)
+			/* all of a sensor that was ever there: it may have moved amid a step */
+			AND ($5 IS NULL OR v.sensor_id IN (
+				SELECT x.sensor_id
+					FROM _factorymon.sensor_version x
+					WHERE x.machine_id = $5))
 ), minute AS (
 	SELECT t.sensor_id, t.pipeline_id, t.name, t.factory_section,
 			t.machine_id, t.zone, t.kilo, t.counts,

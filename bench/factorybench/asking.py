@@ -60,7 +60,7 @@ class Example:
     may_be_empty: bool
     rows: int = 0
     times: list = field(default_factory=list)
-    jit_times: list = field(default_factory=list)
+    with_jit: float = 0
     touched: dict = field(default_factory=dict)
     read: dict = field(default_factory=dict)
 
@@ -166,22 +166,23 @@ def judge(example):
                           "it says")
 
 
-def measure(connection, example, repeat, jit):
-    """Milliseconds of each time but the first, in order."""
+def measure(connection, example, times, jit):
+    """Milliseconds of each time, in order as it was run."""
     out, _ = psql(connection, f"SET jit = {jit};\n\\timing on\n"
-                  + example.sql * (repeat + 1))
+                  + example.sql * times)
     answers = re.findall(r"^\((\d+) rows?\)$", out, re.M)
-    times = re.findall(r"^Time: ([\d.]+) ms", out, re.M)
-    if not len(answers) == len(times) == repeat + 1:
+    marks = re.findall(r"^Time: ([\d.]+) ms", out, re.M)
+    if not len(answers) == len(marks) == times:
         raise Trouble("is not one statement with an answer")
     example.rows = int(answers[-1])
-    return sorted(map(float, times[1:]))
+    return [float(mark) for mark in marks]
 
 
 def ask(connection, example, repeat):
     """Time it, look at it, judge it."""
-    example.times = measure(connection, example, repeat, "off")
-    example.jit_times = measure(connection, example, repeat, "on")
+    example.times = sorted(
+        measure(connection, example, repeat + 1, "off")[1:])
+    [example.with_jit] = measure(connection, example, 1, "on")
     look(connection, example)
     judge(example)
 
@@ -191,14 +192,14 @@ def cells(example, there):
     middle = len(example.times) // 2
     return [example.title, f"{example.rows:,}",
             f"{example.times[middle]:,.1f}", f"{example.times[-1]:,.1f}",
-            f"{example.jit_times[middle]:,.1f}",
+            f"{example.with_jit:,.1f}",
             *(f"{example.touched[kind]} of {there[kind]}: "
               f"{round(example.read[kind]):,}" if kind in example.touched
               else "" for kind in KINDS)]
 
 
 HEADER = ["question", "rows", "median, ms", "most, ms",
-          "median with jit, ms", "readings", "minutes", "hours", "days"]
+          "once with jit, ms", "readings", "minutes", "hours", "days"]
 
 
 def ask_all(path, connection, repeat, say=print):
