@@ -14,7 +14,7 @@ commands:
                alarms and detectors, in less than 15 minutes
   full         everything: throughput of all, alarms, kill, latency,
                 growth, memory, detectors, rollups, queries,
-                dashboard, formats
+                dashboard, formats, archive
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -26,6 +26,7 @@ commands:
   queries      docs/queries.md at 50 million readings: time, and what is read
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   formats      the same readings in each built-in format
+  archive      ingest while history files are written
   list         the contenders, by name
 
 Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
@@ -34,7 +35,8 @@ not be started or measured, or wrong usage; 128 + N ended by signal N."""
 COMMANDS = {
     "quick": ("throughput", "alarms", "detectors"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "rollups", "queries", "dashboard", "formats"),
+             "detectors", "rollups", "queries", "dashboard", "formats",
+             "archive"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
     "kill": ("kill",),
@@ -46,6 +48,7 @@ COMMANDS = {
     "queries": ("queries",),
     "dashboard": ("dashboard",),
     "formats": ("formats",),
+    "archive": ("archive",),
 }
 
 

@@ -1,7 +1,7 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import dashboard, detectors, formats, growth, kill, latency, memory, \
-    queries, rollups
+from . import archive, dashboard, detectors, formats, growth, kill, \
+    latency, memory, queries, rollups
 from .kafka import Topic
 
 
@@ -59,4 +59,5 @@ SECTIONS = {
     "queries": queries.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
+    "archive": archive.section,
 }

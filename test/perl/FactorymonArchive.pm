@@ -45,7 +45,7 @@ sub archive_plant
 {
 	my (%opt) = @_;
 	my $folder = archive_folder();
-	my $broker = start_broker(topics => ['sensor-data:2']);
+	my $broker = start_broker(topics => [ 'sensor-data:2', 'days:1' ]);
 	my $node = new_node(conf => "factorymon.archive_directory = '$folder'\n"
 		  . "factorymon.snapshot_interval = '200ms'\n"
 		  . "factorymon.restart_delay_min = '100ms'\n"
