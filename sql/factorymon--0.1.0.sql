@@ -45,6 +45,13 @@ CREATE TABLE _factorymon.pipeline (
 	/* are minutes, hours and days kept, and whose hours and days are they? */
 	rollups boolean NOT NULL DEFAULT true,
 	time_zone text NOT NULL DEFAULT 'UTC' CHECK (time_zone <> ''),
+	/* by what repeated readings are known, for how long, and the secret with
+	 * which their ids are hashed (see src/dedup_key.c) */
+	deduplicate text NOT NULL DEFAULT 'none'
+		CHECK (deduplicate IN ('none', 'id', 'sensor_time')),
+	deduplicate_ttl interval NOT NULL DEFAULT interval '1 day'
+		CHECK (deduplicate_ttl >= interval '2 seconds'),
+	deduplicate_secret uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 	created_at timestamptz NOT NULL DEFAULT now(),
 	config_version bigint NOT NULL DEFAULT 1,
 	CHECK (alert_topic <> topic),
@@ -443,6 +450,9 @@ CREATE TABLE _factorymon.partition_offset (
 	extent_readings bigint NOT NULL DEFAULT 0,
 	extent_reading_hash bigint NOT NULL DEFAULT 0,
 	extent_reject_hash bigint NOT NULL DEFAULT 0,
+	extent_duplicates bigint NOT NULL DEFAULT 0,
+	/* of all closed extents of the stream, adjustments included */
+	closed_duplicates bigint NOT NULL DEFAULT 0,
 	/* the fold: evaluated up to here; what its snapshot does not hold yet */
 	fold_position bigint NOT NULL DEFAULT 0,
 	snapshot_position bigint NOT NULL DEFAULT 0,
@@ -649,7 +659,7 @@ CREATE TABLE _factorymon.drift (
 	PRIMARY KEY (pipeline_id, path, what)
 );
 
-/* The nine below are parents only: create_pipeline() attaches a table a
+/* The eleven below are parents only: create_pipeline() attaches a table a
  * pipeline, which is itself partitioned by time where noted. */
 
 /* by time of the reading (ts) */
@@ -699,9 +709,33 @@ CREATE TABLE _factorymon.ledger (
 	readings bigint NOT NULL DEFAULT 0,
 	reading_hash bigint NOT NULL DEFAULT 0,
 	reject_hash bigint NOT NULL DEFAULT 0,
+	duplicates bigint NOT NULL DEFAULT 0,
 	reason text,
 	opened_at timestamptz NOT NULL,
 	closed_at timestamptz NOT NULL
+) PARTITION BY LIST (pipeline_id);
+
+/* Readings by their keys, by time of arrival (seen_at); each partition has a
+ * unique index of its own on the key.  Which reading was the first? */
+CREATE TABLE _factorymon.reading_key (
+	seen_at timestamptz NOT NULL,
+	key uuid NOT NULL,
+	kafka_offset bigint NOT NULL,
+	stream_id integer NOT NULL,
+	pipeline_id smallint NOT NULL,
+	reading_index smallint NOT NULL
+) PARTITION BY LIST (pipeline_id);
+
+/* Messages dropped because all their readings had been stored before, by time
+ * of arrival (seen_at); first_*: of the first of its readings. */
+CREATE TABLE _factorymon.duplicate (
+	seen_at timestamptz NOT NULL,
+	kafka_offset bigint NOT NULL,
+	first_offset bigint NOT NULL,
+	stream_id integer NOT NULL,
+	first_stream_id integer NOT NULL,
+	pipeline_id smallint NOT NULL,
+	reading_id text NOT NULL
 ) PARTITION BY LIST (pipeline_id);
 
 /* by time of recording (recorded_at) */
@@ -1534,7 +1568,9 @@ CREATE FUNCTION factorymon.create_pipeline(
 	paused boolean DEFAULT false,
 	alert_topic text DEFAULT 'alerts',
 	rollups boolean DEFAULT true,
-	time_zone text DEFAULT NULL)
+	time_zone text DEFAULT NULL,
+	deduplicate text DEFAULT 'none',
+	deduplicate_ttl interval DEFAULT interval '1 day')
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_create_pipeline';
@@ -1554,7 +1590,9 @@ CREATE FUNCTION factorymon.alter_pipeline(
 	alert_topic text DEFAULT NULL,
 	format text DEFAULT NULL,
 	rollups boolean DEFAULT NULL,
-	time_zone text DEFAULT NULL)
+	time_zone text DEFAULT NULL,
+	deduplicate text DEFAULT NULL,
+	deduplicate_ttl interval DEFAULT NULL)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
@@ -2141,7 +2179,8 @@ RETURNS TABLE (
 	last_error text,
 	last_error_at timestamptz,
 	incarnation integer,
-	state_detail text)
+	state_detail text,
+	duplicates bigint)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 ROWS 100
@@ -2150,7 +2189,8 @@ WITH live AS (
 	SELECT s.pipeline_id, s.kafka_partition, s.incarnation, o.position,
 		CASE WHEN o.last_timestamp BETWEEN 0 AND 253402300799999 THEN
 			to_timestamp(o.last_timestamp / 1000.0) END AS last_message_at,
-		o.stopped_reason, o.stopped_detail, o.paused_at, o.paused_by
+		o.stopped_reason, o.stopped_detail, o.paused_at, o.paused_by,
+		o.closed_duplicates + o.extent_duplicates AS duplicates
 	FROM _factorymon.pipeline p
 	JOIN _factorymon.stream s ON s.pipeline_id = p.pipeline_id
 		AND s.topic = p.topic AND s.retired_at IS NULL
@@ -2162,7 +2202,7 @@ WITH live AS (
 		coalesce(l.position, x.position) AS position,
 		coalesce(l.last_message_at, x.last_message_at) AS last_message_at,
 		l.stopped_reason, l.stopped_detail, l.paused_at, l.paused_by,
-		x.pid, x.state, x.state_detail, x.committed_offset,
+		l.duplicates, x.pid, x.state, x.state_detail, x.committed_offset,
 		x.low_watermark, x.high_watermark, x.watermarks_at,
 		x.messages_per_second, x.last_error, x.last_error_at
 	FROM live l
@@ -2202,7 +2242,8 @@ SELECT p.name, p.topic, j.kafka_partition, j.pid,
 				p.pause_reason)
 		WHEN NOT p.runs_here
 			THEN 'the pipeline does not run in this database'
-	END
+	END,
+	coalesce(j.duplicates, 0)
 	FROM joined j
 	JOIN _factorymon.pipeline_here p ON p.pipeline_id = j.pipeline_id
 	ORDER BY p.name, p.topic, j.kafka_partition
@@ -3255,7 +3296,9 @@ SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 		extract(epoch FROM p.partition_interval)::double precision
 			AS partition_interval_seconds,
 		p.created_at, p.config_version, p.alert_topic,
-		p.rollups, p.time_zone
+		p.rollups, p.time_zone, p.deduplicate,
+		extract(epoch FROM p.deduplicate_ttl)::double precision
+			AS deduplicate_ttl_seconds
 	FROM _factorymon.pipeline_here p;
 
 CREATE VIEW factorymon.formats AS
@@ -3422,7 +3465,7 @@ CREATE VIEW factorymon.ledger AS
 SELECT p.name AS pipeline, s.topic, s.kafka_partition, s.incarnation,
 		l.kind, false AS open, l.from_offset, l.to_offset, l.messages,
 		l.rejected, l.other, l.suppressed, l.readings, l.reason,
-		l.opened_at, l.closed_at
+		l.opened_at, l.closed_at, l.duplicates
 	FROM _factorymon.ledger l
 	JOIN _factorymon.stream s ON s.stream_id = l.stream_id
 	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
@@ -3430,7 +3473,8 @@ UNION ALL
 SELECT p.name, s.topic, s.kafka_partition, s.incarnation,
 		'extent', true, o.extent_from, o.position, o.extent_messages,
 		o.extent_rejected, o.extent_other, o.extent_suppressed,
-		o.extent_readings, NULL, o.extent_opened_at, NULL
+		o.extent_readings, NULL, o.extent_opened_at, NULL,
+		o.extent_duplicates
 	FROM _factorymon.partition_offset o
 	JOIN _factorymon.stream s ON s.stream_id = o.stream_id
 	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
@@ -3452,22 +3496,34 @@ SELECT p.name AS pipeline,
 		coalesce(-sum(l.readings) FILTER (WHERE l.kind = 'expired'),
 			0)::bigint AS expired_readings,
 		coalesce(-sum(l.rejected) FILTER (WHERE l.kind = 'expired'),
-			0)::bigint AS expired_rejects
+			0)::bigint AS expired_rejects,
+		coalesce(sum(l.duplicates) FILTER (WHERE l.counts), 0)::bigint
+			AS duplicates
 	FROM _factorymon.pipeline p
 	LEFT JOIN (
 		SELECT l.pipeline_id, l.kind,
 				l.kind IN ('extent', 'suspect', 'adjust') AS counts,
 				l.from_offset, l.to_offset, l.messages, l.readings,
-				l.rejected, l.other, l.suppressed
+				l.rejected, l.other, l.suppressed, l.duplicates
 			FROM _factorymon.ledger l
 		UNION ALL
 		SELECT s.pipeline_id, 'extent', true, o.extent_from, o.position,
 				o.extent_messages, o.extent_readings, o.extent_rejected,
-				o.extent_other, o.extent_suppressed
+				o.extent_other, o.extent_suppressed, o.extent_duplicates
 			FROM _factorymon.partition_offset o
 			JOIN _factorymon.stream s ON s.stream_id = o.stream_id
 	) l ON l.pipeline_id = p.pipeline_id
 	GROUP BY p.pipeline_id, p.name;
+
+CREATE VIEW factorymon.duplicates AS
+SELECT p.name AS pipeline, s.topic, s.kafka_partition, d.kafka_offset,
+		d.reading_id, f.kafka_partition AS first_partition, d.first_offset,
+		d.seen_at, s.incarnation, f.incarnation AS first_incarnation
+	FROM _factorymon.duplicate d
+	JOIN _factorymon.pipeline p ON p.pipeline_id = d.pipeline_id
+	JOIN _factorymon.stream s ON s.stream_id = d.stream_id
+	JOIN _factorymon.stream f ON f.stream_id = d.first_stream_id
+	WHERE d.seen_at >= now() - p.deduplicate_ttl;
 
 CREATE VIEW factorymon.rejects AS
 SELECT p.name AS pipeline, s.topic, s.kafka_partition, r.kafka_offset,
@@ -5485,10 +5541,11 @@ FROM (
 
 COMMENT ON FUNCTION factorymon.create_pipeline(text, text, text, text, text,
 	integer, text, timestamptz, text, interval, interval, interval, interval,
-	boolean, text, boolean, text) IS
-	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); rollups are kept by the hours and days of time_zone (null: the session''s); returns the name of the pipeline';
+	boolean, text, boolean, text, text, interval) IS
+	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); rollups are kept by the hours and days of time_zone (null: the session''s); messages that repeat readings of the last deduplicate_ttl, known by their unique id (deduplicate id) or by sensor and timestamp (sensor_time), are dropped; returns the name of the pipeline';
 COMMENT ON FUNCTION factorymon.alter_pipeline(text, text, text, text, integer,
-	text, interval, interval, interval, interval, name, text, text, boolean, text) IS
+	text, interval, interval, interval, interval, name, text, text, boolean, text,
+	text, interval) IS
 	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever, an empty alert_topic publishes alarms to none';
 COMMENT ON FUNCTION factorymon.drop_pipeline(text) IS
 	'drop a pipeline with everything it stored';
@@ -6455,10 +6512,35 @@ COMMENT ON COLUMN factorymon.ledger.readings IS
 	'readings stored';
 COMMENT ON COLUMN factorymon.ledger.reason IS
 	'why the extent was closed, or why there is a gap';
+COMMENT ON COLUMN factorymon.ledger.duplicates IS
+	'messages dropped because all their readings had been stored before';
 COMMENT ON COLUMN factorymon.ledger.opened_at IS
 	'when it was begun';
 COMMENT ON COLUMN factorymon.ledger.closed_at IS
 	'when it was closed; null while it grows';
+
+COMMENT ON VIEW factorymon.duplicates IS
+	'messages dropped because all their readings had been stored before, for as long as deduplicate_ttl of their pipeline';
+COMMENT ON COLUMN factorymon.duplicates.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.duplicates.topic IS
+	'Kafka topic';
+COMMENT ON COLUMN factorymon.duplicates.kafka_partition IS
+	'Kafka partition of the message that was dropped';
+COMMENT ON COLUMN factorymon.duplicates.kafka_offset IS
+	'its offset';
+COMMENT ON COLUMN factorymon.duplicates.reading_id IS
+	'unique id of its first reading; with deduplicate sensor_time: sensor and timestamp';
+COMMENT ON COLUMN factorymon.duplicates.first_partition IS
+	'Kafka partition of the message that has this reading stored';
+COMMENT ON COLUMN factorymon.duplicates.first_offset IS
+	'offset of that message';
+COMMENT ON COLUMN factorymon.duplicates.seen_at IS
+	'when it was dropped';
+COMMENT ON COLUMN factorymon.duplicates.incarnation IS
+	'which log under that name, from 1';
+COMMENT ON COLUMN factorymon.duplicates.first_incarnation IS
+	'the same of the first message';
 
 COMMENT ON VIEW factorymon.message_counters IS
 	'messages and readings per pipeline since it was created';
@@ -6474,6 +6556,8 @@ COMMENT ON COLUMN factorymon.message_counters.other IS
 	'messages without readings: tombstones, heartbeats, empty ones';
 COMMENT ON COLUMN factorymon.message_counters.suppressed IS
 	'readings that a trigger kept out';
+COMMENT ON COLUMN factorymon.message_counters.duplicates IS
+	'messages dropped because all their readings had been stored before';
 COMMENT ON COLUMN factorymon.message_counters.skipped_offsets IS
 	'offsets in gaps: never seen';
 COMMENT ON COLUMN factorymon.message_counters.expired_readings IS
@@ -7211,6 +7295,10 @@ COMMENT ON COLUMN factorymon.pipelines.rollups IS
 	'are minutes, hours and days of its readings kept';
 COMMENT ON COLUMN factorymon.pipelines.time_zone IS
 	'time zone of the plant: where hours and days begin';
+COMMENT ON COLUMN factorymon.pipelines.deduplicate IS
+	'by what repeated readings are known, whose messages are dropped: id (their unique id), sensor_time (sensor and timestamp), none';
+COMMENT ON COLUMN factorymon.pipelines.deduplicate_ttl_seconds IS
+	'for how long a reading is known, in seconds';
 
 COMMENT ON VIEW _factorymon.rollup_span IS
 	'how far hours and days of each pipeline have been computed, and from when on readings may be in no rollup yet';
@@ -7283,7 +7371,7 @@ GRANT SELECT ON
 	factorymon.archives,
 	factorymon.publisher_health,
 	factorymon.ledger,
-	factorymon.message_counters,
+	factorymon.message_counters, factorymon.duplicates,
 	factorymon.rebalancing_events,
 	factorymon.consumer_health,
 	factorymon.producer_health,

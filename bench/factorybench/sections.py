@@ -1,6 +1,6 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import archive, dashboard, detectors, formats, growth, kill, \
+from . import archive, dashboard, dedup, detectors, formats, growth, kill, \
     latency, memory, queries, rollups
 from .kafka import Topic
 
@@ -57,6 +57,7 @@ SECTIONS = {
     "memory": memory.section,
     "rollups": rollups.section,
     "queries": queries.section,
+    "dedup": dedup.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
     "archive": archive.section,

@@ -62,7 +62,8 @@ sub caught_up
 	my ($node, $total, $timeout) = @_;
 
 	return poll_until($node, <<'QUERY', $total, $timeout);
-SELECT sum(messages + rejected + other) FROM factorymon.message_counters
+SELECT sum(messages + rejected + other + duplicates)
+FROM factorymon.message_counters
 QUERY
 }
 
