@@ -12,7 +12,7 @@ PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
 # workers is in REGRESS_PRELOADED and joins in when the server has them.
 REGRESS_ALWAYS = decode rebuild classify format
 REGRESS_PRELOADED = options threshold detector kpi pipeline privileges seek \
-	ledger retention status plant sensor rollup
+	ledger retention status plant sensor rollup queries
 REGRESS = $(REGRESS_ALWAYS) $(REGRESS_PRELOADED)
 REGRESS_OPTS = --inputdir=test --encoding=UTF8
 

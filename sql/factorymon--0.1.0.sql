@@ -4611,6 +4611,636 @@ FROM _factorymon.sensor AS s
 				AND r.ts >= g.pending_from AND r.flags & 32 = 0
 			GROUP BY 1, r.sensor_version_id) AS x) AS u;
 
+/* --- questions that people ask: docs/queries.md ------------------------ */
+
+/*
+ * What the functions below have in common:
+ *
+ * The range of time is a parameter or a scalar subquery where it is asked for:
+ * that is known when the rest begins, so it is a condition on index and
+ * partitions, also inside of views that group; a join would be one on their
+ * result.
+ *
+ * They are not inlined (SECURITY DEFINER, JIT off), so EXPLAIN shows one node;
+ * auto_explain with log_nested_statements shows what is below.
+ */
+CREATE FUNCTION _factorymon.require(ok boolean, message text)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'factorymon_require';
+COMMENT ON FUNCTION _factorymon.require(boolean, text) IS
+	'true, or an error with this message if it is false or null';
+
+CREATE FUNCTION _factorymon.known_sensor(name text, pipeline text)
+RETURNS _factorymon.sensor
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT f.s
+	FROM (SELECT _factorymon.find_sensor($1, $2) AS s OFFSET 0) f
+	WHERE _factorymon.require((f.s).sensor_id IS NOT NULL,
+		format('sensor "%s" does not exist', $1)
+			|| coalesce(' in pipeline "' || $2 || '"', ''))
+$$;
+COMMENT ON FUNCTION _factorymon.known_sensor(text, text) IS
+	'as find_sensor(), or an error';
+
+/*
+ * Where buckets begin, and where the last one ends: whole buckets that cover
+ * [from, to).  Up to an hour they are steps of time from the hour on, as a day
+ * of 25 hours has two of the same name; longer ones are steps of the plant's
+ * clocks from midnight or Monday on.  Edges that are one moment (a step into
+ * the hour that clocks leave out) are one.
+ */
+CREATE FUNCTION _factorymon.bucket_edges(
+	width interval,
+	"from" timestamptz,
+	"to" timestamptz,
+	time_zone text)
+RETURNS timestamptz[]
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH given AS MATERIALIZED (
+	SELECT $2 AT TIME ZONE $4 AS from_clock, $3 AT TIME ZONE $4 AS to_clock
+		WHERE _factorymon.require($2 < $3 AND isfinite($2) AND isfinite($3),
+				'"from" must be before "to", and both finite')
+			AND _factorymon.require((
+				SELECT CASE WHEN w.s <= 0 OR w.s <> floor(w.s) THEN false
+						WHEN w.s < 60 THEN 60 % w.s = 0
+						WHEN w.s < 3600 THEN w.s % 60 = 0 AND 3600 % w.s = 0
+						WHEN w.s < 86400
+							THEN w.s % 3600 = 0 AND 86400 % w.s = 0
+						ELSE w.s IN (86400, 604800) END
+					FROM (SELECT extract(epoch FROM $1) AS s) w),
+				'"width" must divide a minute, an hour or a day, or be a week')
+			AND _factorymon.require(extract(epoch FROM $3 - $2)
+				<= 1000000 * extract(epoch FROM $1),
+				'there would be more than a million buckets')
+), edge AS MATERIALIZED (
+	SELECT s.at
+		FROM given g, generate_series(
+			date_bin($1, $2, date_trunc('hour', $2, $4)),
+			$3 + $1 - interval '1 microsecond', $1) AS s(at)
+		WHERE $1 <= interval '1 hour'
+	UNION
+	SELECT s.at AT TIME ZONE $4
+		FROM given g, generate_series(CASE
+				WHEN $1 < interval '1 day'
+					THEN date_bin($1, g.from_clock,
+						date_trunc('day', g.from_clock))
+				WHEN $1 = interval '1 day'
+					THEN date_trunc('day', g.from_clock)
+				ELSE date_trunc('week', g.from_clock) END - $1,
+			g.to_clock + 2 * $1, $1) AS s(at)
+		WHERE $1 > interval '1 hour'
+)
+SELECT array_agg(e.at ORDER BY e.at)
+	FROM edge e
+	WHERE (SELECT true FROM given)
+		AND e.at >= (SELECT max(x.at) FROM edge x WHERE x.at <= $2)
+		AND e.at <= (SELECT min(x.at) FROM edge x WHERE x.at >= $3)
+$$;
+COMMENT ON FUNCTION _factorymon.bucket_edges(interval, timestamptz, timestamptz,
+	text) IS
+	'where buckets of this width begin that cover [from, to), and where the last one ends';
+
+/*
+ * A sensor's sums in the buckets between edges, from each level of detail.  They
+ * are functions so that only the one that is needed is planned, which takes
+ * longer than running it.
+ */
+CREATE FUNCTION _factorymon.days_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.days u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.hours_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.hours u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.minutes_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.minutes u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.readings_of(
+	pipeline_id smallint,
+	sensor_id integer,
+	edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(r.ts, $3), _factorymon.rollup_readings(r.ts, r.value,
+		r.level, r.quality, r.stream_id, r.kafka_offset, r.reading_index,
+		r.sensor_version_id)
+	FROM _factorymon.reading r
+	WHERE r.pipeline_id = $1 AND r.sensor_id = $2
+		AND r.ts >= $3[1] AND r.ts < $3[cardinality($3)]
+	GROUP BY 1
+$$;
+COMMENT ON FUNCTION _factorymon.days_of(integer, timestamptz[]) IS
+	'a sensor in the buckets between these edges, from days';
+COMMENT ON FUNCTION _factorymon.hours_of(integer, timestamptz[]) IS
+	'the same from hours';
+COMMENT ON FUNCTION _factorymon.minutes_of(integer, timestamptz[]) IS
+	'the same from minutes';
+COMMENT ON FUNCTION _factorymon.readings_of(smallint, integer, timestamptz[]) IS
+	'the same from single readings';
+
+CREATE FUNCTION factorymon.sensor_buckets(
+	sensor_id text,
+	width interval,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	fill text DEFAULT 'none',
+	pipeline text DEFAULT NULL)
+RETURNS TABLE (
+	bucket timestamptz,
+	n bigint,
+	min double precision,
+	max double precision,
+	avg double precision,
+	stddev double precision,
+	first double precision,
+	last double precision,
+	filled double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 500
+AS $$
+WITH sensor AS MATERIALIZED (
+	SELECT s.sensor_id, s.pipeline_id, b.edges
+		FROM _factorymon.known_sensor($1, $6) s
+		JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+		LEFT JOIN _factorymon.rollup_progress g
+			ON g.pipeline_id = p.pipeline_id
+		CROSS JOIN LATERAL (SELECT _factorymon.bucket_edges($2, $3, $4,
+			coalesce(g.time_zone, p.time_zone)) OFFSET 0) AS b(edges)
+		WHERE _factorymon.require($5 IN ('none', 'last', 'linear'),
+			'"fill" must be "none", "last" or "linear"')
+), merged AS (
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.days_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 day'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.hours_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 hour' AND $2 < interval '1 day'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.minutes_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 minute' AND $2 < interval '1 hour'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.readings_of(s.pipeline_id, s.sensor_id,
+			s.edges) AS x
+		WHERE $2 < interval '1 minute'
+), listed AS (
+	/* one group each, and no join: how many there will be nobody knows */
+	SELECT x.i, max(x.at) AS at, coalesce(max(x.n), 0)::bigint AS n,
+			max(x.min) AS min, max(x.max) AS max, max(x.mean) AS mean,
+			max(x.stddev) AS stddev, max(x.first) AS first,
+			max(x.last) AS last
+		FROM (
+			SELECT e.i, e.at, NULL::integer AS n, NULL::float8 AS min,
+					NULL::float8 AS max, NULL::float8 AS mean,
+					NULL::float8 AS stddev, NULL::float8 AS first,
+					NULL::float8 AS last
+				FROM sensor s, unnest(s.edges) WITH ORDINALITY AS e(at, i)
+				WHERE e.i < cardinality(s.edges)
+			UNION ALL
+			SELECT g.i, NULL, (g.m).n, (g.m).min, (g.m).max, (g.m).mean,
+					CASE WHEN (g.m).n > 1
+						THEN sqrt((g.m).m2 / ((g.m).n - 1)) END,
+					(g.m).first, (g.m).last
+				FROM merged g) x
+		GROUP BY x.i
+), beside AS (
+	/* the nearest buckets that have an average: this one, if it has one */
+	SELECT l.*, max(l.i) FILTER (WHERE l.mean IS NOT NULL)
+				OVER (ORDER BY l.i) AS before,
+			min(l.i) FILTER (WHERE l.mean IS NOT NULL)
+				OVER (ORDER BY l.i DESC) AS behind
+		FROM listed l
+), known AS (
+	SELECT b.*, max(b.mean) OVER x AS mean_before,
+			max(b.mean) OVER y AS mean_behind,
+			max(b.at) FILTER (WHERE b.mean IS NOT NULL) OVER x AS at_before,
+			max(b.at) FILTER (WHERE b.mean IS NOT NULL) OVER y AS at_behind
+		FROM beside b
+		WINDOW x AS (PARTITION BY b.before), y AS (PARTITION BY b.behind)
+)
+SELECT k.at, k.n, k.min, k.max, k.mean, k.stddev, k.first, k.last,
+		CASE WHEN k.mean IS NOT NULL THEN k.mean
+			WHEN $5 = 'last' AND k.before IS NOT NULL THEN k.mean_before
+			WHEN $5 = 'linear' AND k.before IS NOT NULL
+					AND k.behind IS NOT NULL
+				THEN k.mean_before + (k.mean_behind - k.mean_before)
+					* extract(epoch FROM k.at - k.at_before)::double precision
+					/ extract(epoch FROM k.at_behind - k.at_before)
+						::double precision
+		END
+	FROM known k
+	ORDER BY k.i
+$$;
+COMMENT ON FUNCTION factorymon.sensor_buckets(text, interval, timestamptz,
+	timestamptz, text, text) IS
+	'a sensor by buckets of time that cover [from, to), a row for each, with readings or without; filled: the average, and in gaps nothing (fill "none"), that of the last bucket that has one ("last"), or a straight line between two ("linear")';
+
+CREATE FUNCTION factorymon.last_readings(
+	n integer,
+	only_sensor text DEFAULT NULL)
+RETURNS TABLE (
+	ts timestamptz,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	value double precision,
+	unit text,
+	level text,
+	side text,
+	quality real,
+	pipeline text)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1000
+AS $$
+SELECT r.ts, s.name, v.sensor_type, v.factory_section, v.machine_id, v.zone,
+		r.value, v.unit,
+		CASE r.level & 3
+			WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+		END,
+		CASE r.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END,
+		r.quality, p.name
+	FROM _factorymon.sensor s
+	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT x.*
+			FROM _factorymon.reading x
+			WHERE x.pipeline_id = s.pipeline_id AND x.sensor_id = s.sensor_id
+			ORDER BY x.ts DESC, x.kafka_offset DESC, x.reading_index DESC,
+				x.stream_id DESC
+			LIMIT $1) r
+	LEFT JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE _factorymon.require($1 > 0, '"n" must be positive')
+		AND _factorymon.require($2 IS NULL OR EXISTS (
+			SELECT FROM _factorymon.sensor x WHERE x.name = $2),
+			format('sensor "%s" does not exist', $2))
+		AND ($2 IS NULL OR s.name = $2)
+	ORDER BY s.name, p.name, r.ts DESC, r.kafka_offset DESC,
+		r.reading_index DESC, r.stream_id DESC
+$$;
+COMMENT ON FUNCTION factorymon.last_readings(integer, text) IS
+	'the last n readings of each sensor, or of one, newest first: a walk along the index for each';
+
+CREATE FUNCTION factorymon.zone_percentiles(
+	"from" timestamptz,
+	"to" timestamptz,
+	fractions double precision[] DEFAULT '{0.05,0.5,0.95,0.99}',
+	only_zone text DEFAULT NULL,
+	only_type text DEFAULT NULL)
+RETURNS TABLE (
+	pipeline text,
+	factory_section text,
+	zone text,
+	sensor_type text,
+	unit text,
+	n bigint,
+	fraction double precision,
+	value double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 100
+AS $$
+SELECT z.pipeline, z.factory_section, z.zone, z.sensor_type, z.unit, z.n,
+		f.fraction, f.value
+	FROM (
+		SELECT p.name AS pipeline, v.factory_section, v.zone, v.sensor_type,
+				v.unit, count(*) AS n,
+				percentile_cont($3) WITHIN GROUP (ORDER BY r.value) AS at
+			FROM _factorymon.sensor_version v
+			JOIN _factorymon.sensor s ON s.sensor_id = v.sensor_id
+			JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+			JOIN _factorymon.reading r ON r.pipeline_id = s.pipeline_id
+				AND r.sensor_id = v.sensor_id
+				AND r.sensor_version_id = v.sensor_version_id
+			WHERE r.ts >= $1 AND r.ts < $2 AND coalesce(r.quality, 1) >= 0.5
+				AND ($4 IS NULL OR v.zone = $4)
+				AND ($5 IS NULL OR v.sensor_type = $5)
+				AND _factorymon.require($1 < $2, '"from" must be before "to"')
+				AND _factorymon.require(cardinality($3) > 0 AND 0 <= ALL ($3)
+					AND 1 >= ALL ($3), '"fractions" must be between 0 and 1')
+			GROUP BY p.name, v.factory_section, v.zone, v.sensor_type,
+				v.unit) z
+	CROSS JOIN LATERAL unnest($3, z.at) AS f(fraction, value)
+	ORDER BY 1, 2, 3, 4, 5, 7
+$$;
+COMMENT ON FUNCTION factorymon.zone_percentiles(timestamptz, timestamptz,
+	double precision[], text, text) IS
+	'percentiles of the readings of good quality in [from, to), per zone, sensor type and unit, a row for each fraction; exact, from rows';
+
+CREATE FUNCTION factorymon.sensor_correlation(
+	sensor_a text,
+	sensor_b text,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	width interval DEFAULT interval '1 minute',
+	lag interval DEFAULT interval '0',
+	pipeline text DEFAULT NULL)
+RETURNS TABLE (
+	n bigint,
+	correlation double precision,
+	slope double precision,
+	intercept double precision,
+	avg_a double precision,
+	avg_b double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1
+AS $$
+SELECT count(*), corr(b.avg, a.avg), regr_slope(b.avg, a.avg),
+		regr_intercept(b.avg, a.avg), avg(a.avg), avg(b.avg)
+	FROM factorymon.sensor_buckets($1, $5, $3, $4, 'none', $7) a
+	JOIN factorymon.sensor_buckets($2, $5, $3 + $6, $4 + $6, 'none', $7) b
+		ON b.bucket = a.bucket + $6
+	WHERE a.avg IS NOT NULL AND b.avg IS NOT NULL
+		AND _factorymon.require($5 <= interval '1 day'
+			AND extract(epoch FROM $6) % greatest(extract(epoch FROM $5), 1) = 0,
+			'"lag" must be a multiple of "width", which must be at most a day')
+		/* the join would not ask for one if there is nothing of the other */
+		AND (_factorymon.known_sensor($1, $7)).sensor_id IS NOT NULL
+		AND (_factorymon.known_sensor($2, $7)).sensor_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION factorymon.sensor_correlation(text, text, timestamptz,
+	timestamptz, interval, interval, text) IS
+	'how far the averages of two sensors in the same buckets of time go together: number of buckets that both have, Pearson''s correlation, and the line b = slope * a + intercept; lag: b is looked at that much later than a';
+
+CREATE FUNCTION factorymon.machine_timeline(
+	machine_id text,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	silent_after interval DEFAULT interval '5 minutes')
+RETURNS TABLE (
+	pipeline text,
+	factory_section text,
+	zone text,
+	from_at timestamptz,
+	to_at timestamptz,
+	seconds double precision,
+	level text)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 100
+AS $$
+WITH here AS MATERIALIZED (
+	SELECT v.sensor_id, v.sensor_version_id,
+			dense_rank() OVER (ORDER BY p.name, v.factory_section, v.zone)
+				AS place,
+			p.name AS pipeline, v.factory_section, v.zone
+		FROM _factorymon.sensor_version v
+		JOIN _factorymon.sensor s ON s.sensor_id = v.sensor_id
+		JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+		WHERE v.machine_id = $1
+			AND _factorymon.require($2 < $3 AND isfinite($2) AND isfinite($3),
+				'"from" must be before "to", and both finite')
+			AND _factorymon.require($4 >= interval '0',
+				'"silent_after" must not be negative')
+			AND _factorymon.require(EXISTS (
+				SELECT FROM _factorymon.sensor_version x
+				WHERE x.machine_id = $1),
+				format('machine "%s" does not exist', $1))
+), minute AS (
+	/* a minute of a sensor, and until when its level holds */
+	SELECT h.place, u.bucket,
+			CASE WHEN sum(u.n_critical) > 0 THEN 2
+				WHEN sum(u.n_warning) > 0 THEN 1 ELSE 0 END AS rank,
+			least(u.bucket + interval '1 minute' + $4,
+				lead(u.bucket) OVER (PARTITION BY h.place, h.sensor_id
+					ORDER BY u.bucket)) AS until
+		FROM here h
+		JOIN _factorymon.minutes u ON u.sensor_id = h.sensor_id
+			AND u.sensor_version_id = h.sensor_version_id
+		WHERE u.n > 0 AND u.bucket < least($3, now())
+			AND u.bucket >= $2 - $4 - interval '1 minute'
+		GROUP BY h.place, h.sensor_id, u.bucket
+), change AS (
+	/* how many sensors come to a level, and leave it */
+	SELECT x.place, x.at, sum(x.up) FILTER (WHERE x.rank = 0) AS normal,
+			sum(x.up) FILTER (WHERE x.rank = 1) AS warning,
+			sum(x.up) FILTER (WHERE x.rank = 2) AS critical
+		FROM (
+			SELECT m.place, greatest(m.bucket, $2) AS at, m.rank, 1 AS up
+				FROM minute m WHERE m.until > $2
+			UNION ALL
+			SELECT m.place, m.until, m.rank, -1
+				FROM minute m WHERE m.until > $2
+			UNION ALL
+			SELECT DISTINCT h.place, $2, 0, 0 FROM here h) x
+		GROUP BY x.place, x.at
+), state AS (
+	SELECT c.place, c.at,
+			CASE WHEN sum(c.critical) OVER w > 0 THEN 'critical'
+				WHEN sum(c.warning) OVER w > 0 THEN 'warning'
+				WHEN sum(c.normal) OVER w > 0 THEN 'normal'
+				ELSE 'silent' END AS level
+		FROM change c
+		WINDOW w AS (PARTITION BY c.place ORDER BY c.at)
+), began AS (
+	SELECT b.place, b.at, b.level, least($3, now(),
+			lead(b.at) OVER (PARTITION BY b.place ORDER BY b.at)) AS until
+		FROM (SELECT s.*, lag(s.level) OVER (PARTITION BY s.place
+				ORDER BY s.at) AS was
+			FROM state s WHERE s.at < least($3, now())) b
+		WHERE b.was IS DISTINCT FROM b.level
+)
+SELECT p.pipeline, p.factory_section, p.zone, b.at, b.until,
+		extract(epoch FROM b.until - b.at)::double precision, b.level
+	FROM began b
+	JOIN (SELECT DISTINCT h.place, h.pipeline, h.factory_section, h.zone
+		FROM here h) p ON p.place = b.place
+	ORDER BY b.place, b.at
+$$;
+COMMENT ON FUNCTION factorymon.machine_timeline(text, timestamptz, timestamptz,
+	interval) IS
+	'a machine in [from, to) as intervals of one level each: the worst that any of its sensors has, by the minute; each holds until the sensor''s next minute, but no longer than silent_after; silent: no sensor has one';
+
+/*
+ * Power is integrated, counters are subtracted; the unit says which of the two
+ * it is.  Within a minute its average counts for the time from its first reading
+ * to its last; between two minutes a straight line does.
+ */
+CREATE FUNCTION factorymon.energy_totals(
+	"from" timestamptz DEFAULT now() - interval '7 days',
+	"to" timestamptz DEFAULT now(),
+	max_gap interval DEFAULT interval '5 minutes',
+	only_sensor text DEFAULT NULL,
+	only_machine text DEFAULT NULL)
+RETURNS TABLE (
+	bucket timestamptz,
+	pipeline text,
+	sensor_id text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	kwh double precision,
+	seconds double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1000
+AS $$
+WITH plant AS MATERIALIZED (
+	SELECT p.pipeline_id, p.name, b.edges
+		FROM _factorymon.pipeline p
+		LEFT JOIN _factorymon.rollup_progress g
+			ON g.pipeline_id = p.pipeline_id
+		CROSS JOIN LATERAL (SELECT _factorymon.bucket_edges(interval '1 day',
+			$1, $2, coalesce(g.time_zone, p.time_zone)) OFFSET 0) AS b(edges)
+		WHERE _factorymon.require($3 >= interval '1 minute'
+				AND $3 <= interval '1 day',
+				'"max_gap" must be between a minute and a day')
+			AND _factorymon.require($4 IS NULL OR EXISTS (
+				SELECT FROM _factorymon.sensor x WHERE x.name = $4),
+				format('sensor "%s" does not exist', $4))
+			AND _factorymon.require($5 IS NULL OR EXISTS (
+				SELECT FROM _factorymon.sensor_version x
+				WHERE x.machine_id = $5),
+				format('machine "%s" does not exist', $5))
+), meter AS MATERIALIZED (
+	SELECT v.sensor_version_id, v.sensor_id, s.pipeline_id, s.name,
+			v.factory_section, v.machine_id, v.zone, k.kilo, k.counts
+		FROM _factorymon.sensor_version v
+		JOIN _factorymon.sensor s ON s.sensor_id = v.sensor_id
+		JOIN (VALUES ('W', 0.001, false), ('kW', 1, false), ('KW', 1, false),
+			('kw', 1, false), ('MW', 1000, false), ('GW', 1000000, false),
+			('Wh', 0.001, true), ('kWh', 1, true), ('KWH', 1, true),
+			('kwh', 1, true), ('MWh', 1000, true), ('GWh', 1000000, true))
+			AS k(unit, kilo, counts) ON k.unit = v.unit
+		WHERE ($4 IS NULL OR s.name = $4)
+			/* all of a sensor that was ever there: it may have moved amid a step */
+			AND ($5 IS NULL OR v.sensor_id IN (
+				SELECT x.sensor_id
+					FROM _factorymon.sensor_version x
+					WHERE x.machine_id = $5))
+), minute AS (
+	SELECT t.sensor_id, t.pipeline_id, t.name, t.factory_section,
+			t.machine_id, t.zone, t.kilo, t.counts,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset,
+				u.last_offset, u.mean, u.m2, u.min, u.max, u.first, u.last,
+				u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+				u.first_stream, u.last_stream, u.first_index,
+				u.last_index) AS m
+		FROM meter t
+		JOIN _factorymon.minutes u ON u.sensor_id = t.sensor_id
+			AND u.sensor_version_id = t.sensor_version_id
+		WHERE u.n > 0
+			AND u.bucket >= (SELECT min(p.edges[1]) FROM plant p) - $3
+			AND u.bucket < (SELECT max(p.edges[cardinality(p.edges)])
+				FROM plant p) + $3
+		GROUP BY t.sensor_id, t.pipeline_id, t.name, t.factory_section,
+			t.machine_id, t.zone, t.kilo, t.counts, u.bucket
+), step AS (
+	SELECT m.sensor_id, m.pipeline_id, m.name, m.factory_section,
+			m.machine_id, m.zone, m.kilo, m.counts, (m.m).first_ts AS t1,
+			(m.m).last_ts AS t2, (m.m).mean, (m.m).max, (m.m).first,
+			(m.m).last, lead((m.m).first_ts) OVER w AS t3,
+			lead((m.m).first) OVER w AS next
+		FROM minute m
+		WINDOW w AS (PARTITION BY m.sensor_id, m.kilo, m.counts
+			ORDER BY (m.m).first_ts)
+), piece AS (
+	SELECT s.pipeline_id, s.name, s.factory_section, s.machine_id, s.zone,
+			d.i, d.kwh * s.kilo AS kwh, d.seconds
+		FROM step s
+		JOIN plant p ON p.pipeline_id = s.pipeline_id
+		CROSS JOIN LATERAL (
+			SELECT width_bucket(s.t1, p.edges) AS i,
+					CASE WHEN NOT s.counts THEN s.mean
+							* extract(epoch FROM s.t2 - s.t1) / 3600
+						WHEN s.last >= s.first THEN s.last - s.first
+						ELSE s.max - s.first + s.last END AS kwh,
+					extract(epoch FROM s.t2 - s.t1) AS seconds
+			UNION ALL
+			/* from this minute to the next one, by days */
+			SELECT g.i,
+					CASE WHEN s.counts
+						THEN (s.next - CASE WHEN s.next >= s.last THEN s.last
+								ELSE 0 END) * x.length / y.length
+						ELSE x.length / 3600 * (s.last + (s.next - s.last)
+							* (x.past + x.length / 2) / y.length) END,
+					x.length
+				FROM generate_series(width_bucket(s.t2, p.edges),
+						width_bucket(s.t3, p.edges)) AS g(i)
+				CROSS JOIN LATERAL (SELECT extract(epoch FROM
+						least(s.t3, p.edges[g.i + 1])
+							- greatest(s.t2, p.edges[g.i]))
+						::double precision AS length,
+					extract(epoch FROM greatest(s.t2, p.edges[g.i]) - s.t2)
+						::double precision AS past) x
+				CROSS JOIN LATERAL (SELECT extract(epoch FROM s.t3 - s.t2)
+					::double precision AS length) y
+				WHERE (s.counts OR s.t3 - s.t2 <= $3) AND x.length > 0) AS d
+		WHERE d.i > 0 AND d.i < cardinality(p.edges)
+)
+SELECT p.edges[x.i], p.name, x.name, x.factory_section, x.machine_id, x.zone,
+		sum(x.kwh)::double precision, sum(x.seconds)::double precision
+	FROM piece x
+	JOIN plant p ON p.pipeline_id = x.pipeline_id
+	WHERE ($5 IS NULL OR x.machine_id = $5)
+	GROUP BY p.edges[x.i], p.name, x.name, x.factory_section, x.machine_id,
+		x.zone
+	ORDER BY 1, 2, 3, 4, 5, 6
+$$;
+COMMENT ON FUNCTION factorymon.energy_totals(timestamptz, timestamptz, interval,
+	text, text) IS
+	'kWh per day of the plant, for the days that [from, to) touches, and sensor: power (unit W, kW, MW, GW) over time, gaps longer than max_gap left out; differences of counters (Wh, kWh, MWh, GWh), which begin at 0 again when they go back; seconds: how much of the day that covers';
+
 CREATE VIEW factorymon.readings_1m AS
 SELECT
 	x.bucket,

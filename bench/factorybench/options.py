@@ -14,8 +14,8 @@ commands:
                what each of alarms, detectors, formats, deduplication, rollups
                and the archive costs, in less than half an hour
   full         everything: throughput of all, alarms, kill, latency,
-                growth, memory, detectors, rollups, dedup, dashboard,
-                formats, archive
+                growth, memory, detectors, rollups, queries, dedup,
+                dashboard, formats, archive
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -24,6 +24,7 @@ commands:
   detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
   rollups      what minutes, hours and days cost, and answer
+  queries      docs/queries.md at 50 million readings: time, and what is read
   dedup        what deduplication costs, of few and of many repetitions
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   formats      the same readings in each built-in format
@@ -37,7 +38,7 @@ COMMANDS = {
     "quick": ("throughput", "alarms", "detectors", "formats", "dedup",
               "rollups", "archive"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "rollups", "dedup", "dashboard", "formats",
+             "detectors", "rollups", "queries", "dedup", "dashboard", "formats",
              "archive"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
@@ -47,6 +48,7 @@ COMMANDS = {
     "memory": ("memory",),
     "detectors": ("detectors",),
     "rollups": ("rollups",),
+    "queries": ("queries",),
     "dedup": ("dedup",),
     "dashboard": ("dashboard",),
     "formats": ("formats",),
