@@ -2,7 +2,7 @@
  *
  * mapping_random.c
  *	  Random mappings and random messages for them: whatever is accepted, no
- *	  scalar of it is lost.
+ *	  scalar of it is lost, and the readings make the same message again.
  *
  * Mappings and messages are made of the same few names, so that they meet
  * often, and each value of a message is another one, so that none is found in
@@ -19,6 +19,7 @@
 
 #include "expect.h"
 #include "mapping_test.h"
+#include "oracle_internal.h"
 
 #define ROUNDS		3000
 #define MESSAGES	20
@@ -271,7 +272,9 @@ put_value(Text *text, char kind)
 		put_time(text);
 	else if (kind == 'n')
 	{
-		if (below(3) == 0)
+		if (below(12) == 0)
+			put(text, "%s", below(2) == 0 ? "1" : "1.0");
+		else if (below(3) == 0)
 			put(text, "0.%d", n);
 		else if (below(3) == 0)
 			put(text, "%d.00000000000000000000%d", n, n);
@@ -279,7 +282,8 @@ put_value(Text *text, char kind)
 			put(text, "%d", n);
 	}
 	else if (below(8) == 0)
-		put(text, "\"%s\"", below(2) == 0 ? "ok" : "BAD");
+		put(text, "\"%s\"", below(4) == 0 ? "" : below(3) == 0 ? "dflt" :
+			below(2) == 0 ? "ok" : "BAD");
 	else
 		put(text, "\"%s%d\"", below(6) == 0 ? "\\u00e9\\n" : "abc", n);
 }
@@ -356,9 +360,35 @@ count_finding(void *arg, const FmDrift *drift)
 	*(int *) arg += 1;
 }
 
+/* Is the message what its readings make again?  Otherwise that is said. */
+static int
+compose_again(const FmFormat *format, const Text *mapping, FmSlice text,
+			  const FmDecoded *decoded, FmArena *arena, int *wrong)
+{
+	json_object *was;
+	json_object *is;
+	FmSlice		again;
+	bool		equal;
+
+	if (!fm_compose(format, decoded->readings, decoded->nreadings,
+					decoded->readings[0].extra, arena, &again))
+		return 0;
+	was = tree_parse(text.data, (size_t) text.len);
+	is = tree_parse(again.data, (size_t) again.len);
+	equal = tree_equals(was, is);
+	if (!equal && ++*wrong <= 5)
+		printf("# was: %.*s\n# is: %.*s\n# extra: %.*s\n# %s\n", text.len,
+			   text.data, again.len, again.data,
+			   decoded->readings[0].extra.len, decoded->readings[0].extra.data ?
+			   decoded->readings[0].extra.data : "", mapping->bytes);
+	json_object_put(was);
+	json_object_put(is);
+	return equal;
+}
+
 static bool
 try_message(const FmFormat *format, const Text *mapping, const Text *message,
-			FmArena *arena, int *accepted)
+			FmArena *arena, int *accepted, int *told, int *wrong)
 {
 	char	   *copy = malloc((size_t) message->len);
 	FmSlice		text = {copy, message->len};
@@ -372,6 +402,8 @@ try_message(const FmFormat *format, const Text *mapping, const Text *message,
 		fm_drift_scan(format, copy, (size_t) message->len, count_finding,
 					  &findings);
 	*accepted += decoded.reason == FM_REJECT_NONE && decoded.nreadings > 0;
+	if (decoded.reason == FM_REJECT_NONE && decoded.nreadings > 0)
+		*told += compose_again(format, mapping, text, &decoded, arena, wrong);
 	missing = find_lost(format, text, &decoded);
 	if (missing.data != NULL)
 		printf("# lost: %.*s\n# %s\n# %.*s\n# extra %.*s\n", missing.len,
@@ -395,6 +427,8 @@ test_random(void)
 	FmArena		arena;
 	int			compiled = 0;
 	int			accepted = 0;
+	int			told = 0;
+	int			wrong = 0;
 	int			bad = 0;
 	int			round;
 	int			i;
@@ -421,13 +455,17 @@ test_random(void)
 		{
 			message.len = 0;
 			put_object(&message, 2, true);
-			bad += !try_message(format, &mapping, &message, &arena, &accepted);
+			bad += !try_message(format, &mapping, &message, &arena, &accepted,
+								&told, &wrong);
 		}
 		fm_arena_reset(&memory);
 	}
 	ok(bad == 0, "nothing of a message is lost");
 	ok(compiled > ROUNDS / 2, "of %d mappings, %d compile", round, compiled);
 	ok(accepted > compiled, "of their messages, %d are accepted", accepted);
+	ok(wrong == 0, "none of these is put together as another one");
+	/* of the others, the readings could have come from several messages */
+	ok(told > accepted - accepted / 10, "%d of them are put together again", told);
 	fm_arena_free(&memory);
 	fm_arena_free(&arena);
 }
