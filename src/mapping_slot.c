@@ -25,22 +25,27 @@ fm_enter_element(FmComposer *composer, int element)
 					  composer->kept[element]);
 }
 
-/* The text of a part of a composed one, if it is known; data NULL: it is not. */
+/* The text that is kept at a place; data NULL: there is none. */
 static FmSlice
-part_text(FmComposer *composer, const FmPart *part)
+kept_text(FmComposer *composer, FmPlace place)
 {
-	const FmScope *scope = part->place.element ? &composer->element :
+	const FmScope *scope = place.element ? &composer->element :
 		&composer->message;
 	FmSlice		none = {NULL, 0};
 	FmSlice		written;
 
-	if (part->constant)
-		return part->text;
-	if (!fm_is_kept(composer, part->place))
+	if (!fm_is_kept(composer, place))
 		return none;
-	written = scope->values[part->place.node];
+	written = scope->values[place.node];
 	return fm_json_type(written) == FM_JSON_STRING ?
 		fm_json_string(written, composer->arena) : none;
+}
+
+/* The text of a part of a composed one, if it is known; data NULL: it is not. */
+static FmSlice
+part_text(FmComposer *composer, const FmPart *part)
+{
+	return part->constant ? part->text : kept_text(composer, part->place);
 }
 
 /* Can a text be composed like this, as far as the parts are known? */
@@ -78,14 +83,30 @@ may_be_joined(FmComposer *composer, const FmSource *source, FmSlice text)
 }
 
 static bool
+is_text(FmField field)
+{
+	return fm_field_rules[field].type == FM_JSON_STRING &&
+		field != FM_FIELD_TIMESTAMP && field != FM_FIELD_REPORTED_LEVEL &&
+		field != FM_FIELD_UNIQUE_ID;	/* which no column has */
+}
+
+static bool
 may_be_source(FmComposer *composer, const FmSource *source,
 			  const FmReading *reading)
 {
+	FmSlice		text;
+	FmSlice		kept;
+
+	if (source->constant)
+		return fm_is_default(source, reading);
+	if (!is_text(source->field))
+		return true;
+	text = fm_get_text(reading, source->field);
 	if (source->nparts > 0)
 		return (source->has_fallback && fm_is_default(source, reading)) ||
-			may_be_joined(composer, source,
-						  fm_get_text(reading, source->field));
-	return !source->constant || fm_is_default(source, reading);
+			may_be_joined(composer, source, text);
+	kept = kept_text(composer, source->places[0]);
+	return kept.data == NULL || fm_slice_equal(kept, text);
 }
 
 /* Can this reading be the one that is described there? */

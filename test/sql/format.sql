@@ -170,15 +170,15 @@ INSERT INTO factorymon.format VALUES
 			"value": {"at": "/hum", "required": false},
 			"quality": {"at": "/q", "required": false, "nullable": true}},
 		{"sensor_id": {"join": ["/device", {"const": "-p"}]}, "sensor_type": {"const": "p"},
-			"value": {"at": "/more/0", "required": false}}]}', NULL),
+			"value": {"at": "/more/0", "required": false, "nullable": true}}]}', NULL),
 	('rows', '{"each": "", "timestamp": {"at": "@/0", "as": "epoch_ms"},
 		"sensor_id": "@/1", "sensor_type": {"const": "x"}, "value": "@/2"}', NULL),
 	('twins', '{"timestamp": "/t", "readings": [
 		{"sensor_id": "/s", "sensor_type": {"const": "x"},
 			"value": {"at": "/a", "required": false}},
-		{"sensor_id": "/s2", "sensor_type": {"const": "x"},
+		{"sensor_id": {"at": ["/s2", "/s"]}, "sensor_type": {"const": "x"},
 			"value": {"at": "/b", "required": false}}]}', NULL);
-SELECT m.format, m.message::jsonb AS message,
+SELECT m.n, m.format, length(m.message::jsonb::text) AS length,
 		pg_temp.again(m.format, m.message) = m.message::jsonb AS again
 	FROM (VALUES
 		(1, 'city', '{"city":"São Paulo","temperature":24.5,"humidity":61,
@@ -208,9 +208,10 @@ SELECT m.format, m.message::jsonb AS message,
 			{"name":"c","kind":"pressure","v":2,"t":1752580801,"raw":17}]}'),
 		(13, 'gateway', '{"gateway":"g1","t":1752580800,"points":[{"name":"a"},
 			{"name":"a","v":1.5,"kind":"temperature"},{"name":"a","v":2}]}'),
-		(14, 'rows', '[[1752580800123,"a",1.5],[1752580800124.5,"b",2],[1e12,"",3]]'),
+		(14, 'rows', '[[1752580800123,"a",1.5],[1752580800124.5,"b",2],[1e12,"c",3]]'),
 		(15, 'rows', '[[1752580800123,"a",1.5],[1752580800124,"b",2,[]],[-5,"c",1e300]]'),
-		(16, 'twins', '{"t":"2025-01-15T12:00:00Z","s":"x","s2":"y","a":1,"b":2}')
+		(16, 'twins', '{"t":"2025-01-15T12:00:00Z","s":"x","s2":"y","a":1,"b":2}'),
+		(17, 'twins', '{"t":"2025-01-15T12:00:00Z","s":"x","s2":"y","b":1}')
 		) AS m (n, format, message)
 	ORDER BY n;
 -- which of the two it was, the reading does not tell; nor what was never stored
