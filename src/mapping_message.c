@@ -170,9 +170,11 @@ fm_is_kept(const FmComposer *composer, FmPlace place)
 	const FmScope *scope = place.element ? &composer->element :
 		&composer->message;
 
+	bool		in_array = scope->trie->nodes[place.node].index >= 0 ||
+		(place.element && place.node == 0);
+
 	return (scope->present & FM_NODE_BIT(place.node)) != 0 &&
-		(scope->trie->nodes[place.node].index < 0 ||
-		 scope->values[place.node].data[0] != 'n');
+		!(in_array && scope->values[place.node].data[0] == 'n');
 }
 
 static void

@@ -146,7 +146,8 @@ SELECT count(*), max(reading_index) FROM factorymon.try_format('gateway',
 	'{"gateway":"g1","t":1,"points":['
 	|| repeat('{"name":"a","v":1},', 4999) || '{"name":"a","v":1}]}');
 
--- and back: the readings of a message make it again, whatever its format
+-- and back: the readings of a message make it again, whatever its format; but for
+-- number 13, where either of two elements may be the one without a reading
 CREATE FUNCTION pg_temp.again(format text, message text, must boolean DEFAULT false)
 RETURNS jsonb LANGUAGE sql AS $$
 	SELECT _factorymon.compose(format, must, d.ts, d.ts_digits::smallint, d.value,

@@ -93,10 +93,12 @@ my %fault = (
 	broker => sub {
 		my $number = 1 + int($_[0] * 3);
 
+		# the one to be killed may hold the only other copy
+		poll_while('every replica to be in sync',
+			sub { ($kafka->try_admin('wait-in-sync'))[0] }, $patience);
 		$kafka->kill_broker($number);
 		$kafka->restart_broker($number);
-		return poll_while('every replica to be in sync',
-			sub { ($kafka->try_admin('wait-in-sync'))[0] }, $patience);
+		return 1;
 	},
 	partitions => sub {
 		my $format = $formats[ $added++ % @formats ];
