@@ -58,8 +58,6 @@ my $kafka = start_kafka(
 my $node = new_node(conf => "factorymon.restart_delay_min = '200ms'\n"
 	  . "factorymon.max_workers = 24\n");
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $stored = 'SELECT coalesce(sum(messages + rejected + other), 0) '
-  . 'FROM factorymon.message_counters';
 my $total = $count * @formats;
 my $began = now();
 my %done;
@@ -122,6 +120,8 @@ QUERY
 my $deduplicates = sql($node, <<'QUERY') eq 't';
 SELECT to_regclass('factorymon.duplicates') IS NOT NULL
 QUERY
+my $stored = 'SELECT coalesce(sum(messages + rejected + other'
+  . ($deduplicates ? ' + duplicates' : '') . '), 0) FROM factorymon.message_counters';
 foreach my $format (@formats)
 {
 	my $more = $deduplicates ? ", deduplicate => '$format->{deduplicate}'" : '';
@@ -208,10 +208,8 @@ foreach my $format (@formats)
 		"$name: every message was delivered");
 	cmp_ok($kinds{duplicate}, '>', 0.03 * $count, "$name: some twice");
 	cmp_ok($kinds{malformed}, '>', 0.01 * $count, "$name: some malformed");
-	ok(poll_until($node, <<"QUERY", $count, $patience), "$name: each is accounted for");
-SELECT sum(messages + rejected + other) FROM factorymon.message_counters
-WHERE pipeline = '$name'
-QUERY
+	ok(poll_until($node, "$stored WHERE pipeline = '$name'", $count, $patience),
+		"$name: each is accounted for");
 	ok(poll_until($node, <<"QUERY", 't', $patience), "$name: no lag, in every partition");
 SELECT count(*) = $format->{partitions}
 	AND bool_and(state = 'running' AND lag_messages = 0 AND committed_offset = position)
