@@ -225,6 +225,10 @@ QUERY
 		  * ($kinds{reading} + ($deduplicates ? 0 : $kinds{duplicate})),
 		"$name: and the others the readings");
 	$found{$name} = "$kinds{reading} + $kinds{duplicate} + $kinds{malformed}";
+	$found{$name} .= ' (' . sql($node, <<"QUERY") . ' copies in another partition)' if $deduplicates;
+SELECT count(*) FROM factorymon.duplicates
+WHERE pipeline = '$name' AND kafka_partition <> first_partition
+QUERY
 }
 
 # Of a reading and its copy one is stored, whichever came first where they are in
