@@ -1278,7 +1278,6 @@ COMMENT ON FUNCTION _factorymon.rebuild(timestamptz, smallint, double precision,
 CREATE FUNCTION _factorymon.compose_add(
 	state internal,
 	format text,
-	must boolean,
 	ts timestamptz,
 	flags smallint,
 	value double precision,
@@ -1296,16 +1295,15 @@ CREATE FUNCTION _factorymon.compose_add(
 	extra jsonb)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'factorymon_compose_add'
-LANGUAGE C STABLE PARALLEL SAFE;
+LANGUAGE C STABLE;
 
 CREATE FUNCTION _factorymon.compose_end(state internal)
 RETURNS jsonb
 AS 'MODULE_PATHNAME', 'factorymon_compose_end'
-LANGUAGE C STABLE PARALLEL SAFE;
+LANGUAGE C STABLE;
 
 CREATE AGGREGATE _factorymon.compose(
 	format text,
-	must boolean,
 	ts timestamptz,
 	flags smallint,
 	value double precision,
@@ -1325,8 +1323,15 @@ CREATE AGGREGATE _factorymon.compose(
 	STYPE = internal,
 	FINALFUNC = _factorymon.compose_end
 );
-COMMENT ON AGGREGATE _factorymon.compose(text, boolean, timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
-	'the message of a mapped format that these readings, in their order, came from, as a JSON value equal to the original; if they do not tell, null or (must) an error';
+COMMENT ON AGGREGATE _factorymon.compose(text, timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
+	'the message of a mapped format that these readings, in their order, came from, as a JSON value equal to the original; null if they do not tell';
+
+CREATE FUNCTION _factorymon.told(message jsonb, pipeline text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'factorymon_told'
+LANGUAGE C STABLE;
+COMMENT ON FUNCTION _factorymon.told(jsonb, text) IS
+	'the message, or an error if it is null';
 
 /* --- 4b. classification, sensors and fold ----------------------------- */
 
@@ -1973,8 +1978,7 @@ CREATE FUNCTION _factorymon.rebuilt_messages(
 	partition integer,
 	incarnation integer,
 	from_offset bigint,
-	to_offset bigint,
-	must boolean)
+	to_offset bigint)
 RETURNS TABLE (
 	stream_id integer,
 	kafka_partition integer,
@@ -2006,7 +2010,7 @@ SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
 UNION ALL
 SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
 		_factorymon.compose((SELECT p.format FROM _factorymon.pipeline p
-				WHERE p.name = $1), $6,
+				WHERE p.name = $1),
 			r.ts, r.flags, r.value, n.name, v.sensor_type,
 			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
 			r.quality, r.reading_count, v.warning_threshold,
@@ -2028,7 +2032,7 @@ SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
 		AND ($5 IS NULL OR r.kafka_offset < $5)
 	GROUP BY s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset
 $$;
-COMMENT ON FUNCTION _factorymon.rebuilt_messages(text, integer, integer, bigint, bigint, boolean) IS
+COMMENT ON FUNCTION _factorymon.rebuilt_messages(text, integer, integer, bigint, bigint) IS
 	'what original_message() and original_messages() return';
 
 CREATE FUNCTION factorymon.original_message(
@@ -2042,10 +2046,11 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 COST 100000
 AS $$
-SELECT m.message
-	FROM _factorymon.rebuilt_messages($1, $2, $4, $3, $3 + 1, true) AS m
+SELECT _factorymon.told(n.message, $1) FROM (
+	SELECT m.message
+	FROM _factorymon.rebuilt_messages($1, $2, $4, $3, $3 + 1) AS m
 	ORDER BY m.stream_id DESC
-	LIMIT 1
+	LIMIT 1) AS n
 $$;
 COMMENT ON FUNCTION factorymon.original_message(text, integer, bigint, integer) IS
 	'the message that readings came from, as a JSON value equal to the original; null if no reading has that offset, an error if its readings do not tell by the mapping of today (docs/formats.md). incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
@@ -2066,7 +2071,7 @@ SET jit = off
 COST 100000 ROWS 100000
 AS $$
 SELECT m.kafka_partition, m.incarnation_of, m.kafka_offset, m.message
-	FROM _factorymon.rebuilt_messages($1, $2, NULL, $3, $4, false) AS m
+	FROM _factorymon.rebuilt_messages($1, $2, NULL, $3, $4) AS m
 $$;
 COMMENT ON FUNCTION factorymon.original_messages(text, integer, bigint, bigint) IS
 	'the messages that readings came from, as JSON values equal to the originals, in no order; message is null where its readings do not tell by the mapping of today. A filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';

@@ -28,13 +28,13 @@
 
 PG_FUNCTION_INFO_V1(factorymon_compose_add);
 PG_FUNCTION_INFO_V1(factorymon_compose_end);
+PG_FUNCTION_INFO_V1(factorymon_told);
 
 /* Arguments of the aggregate, behind its state. */
 enum
 {
 	COMPOSE_STATE,
 	COMPOSE_FORMAT,
-	COMPOSE_MUST,				/* an error rather than null */
 	COMPOSE_TS,
 	COMPOSE_FLAGS,
 	COMPOSE_VALUE,
@@ -56,7 +56,6 @@ enum
 typedef struct Composition
 {
 	char	   *format;
-	bool		must;
 	FmReading  *readings;
 	int			n;
 	int			size;
@@ -118,7 +117,7 @@ take_columns(FunctionCallInfo fcinfo, FmReading *reading)
 				 errdetail("A number is not finite.")));
 }
 
-/* compose(format, must, ts, ..., extra): one more reading. */
+/* compose(format, ts, ..., extra): one more reading. */
 Datum
 factorymon_compose_add(PG_FUNCTION_ARGS)
 {
@@ -141,7 +140,6 @@ factorymon_compose_add(PG_FUNCTION_ARGS)
 	{
 		state = palloc0(sizeof(*state));
 		state->format = text_to_cstring(PG_GETARG_TEXT_PP(COMPOSE_FORMAT));
-		state->must = PG_GETARG_BOOL(COMPOSE_MUST);
 		state->size = 2;
 		state->readings = palloc(sizeof(FmReading) * state->size);
 		if (!PG_ARGISNULL(COMPOSE_EXTRA))
@@ -295,13 +293,21 @@ factorymon_compose_end(PG_FUNCTION_ARGS)
 		fm_arena_free(&arena);
 	}
 	PG_END_TRY();
-	if (message != NULL)
-		PG_RETURN_JSONB_P(message);
-	if (state->must)
+	if (message == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(message);
+}
+
+/* told(message, pipeline): the message; an error if it is null. */
+Datum
+factorymon_told(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot rebuild a message of format \"%s\"",
-						state->format),
+				 errmsg("cannot rebuild a message of pipeline \"%s\"",
+						PG_ARGISNULL(1) ? "" :
+						text_to_cstring(PG_GETARG_TEXT_PP(1))),
 				 errdetail("Its readings were stored with another mapping than that of today, or do not tell which message they came from.")));
-	PG_RETURN_NULL();
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }

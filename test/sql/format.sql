@@ -148,9 +148,9 @@ SELECT count(*), max(reading_index) FROM factorymon.try_format('gateway',
 
 -- and back: the readings of a message make it again, whatever its format; but for
 -- number 13, where either of two elements may be the one without a reading
-CREATE FUNCTION pg_temp.again(format text, message text, must boolean DEFAULT false)
+CREATE FUNCTION pg_temp.again(format text, message text)
 RETURNS jsonb LANGUAGE sql AS $$
-	SELECT _factorymon.compose(format, must, d.ts, d.ts_digits::smallint, d.value,
+	SELECT _factorymon.compose(format, d.ts, d.ts_digits::smallint, d.value,
 			d.sensor_id, d.sensor_type, d.factory_section, d.machine_id, d.zone,
 			d.unit, (CASE d.reported_level WHEN 'normal' THEN 1 WHEN 'warning' THEN 2
 				WHEN 'critical' THEN 3 WHEN 'other' THEN 7 ELSE 0 END << 4)::smallint,
@@ -217,18 +217,19 @@ SELECT m.n, m.format, length(m.message::jsonb::text) AS length,
 	ORDER BY n;
 -- which of the two it was, the reading does not tell; nor what was never stored
 SELECT pg_temp.again('twins', '{"t":"2025-01-15T12:00:00Z","s":"x","a":1}');
-SELECT pg_temp.again('twins', '{"t":"2025-01-15T12:00:00Z","s":"x","a":1}', true);
+SELECT _factorymon.told(pg_temp.again('twins', '{"t":"2025-01-15T12:00:00Z","s":"x","a":1}'),
+	'of twins');
 SELECT pg_temp.again('rows', '[]');
 -- the mapping of today does not give what is stored
-SELECT _factorymon.compose('city', false, '2025-05-29', 0::smallint, 1, 's', 't', '', '', 'c',
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, 1, 's', 't', '', '', 'c',
 	'', 0::smallint, NULL, NULL, NULL, NULL, NULL);
-SELECT _factorymon.compose('city', false, '2025-05-29', 0::smallint, 'NaN', 's', 't', '', '',
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, 'NaN', 's', 't', '', '',
 	'c', '', 0::smallint, NULL, NULL, NULL, NULL, NULL);
-SELECT _factorymon.compose('city', false, '2025-05-29', 0::smallint, NULL, 's', 't', '', '',
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, NULL, 's', 't', '', '',
 	'c', '', 0::smallint, NULL, NULL, NULL, NULL, NULL);
-SELECT _factorymon.compose('nowhere', false, '2025-05-29', 0::smallint, 1, 's', 't', '', '',
+SELECT _factorymon.compose('nowhere', '2025-05-29', 0::smallint, 1, 's', 't', '', '',
 	'c', '', 0::smallint, NULL, NULL, NULL, NULL, NULL);
-SELECT _factorymon.compose('city', false, '2025-05-29', 0::smallint, 1, 's', 't', '', '', 'c',
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, 1, 's', 't', '', '', 'c',
 	'', 0::smallint, NULL, NULL, NULL, NULL, '[1]');
 DELETE FROM factorymon.format WHERE name IN ('device', 'rows', 'twins');
 

@@ -158,7 +158,7 @@ FROM factorymon.original_messages('gateway') WHERE kafka_offset BETWEEN 100 AND 
 QUERY
 my ($rc, $out, $err) =
   $node->psql('factory', "SELECT factorymon.original_message('gateway', 0, 7)");
-like($err, qr/cannot rebuild a message of format "gateway"/, 'one alone is an error');
+like($err, qr/cannot rebuild a message of pipeline "gateway"/, 'one alone is an error');
 sql($node, <<'QUERY');
 UPDATE factorymon.format SET mapping = jsonb_set(mapping, '{sensor_id}',
 	'{"join": [{"const": "g"}, {"const": "-"}, "@/n"]}') WHERE name = 'gateway'
