@@ -1180,7 +1180,42 @@ AS 'MODULE_PATHNAME', 'factorymon_default_formats'
 LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 4;
 
 /* The columns of sensor_readings that a message alone decides, and what it
- * would be refused for. */
+ * would be refused for.  Not public: one of format and mapping is null. */
+CREATE FUNCTION _factorymon.tried(format text, mapping jsonb, message text)
+RETURNS TABLE (
+	reading_index integer,
+	ts timestamptz,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	value double precision,
+	unit text,
+	reported_level text,
+	quality real,
+	reading_count integer,
+	metadata jsonb,
+	unique_id text,
+	extra jsonb,
+	reason text,
+	sqlstate text,
+	detail text)
+LANGUAGE sql STABLE ROWS 2
+AS $$
+SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
+		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
+		d.reading_count,
+		nullif(jsonb_strip_nulls(jsonb_build_object(
+			'reading_count', d.reading_count,
+			'warning_threshold', d.warning_threshold,
+			'critical_threshold', d.critical_threshold)), '{}'),
+		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
+	FROM _factorymon.decode_with($1, $2, $3) AS d
+$$;
+COMMENT ON FUNCTION _factorymon.tried(text, jsonb, text) IS
+	'what both forms of factorymon.try_format() return';
+
 CREATE FUNCTION factorymon.try_format(format text, message text)
 RETURNS TABLE (
 	reading_index integer,
@@ -1204,15 +1239,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
-		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
-		d.reading_count,
-		nullif(jsonb_strip_nulls(jsonb_build_object(
-			'reading_count', d.reading_count,
-			'warning_threshold', d.warning_threshold,
-			'critical_threshold', d.critical_threshold)), '{}'),
-		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
-	FROM _factorymon.decode_with($1, NULL, $2) AS d
+SELECT * FROM _factorymon.tried($1, NULL, $2)
 $$;
 
 CREATE FUNCTION factorymon.try_format(mapping jsonb, message text)
@@ -1238,15 +1265,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
-		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
-		d.reading_count,
-		nullif(jsonb_strip_nulls(jsonb_build_object(
-			'reading_count', d.reading_count,
-			'warning_threshold', d.warning_threshold,
-			'critical_threshold', d.critical_threshold)), '{}'),
-		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
-	FROM _factorymon.decode_with(NULL, $1, $2) AS d
+SELECT * FROM _factorymon.tried(NULL, $1, $2)
 $$;
 
 CREATE FUNCTION _factorymon.format_check() RETURNS trigger
@@ -1292,6 +1311,64 @@ AS 'MODULE_PATHNAME', 'factorymon_rebuild'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION _factorymon.rebuild(timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
 	'the message that a reading came from, as a JSON value equal to the original';
+
+CREATE FUNCTION _factorymon.compose_add(
+	state internal,
+	format text,
+	ts timestamptz,
+	flags smallint,
+	value double precision,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	unit text,
+	level smallint,
+	quality real,
+	reading_count integer,
+	warning_threshold double precision,
+	critical_threshold double precision,
+	extra jsonb)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'factorymon_compose_add'
+LANGUAGE C STABLE;
+
+CREATE FUNCTION _factorymon.compose_end(state internal)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'factorymon_compose_end'
+LANGUAGE C STABLE;
+
+CREATE AGGREGATE _factorymon.compose(
+	format text,
+	ts timestamptz,
+	flags smallint,
+	value double precision,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	unit text,
+	level smallint,
+	quality real,
+	reading_count integer,
+	warning_threshold double precision,
+	critical_threshold double precision,
+	extra jsonb) (
+	SFUNC = _factorymon.compose_add,
+	STYPE = internal,
+	FINALFUNC = _factorymon.compose_end
+);
+COMMENT ON AGGREGATE _factorymon.compose(text, timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
+	'the message of a mapped format that these readings, in their order, came from, as a JSON value equal to the original; null if they do not tell';
+
+CREATE FUNCTION _factorymon.told(message jsonb, pipeline text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'factorymon_told'
+LANGUAGE C STABLE;
+COMMENT ON FUNCTION _factorymon.told(jsonb, text) IS
+	'the message, or an error if it is null';
 
 /* --- 4b. classification, sensors and fold ----------------------------- */
 
@@ -1936,6 +2013,69 @@ LANGUAGE C VOLATILE COST 100000;
 COMMENT ON FUNCTION factorymon.purge_suspect(text, integer) IS
 	'removes the readings and rejects of a partition (null: all of them) that may have come from another log than the one before; their offsets become a gap in the ledger. Returns how many rows went. Needs the owner of the pipeline or kind admin';
 
+/* The canonical format has one reading a message, and a way of its own. */
+CREATE FUNCTION _factorymon.rebuilt_messages(
+	pipeline text,
+	partition integer,
+	incarnation integer,
+	from_offset bigint,
+	to_offset bigint)
+RETURNS TABLE (
+	stream_id integer,
+	kafka_partition integer,
+	incarnation_of integer,
+	kafka_offset bigint,
+	message jsonb)
+LANGUAGE sql STABLE COST 100000 ROWS 100000
+AS $$
+SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
+		_factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
+			r.quality, r.reading_count, v.warning_threshold,
+			v.critical_threshold, r.extra)
+	FROM _factorymon.reading r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
+			WHERE p.name = $1 AND p.format = 'factory')
+		AND r.stream_id = ANY (ARRAY(
+			SELECT t.stream_id FROM _factorymon.stream t
+			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
+			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)
+				AND ($3 IS NULL OR t.incarnation = $3)))
+		AND ($4 IS NULL OR r.kafka_offset >= $4)
+		AND ($5 IS NULL OR r.kafka_offset < $5)
+		AND r.reading_index = 0
+UNION ALL
+SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
+		_factorymon.compose((SELECT p.format FROM _factorymon.pipeline p
+				WHERE p.name = $1),
+			r.ts, r.flags, r.value, n.name, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
+			r.quality, r.reading_count, v.warning_threshold,
+			v.critical_threshold, r.extra
+			ORDER BY r.reading_index)
+	FROM _factorymon.reading r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
+			WHERE p.name = $1 AND p.format <> 'factory')
+		AND r.stream_id = ANY (ARRAY(
+			SELECT t.stream_id FROM _factorymon.stream t
+			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
+			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)
+				AND ($3 IS NULL OR t.incarnation = $3)))
+		AND ($4 IS NULL OR r.kafka_offset >= $4)
+		AND ($5 IS NULL OR r.kafka_offset < $5)
+	GROUP BY s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset
+$$;
+COMMENT ON FUNCTION _factorymon.rebuilt_messages(text, integer, integer, bigint, bigint) IS
+	'what original_message() and original_messages() return';
+
 CREATE FUNCTION factorymon.original_message(
 	pipeline text,
 	kafka_partition integer,
@@ -1947,27 +2087,14 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 COST 100000
 AS $$
-SELECT _factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
-		v.factory_section, v.machine_id, v.zone, v.unit, r.level, r.quality,
-		r.reading_count, v.warning_threshold, v.critical_threshold, r.extra)
-	FROM _factorymon.reading r
-	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
-	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
-	JOIN _factorymon.sensor_version v
-		ON v.sensor_version_id = r.sensor_version_id
-	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
-			WHERE p.name = $1 AND p.format = 'factory')
-		AND r.stream_id = ANY (ARRAY(
-			SELECT t.stream_id FROM _factorymon.stream t
-			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
-			WHERE p.name = $1 AND t.kafka_partition = $2
-				AND ($4 IS NULL OR t.incarnation = $4)))
-		AND r.kafka_offset = $3 AND r.reading_index = 0
-	ORDER BY s.stream_id DESC
-	LIMIT 1
+SELECT _factorymon.told(n.message, $1) FROM (
+	SELECT m.message
+	FROM _factorymon.rebuilt_messages($1, $2, $4, $3, $3 + 1) AS m
+	ORDER BY m.stream_id DESC
+	LIMIT 1) AS n
 $$;
 COMMENT ON FUNCTION factorymon.original_message(text, integer, bigint, integer) IS
-	'the message that a reading came from, as a JSON value equal to the original; null if no reading has that offset, or if the format of the pipeline is not "factory". incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
+	'the message that readings came from, as a JSON value equal to the original; null if no reading has that offset, an error if its readings do not tell by the mapping of today (docs/formats.md). incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
 
 CREATE FUNCTION factorymon.original_messages(
 	pipeline text,
@@ -1984,28 +2111,11 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 COST 100000 ROWS 100000
 AS $$
-SELECT s.kafka_partition, s.incarnation, r.kafka_offset,
-		_factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
-			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
-			r.quality, r.reading_count, v.warning_threshold,
-			v.critical_threshold, r.extra)
-	FROM _factorymon.reading r
-	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
-	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
-	JOIN _factorymon.sensor_version v
-		ON v.sensor_version_id = r.sensor_version_id
-	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
-			WHERE p.name = $1 AND p.format = 'factory')
-		AND r.stream_id = ANY (ARRAY(
-			SELECT t.stream_id FROM _factorymon.stream t
-			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
-			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)))
-		AND ($3 IS NULL OR r.kafka_offset >= $3)
-		AND ($4 IS NULL OR r.kafka_offset < $4)
-		AND r.reading_index = 0
+SELECT m.kafka_partition, m.incarnation_of, m.kafka_offset, m.message
+	FROM _factorymon.rebuilt_messages($1, $2, NULL, $3, $4) AS m
 $$;
 COMMENT ON FUNCTION factorymon.original_messages(text, integer, bigint, bigint) IS
-	'the messages that readings came from, as JSON values equal to the originals, in no order, of a pipeline of format "factory"; a filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
+	'the messages that readings came from, as JSON values equal to the originals, in no order; message is null where its readings do not tell by the mapping of today. A filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
 
 CREATE FUNCTION factorymon.forget_drift(pipeline text, path text DEFAULT NULL)
 RETURNS bigint
