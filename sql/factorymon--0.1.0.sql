@@ -103,6 +103,9 @@ CREATE TABLE _factorymon.archive (
 	file text,
 	rows bigint,
 	hash bigint,
+	/* of all columns; another major version may hash otherwise, and then the
+	 * file is written again before its rows are dropped */
+	row_hash bigint,
 	checksum text,
 	bytes bigint,
 	manifest_sha256 text,

@@ -4,6 +4,7 @@
  *	  Daily history files: what the parts of the archive share.
  *
  * archive_file.c	a compressed CSV file, written and read with its checksums
+ * archive_program.c	files that a program keeps
  * archive_rows.c	readings as lines of such a file, and back
  * archive_unit.c	what is to be archived, and what came of it
  * archiver.c		the process, and the functions for people
@@ -36,7 +37,11 @@ typedef struct FmArchiveFile FmArchiveFile;
 /* The folder of factorymon.archive_directory, checked; errors say what is wrong. */
 extern const char *fm_archive_directory(void);
 
-/* A name of a file in it that no character of a pipeline's name can bend. */
+/*
+ * A part of the name of a file in it that no character of another name can bend:
+ * letters, digits, "-", "." and "%" for the rest; of a long one the beginning and
+ * a hash.
+ */
 extern char *fm_archive_encode(const char *name);
 
 /*
@@ -52,6 +57,9 @@ extern void fm_archive_finish(FmArchiveFile *file, char contents[FM_SHA256_HEX],
 /* The same for a small text, uncompressed. */
 extern void fm_archive_write_text(const char *path, const char *text);
 
+/* What is wrong with a file that should have this SHA-256; NULL: nothing. */
+extern char *fm_archive_damage(const char *path, const char *sha256);
+
 /* SHA-256 of a file as it lies there. */
 extern void fm_archive_hash_file(const char *path, char hex[FM_SHA256_HEX]);
 extern char *fm_archive_read_text(const char *path);
@@ -62,12 +70,29 @@ extern int	fm_archive_get(FmArchiveFile *file, char *data, int len);
 extern void fm_archive_close(FmArchiveFile *file,
 							 char contents[FM_SHA256_HEX]);
 
+/* --- archive_program.c --------------------------------------------------- */
+
+/*
+ * Hand a finished file of the folder, with this SHA-256, to archive_command, and
+ * remove it from the folder; nothing where that is not set.  Where
+ * restore_command is set the file is fetched again and compared.
+ */
+extern void fm_archive_store(const char *path, const char *sha256);
+
+/*
+ * The path of a file by its name: in the folder, or fetched by restore_command,
+ * and then removed when the present memory context is.  *problem is what went
+ * wrong, or NULL.
+ */
+extern char *fm_archive_locate(const char *name, char **problem);
+
 /* --- archive_rows.c ----------------------------------------------------- */
 
 typedef struct FmArchiveSums
 {
 	int64		rows;
 	int64		hash;			/* modulo 2^64, of offsets and indexes */
+	int64		row_hash;		/* the same of all columns */
 	char		contents[FM_SHA256_HEX];
 } FmArchiveSums;
 
@@ -93,6 +118,10 @@ extern void fm_archive_run(const FmPipeline *pipeline);
 
 /* Is anything due of any pipeline?  Inside a transaction. */
 extern bool fm_archive_is_due(const FmPipeline *pipeline);
+
+/* Nobody could be started to write it; outside of any transaction. */
+extern void fm_archive_not_started(const FmPipeline *pipeline,
+								   const char *why);
 
 /*
  * Why a partition of readings must not be dropped yet; NULL: it may be.

@@ -19,12 +19,16 @@
 #include <zlib.h>
 
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 
 #include "archive.h"
 #include "guc.h"
+
+/* Two of them, and what else is in a name, are less than 255 bytes. */
+#define NAME_PART 80
 
 struct FmArchiveFile
 {
@@ -110,6 +114,15 @@ fm_archive_encode(const char *name)
 			appendStringInfoChar(&text, c);
 		else
 			appendStringInfo(&text, "%%%02X", c);
+	}
+	if (text.len > NAME_PART)
+	{
+		uint64		hash = DatumGetUInt64(hash_any_extended(
+			(const unsigned char *) text.data, text.len, 0));
+
+		text.len = NAME_PART - 17;
+		text.data[text.len] = '\0';
+		appendStringInfo(&text, "~%016llx", (unsigned long long) hash);
 	}
 	return text.data;
 }
@@ -222,6 +235,19 @@ fm_archive_hash_file(const char *path, char hex[FM_SHA256_HEX])
 	if (ferror(stream))
 		file_error("read", path);
 	FreeFile(stream);
+}
+
+char *
+fm_archive_damage(const char *path, const char *sha256)
+{
+	char		found[FM_SHA256_HEX];
+
+	if (access(path, R_OK) != 0)
+		return psprintf("archive file \"%s\" cannot be read: %m", path);
+	fm_archive_hash_file(path, found);
+	if (sha256 == NULL || strcmp(found, sha256) != 0)
+		return psprintf("archive file \"%s\" is damaged", path);
+	return NULL;
 }
 
 char *

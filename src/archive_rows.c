@@ -30,6 +30,7 @@
 #include "pipeline_internal.h"
 
 #define N_COLUMNS 23
+#define COLUMN_HASH N_COLUMNS	/* of the query alone */
 #define COLUMN_OFFSET 2			/* as the query has them, from 0 */
 #define COLUMN_INDEX 3
 #define ROWS_AT_A_TIME 2000
@@ -45,7 +46,7 @@ static const char export_sql[] =
 " r.sensor_version_id, r.value, r.level, r.quality, r.reading_count, r.flags,"
 " r.extra, s.topic, s.kafka_partition, s.incarnation, n.name, v.sensor_type,"
 " v.factory_section, v.machine_id, v.zone, v.unit, v.warning_threshold,"
-" v.critical_threshold"
+" v.critical_threshold, hash_record_extended(r.*, 0)"
 " FROM _factorymon.reading_%d r"
 " LEFT JOIN _factorymon.stream s ON s.stream_id = r.stream_id"
 " LEFT JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id"
@@ -116,8 +117,8 @@ static void
 append_row(StringInfo line, FmgrInfo *output, HeapTuple tuple, TupleDesc desc,
 		   FmArchiveSums *sums)
 {
-	Datum		values[N_COLUMNS];
-	bool		nulls[N_COLUMNS];
+	Datum		values[N_COLUMNS + 1];
+	bool		nulls[N_COLUMNS + 1];
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	for (int i = 0; i < N_COLUMNS; i++)
@@ -131,6 +132,8 @@ append_row(StringInfo line, FmgrInfo *output, HeapTuple tuple, TupleDesc desc,
 	sums->rows++;
 	sums->hash += (int64) fm_offset_hash(DatumGetInt64(values[COLUMN_OFFSET]),
 										 DatumGetInt16(values[COLUMN_INDEX]));
+	sums->row_hash = (int64) ((uint64) sums->row_hash +
+							  DatumGetUInt64(values[COLUMN_HASH]));
 }
 
 static void

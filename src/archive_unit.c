@@ -9,8 +9,8 @@
  * it; and again when rows came since.  Each is one transaction with one snapshot.
  *
  * Before a partition is dropped, the rows of each of its units are counted
- * and their hashes summed up, under the lock that keeps writers out: they must be
- * those of the file.  If they are not, the unit is marked stale, a further part is
+ * and hashes of all their columns summed up, under the lock that keeps writers out:
+ * they must be those of the file.  If they are not, the unit is marked stale, a further part is
  * written by the archiver, and the partition waits.
  *
  * An error is kept with the unit and the next attempt comes after a time that
@@ -24,6 +24,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "partitioning/partdesc.h"
@@ -211,6 +212,7 @@ store_unit(int16 pipeline_id, const Unit *unit, const char *state,
 	fm_args_text(&args, sums->contents);
 	fm_args_int8(&args, bytes);
 	fm_args_text(&args, manifest_hash);
+	fm_args_int8(&args, sums->row_hash);
 	(void) fm_args_run(&args, "WITH gone AS ("
 					   " DELETE FROM _factorymon.archive"
 					   " WHERE pipeline_id = $1 AND range_from = $2"
@@ -219,9 +221,9 @@ store_unit(int16 pipeline_id, const Unit *unit, const char *state,
 					   " INSERT INTO _factorymon.archive"
 					   " (pipeline_id, range_from, range_to, part, state,"
 					   " file, rows, hash, checksum, bytes, manifest_sha256,"
-					   " written_at, restored_at, restored_by)"
+					   " row_hash, written_at, restored_at, restored_by)"
 					   " SELECT $1, $2, $3, $4, $5, $6, $7, $8,"
-					   " $9, $10, $11, clock_timestamp(),"
+					   " $9, $10, $11, $12, clock_timestamp(),"
 					   " max(restored_at), max(restored_by) FROM gone",
 					   SPI_OK_INSERT);
 }
@@ -252,6 +254,10 @@ write_unit(const FmPipeline *pipeline, Unit *unit)
 	fm_archive_write_text(manifest, manifest_text(pipeline, unit, &sums,
 												  data_hash, header_hash));
 	fm_archive_hash_file(manifest, manifest_hash);
+	/* the manifest last: where it is, the others are */
+	fm_archive_store(data, data_hash);
+	fm_archive_store(header, header_hash);
+	fm_archive_store(manifest, manifest_hash);
 	store_unit(pipeline->id, unit, "archived", &sums, bytes, manifest_hash);
 }
 
@@ -268,8 +274,9 @@ next_unit(const FmPipeline *pipeline, Unit *unit)
 	unit->part = fm_spi_int4(0, 3);
 	unit->day = fm_spi_text(0, 4);
 	unit->time_zone = fm_spi_text(0, 5);
-	unit->stem = psprintf("%s_%s_%s_part%d", fm_archive_encode(pipeline->name),
-						  unit->day, fm_spi_text(0, 6), unit->part);
+	unit->stem = psprintf("%s_%s_%s_%s_part%d",
+						  fm_archive_encode(get_database_name(MyDatabaseId)),
+						  fm_archive_encode(pipeline->name), unit->day, fm_spi_text(0, 6), unit->part);
 	return true;
 }
 
@@ -359,6 +366,22 @@ run_unit(const FmPipeline *pipeline, MemoryContext context)
 }
 
 void
+fm_archive_not_started(const FmPipeline *pipeline, const char *why)
+{
+	FmOwnerScope scope;
+	MemoryContext caller = CurrentMemoryContext;
+	Unit		unit;
+	bool		found;
+
+	begin_transaction(&scope);
+	found = next_unit(pipeline, &unit);
+	commit_transaction(&scope);
+	if (found)
+		store_failure(pipeline->id, &unit, why);
+	MemoryContextSwitchTo(caller);
+}
+
+void
 fm_archive_run(const FmPipeline *pipeline)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -381,21 +404,25 @@ fm_archive_run(const FmPipeline *pipeline)
 
 /* Units of the partition whose file is not of the rows that are there. */
 static const char unsafe_sql[] =
-UNITS ", present AS (SELECT u.since, u.until, s.rows, s.hash"
+UNITS ", present AS (SELECT u.since, u.until, s.rows, s.hash, s.row_hash"
 " FROM unit u CROSS JOIN LATERAL (SELECT count(*) AS rows,"
 "  coalesce(_factorymon.hash_sum(_factorymon.offset_hash(r.kafka_offset,"
-"  r.reading_index)), 0) AS hash FROM ONLY %s r"
+"  r.reading_index)), 0) AS hash,"
+"  coalesce(_factorymon.hash_sum(hash_record_extended(r.*, 0)), 0)"
+"  AS row_hash FROM ONLY %s r"
 "  WHERE r.ts >= u.since AND r.ts < u.until) AS s"
 " WHERE u.until <= $3"
 " AND u.since >= (SELECT max(b.a) FROM bound b WHERE b.z = $3))"
 " SELECT p.since, p.until FROM present p"
 " CROSS JOIN LATERAL (SELECT sum(x.rows) AS rows,"
 "  _factorymon.hash_sum(x.hash) AS hash,"
+"  _factorymon.hash_sum(x.row_hash) AS row_hash,"
 "  bool_and(x.state = 'archived') AS done FROM _factorymon.archive x"
 "  WHERE x.pipeline_id = $1 AND x.range_from = p.since"
 "  AND x.range_to = p.until AND x.dropped_at IS NULL) AS x"
 " WHERE p.rows > 0"
-"  AND (x.rows, x.hash, x.done) IS DISTINCT FROM (p.rows, p.hash, true)"
+"  AND (x.rows, x.hash, x.row_hash, x.done)"
+"  IS DISTINCT FROM (p.rows, p.hash, p.row_hash, true)"
 " LIMIT 1";
 
 /* The archiver is to write that unit, again if need be, and at once. */

@@ -250,39 +250,51 @@ manifest_member(const char *text, const char *name)
 	return fm_spi_text(0, 1);
 }
 
-/* What is wrong with a file that should have this SHA-256; NULL: nothing. */
-static char *
-damage_of(const char *path, const char *expected)
+/* Of what is fetched no more than one unit lies on our disk at a time. */
+static MemoryContext
+file_context(void)
 {
-	char		found[FM_SHA256_HEX];
-
-	if (access(path, R_OK) != 0)
-		return psprintf("archive file \"%s\" cannot be read: %m", path);
-	fm_archive_hash_file(path, found);
-	if (expected == NULL || strcmp(found, expected) != 0)
-		return psprintf("archive file \"%s\" is damaged", path);
-	return NULL;
+	return AllocSetContextCreate(CurrentMemoryContext,
+								 "factorymon archive file",
+								 ALLOCSET_SMALL_SIZES);
 }
 
-/* The same of all files of a unit; sets the path of the data. */
+/* A file of a unit, compared with what it was; sets where it lies. */
 static char *
-examine(const Archived *archived, char **data)
+examine_file(const Archived *archived, MemoryContext context,
+			 const char *suffix, const char *sha256, char **path)
 {
-	const char *folder = fm_archive_directory();
-	char	   *manifest = psprintf("%s/%s.manifest.json", folder,
-									archived->stem);
-	char	   *problem = damage_of(manifest, archived->manifest_hash);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	char	   *problem;
+
+	*path = fm_archive_locate(psprintf("%s.%s", archived->stem, suffix),
+							  &problem);
+	if (problem == NULL)
+		problem = fm_archive_damage(*path, sha256);
+	MemoryContextSwitchTo(old);
+	return problem;
+}
+
+/*
+ * All files of a unit; sets where the data lie.  What had to be fetched is
+ * there, and all answers are, until the context is deleted.
+ */
+static char *
+examine(const Archived *archived, MemoryContext context, char **data)
+{
+	char	   *path;
+	char	   *problem = examine_file(archived, context, "manifest.json",
+									   archived->manifest_hash, &path);
 	char	   *text;
 
-	*data = psprintf("%s/%s.csv.gz", folder, archived->stem);
 	if (problem)
 		return problem;
-	text = fm_archive_read_text(manifest);
-	problem = damage_of(*data, manifest_member(text, "file_sha256"));
+	text = fm_archive_read_text(path);
+	problem = examine_file(archived, context, "csv.gz",
+						   manifest_member(text, "file_sha256"), data);
 	if (problem == NULL)
-		problem = damage_of(psprintf("%s/%s.header.json", folder,
-									 archived->stem),
-							manifest_member(text, "header_sha256"));
+		problem = examine_file(archived, context, "header.json",
+							   manifest_member(text, "header_sha256"), &path);
 	return problem;
 }
 
@@ -344,8 +356,9 @@ restore_range(const FmPipeline *pipeline, const Archived *archived, int n)
 	refuse_present(pipeline, archived);
 	for (int i = 0; i < n; i++)
 	{
+		MemoryContext context = file_context();
 		char	   *data;
-		char	   *problem = examine(&archived[i], &data);
+		char	   *problem = examine(&archived[i], context, &data);
 
 		if (problem)
 			ereport(ERROR,
@@ -353,6 +366,7 @@ restore_range(const FmPipeline *pipeline, const Archived *archived, int n)
 					 errmsg("cannot restore: %s", problem)));
 		(void) fm_archive_import(pipeline, data, archived->from,
 								 archived->to);
+		MemoryContextDelete(context);
 		rows += archived[i].rows;
 		hash += archived[i].hash;
 	}
@@ -472,8 +486,9 @@ factorymon_verify_archive(PG_FUNCTION_ARGS)
 					   "state IN ('archived', 'stale')", &n);
 	for (int i = 0; i < n; i++)
 	{
+		MemoryContext context = file_context();
 		char	   *data;
-		char	   *problem = examine(&files[i], &data);
+		char	   *problem = examine(&files[i], context, &data);
 		Datum		values[3];
 		bool		nulls[3] = {false, false, false};
 
@@ -487,6 +502,7 @@ factorymon_verify_archive(PG_FUNCTION_ARGS)
 		nulls[2] = problem == NULL;
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
+		MemoryContextDelete(context);
 	}
 	SPI_finish();
 	fm_owner_end(&scope);

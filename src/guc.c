@@ -28,6 +28,9 @@ bool		fm_direct_index_insert = true;
 bool		fm_direct_insert = true;
 bool		fm_enabled = true;
 char	   *fm_archive_directory_setting = NULL;
+char	   *fm_archive_command = NULL;
+char	   *fm_archive_restore_command = NULL;
+int			fm_archive_command_timeout = 10 * 60 * 1000;
 int			fm_event_retention = 30 * 24 * 60;
 int			fm_flood_end = 5;
 int			fm_flood_start = 10;
@@ -67,6 +70,9 @@ static const FmIntSetting reloadable[] = {
 	{"factorymon.alert_retention",
 		"Age after which published alarm events are deleted.",
 	&fm_alert_retention, 60, INT_MAX, GUC_UNIT_MIN},
+	{"factorymon.archive_command_timeout",
+		"Time after which archive_command and restore_command are ended.",
+	&fm_archive_command_timeout, 1000, INT_MAX, GUC_UNIT_MS},
 	{"factorymon.batch_max_bytes",
 		"Payload bytes after which a batch is committed.",
 	&fm_batch_max_bytes, 64, 1024 * 1024, GUC_UNIT_KB},
@@ -194,6 +200,16 @@ fm_guc_define(bool preloaded)
 							   "Folder that history files are written to.",
 							   "An absolute path; who runs the server must be able to write there.",
 							   &fm_archive_directory_setting, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("factorymon.archive_command",
+							   "Shell command that keeps a history file elsewhere.",
+							   "%p is its path, %f its name, %% a percent sign. Where it succeeds the file is removed from archive_directory. Empty: files stay there.",
+							   &fm_archive_command, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("factorymon.restore_command",
+							   "Shell command that brings a history file back from where archive_command keeps it.",
+							   "%f is its name, %p the path to write it to, %% a percent sign. What is stored is compared through it, too.",
+							   &fm_archive_restore_command, "", PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	define_integers(reloadable, lengthof(reloadable), PGC_SIGHUP);
 	if (preloaded)

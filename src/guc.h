@@ -14,6 +14,9 @@
 
 extern int	fm_alert_retention;			/* min */
 extern char *fm_archive_directory_setting;
+extern char *fm_archive_command;
+extern char *fm_archive_restore_command;
+extern int	fm_archive_command_timeout; /* ms */
 extern int	fm_batch_max_bytes;			/* kB */
 extern int	fm_batch_max_delay;			/* ms */
 extern int	fm_batch_max_messages;

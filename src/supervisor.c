@@ -506,7 +506,7 @@ answer_ownerless(FmPipeline *unused)
 
 /*
  * Start the archiver where something is due.  It ends by itself; if no process
- * is free the next turn tries again, and the view archives shows what waits.
+ * is free the view archives says so, and a later turn tries again.
  */
 static void
 archive(FmPipeline *pipeline)
@@ -514,7 +514,7 @@ archive(FmPipeline *pipeline)
 	static FmChild archiver;
 	bool		due;
 
-	if (fm_child_is_running(&archiver))
+	if (fm_child_is_running(&archiver) || !fm_child_may_start(&archiver))
 		return;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -522,10 +522,11 @@ archive(FmPipeline *pipeline)
 	due = fm_archive_is_due(pipeline);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	if (due)
-		(void) fm_child_start(&archiver, "factorymon_archiver_main",
-							  "factorymon archiver", "factorymon archiver",
-							  ObjectIdGetDatum(MyDatabaseId), NULL, 0);
+	if (due && !fm_child_start(&archiver, "factorymon_archiver_main",
+							   "factorymon archiver", "factorymon archiver",
+							   ObjectIdGetDatum(MyDatabaseId), NULL, 0))
+		fm_archive_not_started(pipeline, "no background worker is free for"
+							   " the archiver (max_worker_processes)");
 }
 
 static void

@@ -77,7 +77,7 @@ def ratio(results, value):
 def section(session, choice, contenders, report):
     """With and without, of each share."""
     rows, figures = [], {}
-    for share in SHARES:
+    for share in SHARES[1:] if choice.quick else SHARES:
         topics = topics_of(session, choice, share)
         results = measure(session, choice, topics)
         rates = [[result.rate / 1e3 for result in runs] for runs in results]

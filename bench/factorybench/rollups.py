@@ -125,9 +125,12 @@ def answers(run, choice, report):
 def section(session, choice, contenders, report):
     """What they cost, and what they are worth."""
     pair = [Factorymon(1), Unsummed()]
-    for topic in (Topic(choice.messages, SENSORS),
-                  Topic(choice.messages, SENSORS, hours=HOURS)):
+    topics = [Topic(choice.messages, SENSORS, "lz4"),
+              Topic(choice.messages, SENSORS, "lz4", hours=HOURS)]
+    for topic in topics[1:] if choice.quick else topics:
         report.add_throughput(
             topic, session.take_turns(pair, topic, choice.repeat))
+    if choice.quick:
+        return
     session.attempt(pair[0], Topic(1, 1, purpose="rollups"),
                     lambda run: answers(run, choice, report))

@@ -1,7 +1,7 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import dashboard, dedup, detectors, formats, growth, kill, latency, memory, \
-    rollups
+from . import archive, dashboard, dedup, detectors, formats, growth, kill, \
+    latency, memory, rollups
 from .kafka import Topic
 
 
@@ -59,4 +59,5 @@ SECTIONS = {
     "dedup": dedup.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
+    "archive": archive.section,
 }

@@ -36,6 +36,15 @@ export function isReturned(alarm) {
 	return alarm.state === "returned_unacknowledged";
 }
 
+/* Is the value back on the good side of the limit, though the alarm, which waits
+ * for it to stay there, is not over? */
+function isWithin(alarm) {
+	return alarm.condition === "limit" && typeof alarm.value === "number" &&
+		typeof alarm.limit === "number" &&
+		((alarm.side === "high" && alarm.value < alarm.limit) ||
+			(alarm.side === "low" && alarm.value > alarm.limit));
+}
+
 /** "limit high 42.5 °C > 40 °C", or what else it is about. */
 export function causeOf(alarm) {
 	const parts = [word("condition", alarm.condition)];
@@ -46,6 +55,9 @@ export function causeOf(alarm) {
 		alarm.value !== null && alarm.value !== undefined)
 		return `${parts[0]}: ${t("alarms.cause.now",
 			{ value: measure(alarm.value, alarm.unit) })}`;
+	if (isWithin(alarm))
+		return `${parts.join(" ")} ${measure(alarm.limit, alarm.unit)}: ${
+			t("alarms.cause.now", { value: measure(alarm.value, alarm.unit) })}`;
 	if (alarm.value !== null && alarm.value !== undefined)
 		parts.push(measure(alarm.value, alarm.unit));
 	if (alarm.limit !== null && alarm.limit !== undefined)

@@ -109,7 +109,8 @@ export class Bar {
 	}
 
 	update() {
-		const verdict = judge(status, silentOf(producers.data?.producers).length);
+		const verdict = judge(status, silentOf(producers.data?.producers)
+			.map((producer) => producer.producer));
 		const signature = JSON.stringify([verdict.kind, currentLanguage()]);
 
 		if (signature !== this.seen) {

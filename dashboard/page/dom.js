@@ -46,9 +46,10 @@ export function s(tag, props, ...children) {
 	return fill(document.createElementNS(SVG, tag), props, children);
 }
 
-/** A text whose names ("press-0012") are broken only where there is no room. */
+/** A text whose names ("press-0012"), with the comma after them, are broken only
+ *  where there is no room. */
 export function unbroken(text) {
-	return text.split(/(\S*-[\p{L}\p{N}_-]*\p{N}\b)/u).map((part, i) =>
+	return text.split(/(\S*-[\p{L}\p{N}_-]*\p{N}\b[,:;.]*)/u).map((part, i) =>
 		i % 2 === 1 ? h("span", { class: "whole" }, part) : part);
 }
 

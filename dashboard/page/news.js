@@ -117,7 +117,7 @@ function pieceOf(group) {
 	const taken = first.event === "taken";
 
 	return {
-		at: first.at, broke: isBreak(first), stays: first.kind === "producer",
+		at: first.at, from: group[group.length - 1].at, broke: isBreak(first), stays: first.kind === "producer",
 		symbol: first.kind === "producer" ? "attention" :
 			first.kind === "alarm" && RISES.has(first.event) ? first.level : null,
 		text: taken ? takenWords(group) : group.length > 1 ? severalWords(group) :
@@ -125,9 +125,13 @@ function pieceOf(group) {
 	};
 }
 
+function rankOf(piece) {
+	return piece.stays ? 0 : piece.broke ? 1 : 2;
+}
+
 /**
- * [{ at, text, symbol, broke, stays }], newest first, of what happened since a time:
- * events come newest first.
+ * [{ at, from, text, symbol, broke, stays }], newest first, of what happened since a
+ * time, each from a time on till another: events come newest first.
  */
 export function newsOf(events, producers, since) {
 	const all = [...events.filter(isNews), ...fromProducers(producers)]
@@ -137,4 +141,29 @@ export function newsOf(events, producers, since) {
 	return grouped(all).flatMap((group) =>
 		isTogether(group) ? [group] : group.map((event) => [event]))
 		.map(pieceOf).sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+}
+
+/**
+ * So many pieces as there is room for, in their order: who is gone stays, however
+ * much came since, and then what broke.  Where others are left out between two
+ * of them there is { skipped: how many }; at the end they are only counted.
+ */
+export function newest(news, room) {
+	const ranked = [...news.keys()].sort((a, b) =>
+		rankOf(news[a]) - rankOf(news[b]) || a - b);
+	const shown = new Set(ranked.slice(0, room));
+	const pieces = [];
+	let left = 0;
+
+	for (const [i, piece] of news.entries()) {
+		if (!shown.has(i)) {
+			left++;
+			continue;
+		}
+		if (left > 0)
+			pieces.push({ at: piece.at, skipped: left });
+		pieces.push(piece);
+		left = 0;
+	}
+	return { pieces, older: left };
 }

@@ -56,24 +56,25 @@ function alarmWords(critical, warning, unacknowledged, gone) {
 	const words = [];
 
 	if (critical > 0)
-		words.push({ text: tn("verdict.alarms.critical", critical) });
+		words.push({ text: tn("verdict.alarms.critical", critical), act: true });
 	if (warning > 0)
 		words.push({ text: tn("verdict.alarms.warning", warning) });
-	if (gone > 0)
-		words.push({ text: tn("verdict.gone", gone), act: true });
+	if (gone.length > 0)
+		words.push({ text: tn("verdict.gone", gone.length, { name: gone[0] }),
+			act: true });
 	if (unacknowledged > 0)
 		words.push({ text: t("verdict.alarms.unacknowledged",
 			{ n: number(unacknowledged) }), act: true });
 	else if (critical + warning === 0)
 		words.push({ text: t("verdict.alarms.none") });
-	else if (gone === 0)
+	else if (gone.length === 0)
 		words.push({ text: t("verdict.act.none") });
 	return words;
 }
 
 /** { kind, words: [{ text, act }] } of what the source of the status knows, and
- * of how many producers are gone: what they would send, nobody knows. */
-export function judge(source, gone = 0) {
+ * of the names of producers that are gone: what they would send, nobody knows. */
+export function judge(source, gone = []) {
 	if (source.data === null)
 		return source.error ?
 			{ kind: "unknown", words: [{ text: t("verdict.why.unreachable") }] } :
@@ -107,7 +108,7 @@ export function judge(source, gone = 0) {
 	return {
 		kind: critical > 0 && !blindness ? "critical" :
 			doubt ? "unknown" : warning > 0 ? "warning" :
-				gone > 0 ? "unknown" : "normal",
+				gone.length > 0 ? "unknown" : "normal",
 		words
 	};
 }

@@ -10,7 +10,7 @@ import { alarms, consumers, events, metrics, now, partitions, plant, producers, 
 import { empty, Panel, place, truncated } from "./panel.js";
 import { h, reconcile, replace, setText, unbroken } from "./dom.js";
 import { goneOf, producerWords } from "./gone.js";
-import { newsOf } from "./news.js";
+import { newest, newsOf } from "./news.js";
 import { isLoginOffered, loginHere } from "./session.js";
 import { rateCard } from "./rates.js";
 import { lagOf, ownerOf, trendOf } from "./lag.js";
@@ -49,6 +49,8 @@ function linesOf(machine) {
 	const lines = [`${machine.zone || t("overview.nozone")} · ${
 		tn("plant.sensors", machine.sensors)}`];
 
+	if (machine.alarms_unacknowledged > 0 && levelOf(machine) === "normal")
+		lines.push(t("plant.returned"));
 	if (machine.alarms_unacknowledged > 0)
 		lines.push(tn("plant.unacknowledged", machine.alarms_unacknowledged));
 	if (machine.sensors_missing > 0)
@@ -269,28 +271,31 @@ function qualityPanel() {
 	});
 }
 
+/* "21:04:11", or "21:04:11–21:04:52" */
+function whenOf(piece) {
+	const from = time(piece.from, now());
+	const at = time(piece.at, now());
+
+	return [h("span", { class: "nowrap" }, from),
+		...from === at ? [] : [h("span", { class: "nowrap" }, `–${at}`)]];
+}
+
 function createNews(piece) {
+	if (piece.skipped)
+		return h("li", { class: "skipped" }, h("span", {}),
+			h("a", { href: "#/alarms" }, tn("recent.skipped", piece.skipped)));
 	return h("li", { class: piece.broke ? "break" : "" },
-		h("span", { class: "nowrap" }, time(piece.at, now())),
+		h("span", { class: "when" }, whenOf(piece)),
 		h("span", {}, piece.symbol ? [symbol(piece.symbol), " "] : null,
 			piece.symbol && piece.symbol !== "attention" ?
 				h("span", { class: "hidden" }, `${word("level", piece.symbol)} `) :
 				null, unbroken(piece.text)));
 }
 
-/* So many as there is room for; who is gone stays, however much came since. */
-function newest(news) {
-	const staying = news.filter((piece) => piece.stays).slice(0, NEWS);
-	const others = news.filter((piece) => !piece.stays)
-		.slice(0, NEWS - staying.length);
-
-	return news.filter((piece) => staying.includes(piece) ||
-		others.includes(piece));
-}
-
 function recentPanel() {
 	const list = h("ol", { class: "timeline short" });
-	const older = h("p", {}, h("a", { href: "#/alarms" }, t("recent.older")));
+	const link = h("a", { href: "#/alarms" });
+	const older = h("p", {}, link);
 	const element = h("div", {}, list, older);
 
 	return new Panel({
@@ -306,9 +311,13 @@ function recentPanel() {
 				return;
 			}
 			place(body, element);
-			older.hidden = news.length <= NEWS;
-			reconcile(list, newest(news), {
-				key: (piece) => `${piece.at} ${piece.text}`,
+			const shown = newest(news, NEWS);
+
+			setText(link, tn("recent.older", shown.older));
+			older.hidden = shown.older === 0;
+			reconcile(list, shown.pieces, {
+				key: (piece) => `${piece.at} ${piece.from} ${
+					piece.skipped || piece.text}`,
 				create: createNews, update: () => {}
 			});
 		}

@@ -81,7 +81,7 @@ async function still() {
 	const animated = (page) => page.locator(".unacknowledged .badge.critical")
 		.first().evaluate((badge) => getComputedStyle(badge).animationName);
 
-	for (const [reducedMotion, name] of [["no-preference", "blink"],
+	for (const [reducedMotion, name] of [["no-preference", "beat"],
 		["reduce", "none"]]) {
 		const context = await newContext({ reducedMotion });
 		const page = await open(context);

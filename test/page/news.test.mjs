@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { load } from "./browser.mjs";
 
-const { newsOf } = await load("news.js");
+const { newest, newsOf } = await load("news.js");
 const { spansOf } = await load("view-pipeline.js");
 const { causeOf } = await load("alarm-list.js");
 const { setTimeZone, zoneName, fullTime } = await load("i18n.js");
@@ -58,6 +58,40 @@ test("two sensors that were raised again, and what became critical, have their o
 		alarm(10, "a", { level: "critical" })]).length, 4);
 	assert.deepEqual(told(["f", "e", "d", "c", "b", "a"].map((name, i) =>
 		alarm(40 - i, name, { level: "critical" }))), ["6 sensors silent: f, e, d, …"]);
+});
+
+test("a piece is of a time, or from one to another", () => {
+	const [piece] = newsOf([alarm(40, "d"), alarm(30, "c"), alarm(20, "b")], [], BEGIN);
+
+	assert.deepEqual([piece.from, piece.at], [at(20), at(40)]);
+	assert.ok(newsOf([alarm(40, "d")], [], BEGIN)
+		.every((one) => one.from === one.at));
+});
+
+test("where there is no room, what broke stays, and what is left out is counted where it was", () => {
+	const piece = (text, more) => ({ at: text, text, ...more });
+	const news = [piece("a"), piece("b"), piece("c", { broke: true }), piece("d"),
+		piece("e", { stays: true }), piece("f"), piece("g")];
+	const shown = (room) => {
+		const { pieces, older } = newest(news, room);
+		return [...pieces.map((one) => one.text || one.skipped), older];
+	};
+
+	assert.deepEqual(shown(9), ["a", "b", "c", "d", "e", "f", "g", 0]);
+	assert.deepEqual(shown(3), ["a", 1, "c", 1, "e", 2]);
+	assert.deepEqual(shown(2), [2, "c", 1, "e", 2]);
+	assert.deepEqual(shown(1), [4, "e", 2]);
+});
+
+test("a value that is back while its alarm is not over is not called worse than its limit", () => {
+	const of = (changes) => causeOf({
+		condition: "limit", side: "low", value: 23.7, limit: 10, unit: "°C", ...changes
+	});
+
+	assert.equal(of({}), "limit low 10.0 °C: back at 23.7 °C");
+	assert.equal(of({ value: 9 }), "limit low 9.00 °C < 10.0 °C");
+	assert.equal(of({ side: "high", value: 9 }), "limit high 10.0 °C: back at 9.00 °C");
+	assert.equal(of({ side: "high", value: 10 }), "limit high 10.0 °C ≥ 10.0 °C");
 });
 
 test("returns are news, what was not announced is none", () => {

@@ -55,12 +55,12 @@ test("a producer that is gone is told, and never that all is well", () => {
 	const words = (changes, gone) => judge(source([pipeline(changes)]), gone)
 		.words.filter((one) => one.act).map((one) => one.text);
 
-	assert.deepEqual(words({}, 1), ["1 producer gone"]);
-	assert.deepEqual(words({ alarms_warning: 1 }, 2), ["2 producers gone"]);
-	assert.equal(judge(source([pipeline()]), 1).kind, "unknown");
-	assert.equal(judge(source([pipeline({ alarms_warning: 1 })]), 1).kind,
+	assert.deepEqual(words({}, ["press-line"]), ["press-line gone"]);
+	assert.deepEqual(words({ alarms_warning: 1 }, ["a", "b"]), ["2 producers gone"]);
+	assert.equal(judge(source([pipeline()]), ["a"]).kind, "unknown");
+	assert.equal(judge(source([pipeline({ alarms_warning: 1 })]), ["a"]).kind,
 		"warning");
-	assert.doesNotMatch(judge(source([pipeline({ alarms_warning: 1 })]), 1).words
+	assert.doesNotMatch(judge(source([pipeline({ alarms_warning: 1 })]), ["a"]).words
 		.map((one) => one.text).join("; "), /Nothing to do/);
 });
 

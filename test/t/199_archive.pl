@@ -8,42 +8,17 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
+use FactorymonArchive;
 use FactorymonTest;
 use FactorymonCheck;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $folder = PostgreSQL::Test::Utils::tempdir() . '/archive';
-mkdir $folder or die "$folder: $!";
-my $broker = start_broker(topics => ['sensor-data:2']);
-my $node = new_node(conf => "factorymon.archive_directory = '$folder'\n"
-	  . "factorymon.snapshot_interval = '200ms'\n"
-	  . "factorymon.restart_delay_min = '100ms'\n");
-
-# Some hours of readings, three days ago, in partitions of an hour.
-create_pipeline($node, $broker, options => quick_options(),
-	name => 'plant / ä', accept_past => '10 days', partition_interval => '1 hour');
-my $start = sql($node, q{SELECT to_char(date_trunc('hour', now() - interval '3 days')
-	AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')});
-run_producer(kafka => $broker, sensors => 10, rate => 0, count => 4000,
-	extra => 0.1, heartbeat => 0, seed => 7, start => $start,
-	sampling_interval => 60);
-sub total { return sql($node, 'SELECT count(*) FROM _factorymon.reading') }
-ok(poll_until($node, 'SELECT count(*) FROM _factorymon.reading', 4000), 'all is stored');
-
-# What it was, by columns of the table itself.
-my $sum = q{SELECT md5(string_agg(r::text, '|' ORDER BY stream_id, kafka_offset, reading_index))
-	FROM _factorymon.reading r};
-my $before = sql($node, $sum);
-
-# What the supervisor does every minute, at once: drop what may go, and (a changed
-# setting wakes it) have written what is due.
-sub turn
-{
-	$node->psql('factory', q{SELECT _factorymon.drop_expired('plant / ä')});
-	sql($node, q{SELECT factorymon.set_archive('plant / ä', true)});
-	return;
-}
+my $folder = archive_folder();
+my ($node, $broker) = archive_plant();
+my $before = archive_sum($node);
+sub total { return archive_total($node) }
+sub turn { return archive_turn($node) }
 
 sub fails
 {
@@ -65,16 +40,32 @@ ok(poll_until($node, q{SELECT count(*) > 0 FROM factorymon.archives
 	'a folder that cannot be written to is seen');
 is(total(), 4000, 'and nothing is dropped');
 
-# --- written, dropped ------------------------------------------------------------
+# --- what is in a file and then changed is written again ---------------------------
 chmod 0755, $folder;
-ok(poll_while('all to be archived and dropped', sub { turn(); return total() == 0 }), 'once it can be, all is archived and dropped');
-is(sql($node, q{SELECT sum(rows), count(*) FILTER (WHERE state <> 'archived') FROM factorymon.archives}),
+sql($node, q{SELECT factorymon.alter_pipeline('plant / ä', retention => '1 year')});
+ok(poll_while('all to be archived', sub {
+	turn();
+	return sql($node, q{SELECT coalesce(sum(rows), 0) FROM factorymon.archives
+		WHERE state = 'archived' AND range_to < now() - interval '2 days'}) == 4000 }),
+	'once it can be, all is archived');
+my $changed = sql($node, q{UPDATE _factorymon.reading SET value = value + 1 WHERE (tableoid, ctid) IN (
+	SELECT tableoid, ctid FROM _factorymon.reading WHERE ts < now() - interval '2 days'
+	ORDER BY ts LIMIT 1) RETURNING ts});
+$before = archive_sum($node);
+
+# --- written, dropped ------------------------------------------------------------
+sql($node, q{SELECT factorymon.alter_pipeline('plant / ä', retention => '1 day')});
+ok(poll_while('all to be archived and dropped', sub { turn(); return total() == 0 }), 'and dropped');
+is(sql($node, qq{SELECT max(part) FROM factorymon.archives
+	WHERE '$changed' >= range_from AND '$changed' < range_to}), 2, 'that file was written again');
+is(sql($node, q{SELECT sum(rows), count(*) FILTER (WHERE state <> 'archived') FROM factorymon.archives
+	WHERE range_to < now() - interval '2 days'}),
 	'4000|0', 'the files have every row');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}), 0,
 	'what went is expired, not lost');
 my @files = glob "$folder/*.csv.gz";
 ok(@files > 1, 'there are files');
-like($files[0], qr{/plant%20%2F%20%C3%A4_\d{4}-\d\d-\d\d_}, 'whose names are encoded');
+like($files[0], qr{/factory_plant%20%2F%20%C3%A4_\d{4}-\d\d-\d\d_}, 'whose names are encoded');
 is(scalar(() = glob "$folder/*.tmp"), 0, 'none is half written');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_archive('plant / ä') WHERE problem IS NOT NULL}),
 	0, 'all are as they were written');
@@ -85,26 +76,25 @@ my ($file) = sort { -s $b <=> -s $a } @files;
 my $good = slurp_file($file);
 my $damaged = $good;
 substr($damaged, length($good) / 2, 1) ^= "\x01";
-sub put { my ($path, $text) = @_; open my $h, '>:raw', $path or die; print $h $text; close $h; return }
-put($file, $damaged);
+put_file($file, $damaged);
 is(sql($node, q{SELECT file || '.csv.gz' FROM factorymon.verify_archive('plant / ä') WHERE problem IS NOT NULL}),
 	$short, 'a damaged byte is found, and the file named');
 fails(qq{SELECT factorymon.restore_archive('plant / ä', file => '$short')},
 	qr/cannot restore: archive file ".*\Q$short\E" is damaged/, 'restoring it');
 is(total(), 0, 'nothing of it is there');
-put($file, $good);
+put_file($file, $good);
 (my $manifest = $file) =~ s/csv\.gz$/manifest.json/;
 my $text = slurp_file($manifest);
 (my $other = $text) =~ s/"rows": (\d+)/'"rows": ' . ($1 + 1)/e;
-put($manifest, $other);
+put_file($manifest, $other);
 fails(qq{SELECT factorymon.restore_archive('plant / ä', file => '$short')},
 	qr/cannot restore: archive file ".*manifest\.json" is damaged/, 'a damaged manifest');
-put($manifest, $text);
+put_file($manifest, $text);
 
 # --- restored ------------------------------------------------------------------------
-is(sql($node, q{SELECT factorymon.restore_archive('plant / ä', '-infinity', 'infinity')}), 4000,
+is(sql($node, q{SELECT factorymon.restore_archive('plant / ä', '-infinity', now() - interval '2 days')}), 4000,
 	'one call restores all');
-is(sql($node, $sum), $before, 'every column of every row is what it was');
+is(archive_sum($node), $before, 'every column of every row is what it was');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}), 0,
 	'and is accounted for');
 fails(qq{SELECT factorymon.restore_archive('plant / ä', file => '$short')},
@@ -127,19 +117,20 @@ my ($from) = $text =~ /"from": "([^"]+)"/;
 sub late
 {
 	my ($n, $seed) = @_;
-	run_producer(kafka => $broker, sensors => 1, rate => 0, count => $n,
-		heartbeat => 0, seed => $seed, start => $from);
+	produce_history($broker, sensors => 1, count => $n, seed => $seed,
+		start => $from, sampling_interval => 1);
 	return;
 }
 late(50, 8);
-ok(poll_until($node, 'SELECT count(*) FROM _factorymon.reading', 50), 'late readings come');
+ok(poll_while('late readings', sub { return total() == 50 }), 'late readings come');
 sql($node, q{SELECT factorymon.alter_pipeline('plant / ä', retention => '1 day')});
 ok(poll_while('them to go', sub { turn(); return total() == 0 }), 'they are archived, and go');
 is(sql($node, qq{SELECT part, rows, state FROM factorymon.archives
 	WHERE range_from = '$from' ORDER BY part DESC LIMIT 1}),
 	'2|50|archived', 'in a part of their own');
-is(sql($node, qq{SELECT factorymon.restore_archive('plant / ä', '$from', 'infinity')}),
-	sql($node, qq{SELECT sum(rows) FROM factorymon.archives WHERE range_from >= '$from'}),
+is(sql($node, qq{SELECT factorymon.restore_archive('plant / ä', '$from',
+	now() - interval '2 days')}), sql($node, qq{SELECT sum(rows) FROM factorymon.archives
+	WHERE range_from >= '$from' AND range_to < now() - interval '2 days'}),
 	'both parts of a range are restored');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}), 0,
 	'and accounted for');
