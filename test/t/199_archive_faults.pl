@@ -126,7 +126,6 @@ ok(poll_while('all to go', sub { archive_turn($node); return archive_total($node
 # --- days of 23, 24 and 25 hours -----------------------------------------------------------
 create_pipeline($node, $broker, name => 'days', topic => 'days', accept_past => '400 days',
 	consumer_group => 'days');
-sql($node, q{SELECT factorymon.set_archive('days', true, time_zone => 'Europe/Lisbon', at => '0')});
 my %hours;
 foreach my $change ('spring', 'autumn')
 {
@@ -146,6 +145,7 @@ foreach my $change ('spring', 'autumn')
 }
 ok(poll_until($node, q{SELECT count(*) FROM _factorymon.reading r JOIN _factorymon.pipeline USING (pipeline_id)
 	WHERE name = 'days'}, 600), 'readings around both changes');
+sql($node, q{SELECT factorymon.set_archive('days', true, time_zone => 'Europe/Lisbon', at => '0')});
 foreach my $day (sort keys %hours)
 {
 	ok(poll_while("files of $day", sub {
