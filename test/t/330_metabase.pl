@@ -289,22 +289,22 @@ QUERY
 # known of it, and its newest reading was reported critical.
 sql($node, <<'QUERY');
 UPDATE _factorymon.sensor_version SET factory_section = '', machine_id = '',
-	zone = 'São Paulo' WHERE sensor_version_id = (
+	zone = 'Recife' WHERE sensor_version_id = (
 		SELECT r.sensor_version_id FROM _factorymon.reading r
 			JOIN _factorymon.sensor_version v USING (sensor_version_id)
 		WHERE v.sensor_type = 'temperature' ORDER BY r.ts DESC LIMIT 1);
 UPDATE _factorymon.reading r SET level = r.level & 15 | 48
 	FROM _factorymon.sensor_version v
-	WHERE v.sensor_version_id = r.sensor_version_id AND v.zone = 'São Paulo';
+	WHERE v.sensor_version_id = r.sensor_version_id AND v.zone = 'Recife';
 QUERY
 my ($city) = rows_of('Cities by criticality');
-is_deeply([ @$city[ 0 .. 2 ], $city->[4] ], [ 1, 'critical', 'São Paulo', undef ],
+is_deeply([ @$city[ 0 .. 2 ], $city->[4] ], [ 1, 'critical', 'Recife', undef ],
 	'a city, by what was reported of it');
 same_numbers([ rows_of('Cities: temperature per minute') ], [ expected(<<'QUERY') ],
 SELECT date_trunc('minute', r.ts), v.zone, avg(r.value)
 FROM _factorymon.reading r JOIN _factorymon.sensor_version v
 	USING (sensor_version_id)
-WHERE v.zone = 'São Paulo' GROUP BY 1, 2 ORDER BY 1
+WHERE v.zone = 'Recife' GROUP BY 1, 2 ORDER BY 1
 QUERY
 	2, 'its minutes');
 
