@@ -4059,7 +4059,8 @@ RETURNS TABLE (
 	unit text,
 	ts timestamptz,
 	value double precision,
-	is_current boolean)
+	is_current boolean,
+	level smallint)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -4068,11 +4069,11 @@ AS $$
 SELECT s.sensor_id, p.name, v.factory_section, v.zone, v.machine_id,
 		v.sensor_type, v.unit, r.ts, r.value,
 		coalesce(r.ts > now() - greatest(interval '5 minutes',
-			make_interval(secs => w.silent_after)), false)
+			make_interval(secs => w.silent_after)), false), r.level
 	FROM _factorymon.sensor AS s
 	JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
 	LEFT JOIN LATERAL (
-		SELECT x.ts, x.value, x.sensor_version_id
+		SELECT x.ts, x.value, x.sensor_version_id, x.level
 			FROM _factorymon.reading AS x
 			WHERE x.pipeline_id = s.pipeline_id
 				AND x.sensor_id = s.sensor_id
@@ -5385,6 +5386,73 @@ FROM (
 				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
 			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
+
+/*
+ * Cities: places of which nothing but the zone is known, as the format "city"
+ * gives them, and any mapping that has a zone and neither section nor machine.
+ * What is worse counts: the status that came with the newest reading (bits 4-6
+ * of level), or what our own limits make of it (bits 0-1).
+ */
+CREATE VIEW factorymon.city_now AS
+SELECT
+	row_number() OVER (ORDER BY coalesce(c.status_rank, 0.5) DESC, c.city,
+		c.pipeline) AS rank,
+	c.pipeline,
+	c.city,
+	CASE c.status_rank
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+		ELSE 'unknown'
+	END AS status,
+	c.status_rank,
+	CASE c.reported_rank
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS reported_status,
+	c.temperature,
+	c.humidity,
+	c.sensors,
+	c.sensors_missing,
+	c.last_reading_at,
+	greatest(extract(epoch FROM now() - c.last_reading_at), 0)::double precision
+		AS age_seconds
+FROM (
+	SELECT n.pipeline, n.zone AS city,
+			max(greatest(n.level & 3, n.reported_rank))
+				FILTER (WHERE n.is_current) AS status_rank,
+			max(n.reported_rank) FILTER (WHERE n.is_current) AS reported_rank,
+			avg(n.value) FILTER (WHERE n.is_current
+				AND n.sensor_type = 'temperature' AND n.unit = '°C')
+				AS temperature,
+			avg(n.value) FILTER (WHERE n.is_current
+				AND n.sensor_type = 'humidity' AND n.unit IN ('%', '%RH'))
+				AS humidity,
+			count(*) FILTER (WHERE n.is_current) AS sensors,
+			count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
+			max(n.ts) AS last_reading_at
+		FROM (
+			SELECT x.*, CASE WHEN x.level >> 4 & 7 BETWEEN 1 AND 3
+					THEN (x.level >> 4 & 7) - 1 END AS reported_rank
+				FROM _factorymon.sensor_now() AS x
+				WHERE x.factory_section = '' AND x.machine_id = ''
+					AND x.zone <> ''
+					AND x.sensor_type IN ('temperature', 'humidity')) AS n
+		GROUP BY n.pipeline, n.zone) AS c;
+
+/* From stored sums, which are merged with what is in rows only. */
+CREATE VIEW factorymon.city_minutes AS
+SELECT
+	z.bucket AS minute_at,
+	z.pipeline,
+	z.zone AS city,
+	sum(z.avg * z.n) FILTER (WHERE z.sensor_type = 'temperature')
+		/ sum(z.n) FILTER (WHERE z.sensor_type = 'temperature') AS temperature,
+	sum(z.avg * z.n) FILTER (WHERE z.sensor_type = 'humidity')
+		/ sum(z.n) FILTER (WHERE z.sensor_type = 'humidity') AS humidity,
+	sum(z.n)::bigint AS readings
+FROM factorymon.readings_1m AS z
+WHERE z.factory_section = '' AND z.machine_id = '' AND z.zone <> ''
+	AND ((z.sensor_type = 'temperature' AND z.unit = '°C')
+		OR (z.sensor_type = 'humidity' AND z.unit IN ('%', '%RH')))
+GROUP BY z.bucket, z.pipeline, z.zone;
 
 CREATE VIEW factorymon.readings_1h AS
 SELECT
@@ -7030,6 +7098,48 @@ COMMENT ON COLUMN factorymon.machine_status.sensors_missing IS
 	'those of them without a current reading (see zone_now)';
 COMMENT ON COLUMN factorymon.machine_status.last_reading_at IS
 	'time of their newest reading';
+
+COMMENT ON VIEW factorymon.city_now IS
+	'cities, which are places of which nothing but the zone is known, the most critical one first by rank';
+COMMENT ON COLUMN factorymon.city_now.rank IS
+	'1 is the most critical city: by status (unknown is between warning and normal), then name';
+COMMENT ON COLUMN factorymon.city_now.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.city_now.city IS
+	'the zone of its sensors';
+COMMENT ON COLUMN factorymon.city_now.status IS
+	'critical, warning, normal: the worst of what its newest current readings were reported with and of what limits here make of them; unknown: none is current';
+COMMENT ON COLUMN factorymon.city_now.status_rank IS
+	'the same to sort and colour by: 2 critical, 1 warning, 0 normal; null: unknown';
+COMMENT ON COLUMN factorymon.city_now.reported_status IS
+	'the worst status that came with these readings; null: none did';
+COMMENT ON COLUMN factorymon.city_now.temperature IS
+	'average of the newest readings of temperature in °C; null: none is current';
+COMMENT ON COLUMN factorymon.city_now.humidity IS
+	'average of the newest readings of humidity in percent; null: none is current';
+COMMENT ON COLUMN factorymon.city_now.sensors IS
+	'sensors of temperature and humidity whose newest reading is current (see zone_now)';
+COMMENT ON COLUMN factorymon.city_now.sensors_missing IS
+	'those without a current reading, which do not count';
+COMMENT ON COLUMN factorymon.city_now.last_reading_at IS
+	'time of the newest reading, current or not';
+COMMENT ON COLUMN factorymon.city_now.age_seconds IS
+	'how long ago that was';
+
+COMMENT ON VIEW factorymon.city_minutes IS
+	'average temperature and humidity of each city by the minute, from the same sums as readings_1m: of pipelines that have rollups; ask with a range of minute_at';
+COMMENT ON COLUMN factorymon.city_minutes.minute_at IS
+	'begin of the minute';
+COMMENT ON COLUMN factorymon.city_minutes.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.city_minutes.city IS
+	'the zone of its sensors';
+COMMENT ON COLUMN factorymon.city_minutes.temperature IS
+	'average of the readings in °C; null: there was none';
+COMMENT ON COLUMN factorymon.city_minutes.humidity IS
+	'average of the readings in percent; null: there was none';
+COMMENT ON COLUMN factorymon.city_minutes.readings IS
+	'how many readings of both there were';
 
 COMMENT ON VIEW factorymon.zone_minutes IS
 	'readings of each zone and sensor type by the minute, without minutes that had none; ask with a range of minute_at: what it costs is minutes times sensors';

@@ -143,5 +143,6 @@ export const producers = new Source("/api/producer-health");
 export const metrics = new Source("/api/real-time-metrics");
 export const events = new Source("/api/recent-alerts",
 	{ parameters: { limit: 200 } });
+export const cities = new Source("/api/cities", { interval: 5000 });
 export const rejects = new Source("/api/rejects", { interval: 5000 });
 export const kpi = new Source("/api/kpi", { interval: 30000 });
