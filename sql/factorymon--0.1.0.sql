@@ -5444,9 +5444,9 @@ SELECT
 	z.pipeline,
 	z.zone AS city,
 	sum(z.avg * z.n) FILTER (WHERE z.sensor_type = 'temperature')
-		/ sum(z.n) FILTER (WHERE z.sensor_type = 'temperature') AS temperature,
+		/ nullif(sum(z.n) FILTER (WHERE z.sensor_type = 'temperature'), 0) AS temperature,
 	sum(z.avg * z.n) FILTER (WHERE z.sensor_type = 'humidity')
-		/ sum(z.n) FILTER (WHERE z.sensor_type = 'humidity') AS humidity,
+		/ nullif(sum(z.n) FILTER (WHERE z.sensor_type = 'humidity'), 0) AS humidity,
 	sum(z.n)::bigint AS readings
 FROM factorymon.readings_1m AS z
 WHERE z.factory_section = '' AND z.machine_id = '' AND z.zone <> ''
@@ -7135,11 +7135,11 @@ COMMENT ON COLUMN factorymon.city_minutes.pipeline IS
 COMMENT ON COLUMN factorymon.city_minutes.city IS
 	'the zone of its sensors';
 COMMENT ON COLUMN factorymon.city_minutes.temperature IS
-	'average of the readings in °C; null: there was none';
+	'average of the readings of good quality in °C; null: there was none';
 COMMENT ON COLUMN factorymon.city_minutes.humidity IS
-	'average of the readings in percent; null: there was none';
+	'average of the readings of good quality in percent; null: there was none';
 COMMENT ON COLUMN factorymon.city_minutes.readings IS
-	'how many readings of both there were';
+	'how many readings of both, of good quality, there were';
 
 COMMENT ON VIEW factorymon.zone_minutes IS
 	'readings of each zone and sensor type by the minute, without minutes that had none; ask with a range of minute_at: what it costs is minutes times sensors';

@@ -304,7 +304,7 @@ same_numbers([ rows_of('Cities: temperature per minute') ], [ expected(<<'QUERY'
 SELECT date_trunc('minute', r.ts), v.zone, avg(r.value)
 FROM _factorymon.reading r JOIN _factorymon.sensor_version v
 	USING (sensor_version_id)
-WHERE v.zone = 'Recife' GROUP BY 1, 2 ORDER BY 1
+WHERE v.zone = 'Recife' AND coalesce(r.quality, 1) >= 0.5 GROUP BY 1, 2 ORDER BY 1
 QUERY
 	2, 'its minutes');
 
