@@ -6,7 +6,7 @@
 import { chooseLanguage, currentLanguage, fullTime, languages, number, t, time,
 	zoneName } from "./i18n.js";
 import { h, replace, setText } from "./dom.js";
-import { cities, isPaused, now, producers, setPaused, status } from "./source.js";
+import { anyCity, isPaused, now, producers, setPaused, status } from "./source.js";
 import { showHelp } from "./keys.js";
 import { silentOf } from "./gone.js";
 import { judge } from "./verdict.js";
@@ -55,7 +55,7 @@ export class Bar {
 			h("div", { class: "row" }, this.nav, this.tools));
 		status.watch(() => this.update());
 		producers.watch(() => this.update());
-		cities.watch(() => this.offerCities());
+		anyCity.watch(() => this.offerCities());
 		setInterval(() => this.showClock(), 1000);
 	}
 
@@ -80,7 +80,7 @@ export class Bar {
 
 		if (link)
 			link.parentElement.hidden = this.name !== "cities" &&
-				!(cities.data?.cities.length > 0);
+				!(anyCity.data?.cities.length > 0);
 	}
 
 	drawTools() {
