@@ -64,7 +64,7 @@ role metabase_app
 database metabase_app
 
 run -v brokers="$KAFKA_BROKERS" -v topic="$SENSOR_TOPIC" \
-	-v cities="${CITY_TOPIC:-}" \
+	-v cities="${CITIES:+${CITY_TOPIC:-}}" \
 	-v alerts="$ALERT_TOPIC" -v consumer_group="$CONSUMER_GROUP" \
 	-v workers="$WORKERS" -v protocol="${KAFKA_SECURITY_PROTOCOL:-plaintext}" \
 	-v mechanism="${KAFKA_SASL_MECHANISM:-}" \
