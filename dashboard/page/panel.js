@@ -205,16 +205,18 @@ export function empty(body, text, next) {
 		h("p", {}, text), next ? h("p", { class: "code" }, next) : null));
 }
 
-/** The list of an endpoint as a file of either kind; who takes it is told beside the link if
- * there is more than what the file has.  (It is the answer that the file has,
+/** The list of an endpoint as a file of either kind; who takes it is told beside
+ * the link if there is more than what the file has.  (It is the answer that the file has,
  * too: the service makes one for all who ask within a second.) */
 export function csvLink(path) {
 	const note = h("span", { class: "cut", role: "status" });
 	const file = (address, name) => h("a", {
 		href: address, download: "",
-		onclick: async () => {
+		onclick: async (event) => {
+			const link = event.currentTarget.href;
+
 			setText(note, "");
-			setText(note, await isTruncated(address) ? t("panel.cut") : "");
+			setText(note, await isTruncated(link) ? t("panel.cut") : "");
 		}
 	}, t(name));
 
