@@ -127,7 +127,7 @@ def section(session, choice, contenders, report):
     pair = [Factorymon(1), Unsummed()]
     topics = [Topic(choice.messages, SENSORS, "lz4"),
               Topic(choice.messages, SENSORS, "lz4", hours=HOURS)]
-    for topic in topics[1:] if choice.quick else topics:
+    for topic in topics:
         report.add_throughput(
             topic, session.take_turns(pair, topic, choice.repeat))
     if choice.quick:
