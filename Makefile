@@ -85,7 +85,7 @@ test: ## everything that CI runs; ends with totals
 test-long: ## what takes longer; prints its budget first
 	tools/test --long
 
-bench: ## rows/s beside the limits and the fastest other tools, in half an hour
+bench: ## rows/s beside the limits and the fastest other tools, and what each part costs
 	bench/bench quick
 
 bench-full: ## everything that bench/README.md lists; takes hours

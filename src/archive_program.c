@@ -170,7 +170,12 @@ wait_for(Program *program, long ms)
 	return true;
 }
 
-/* The group is gone afterwards, whatever it was doing. */
+/*
+ * The group is gone afterwards, whatever it was doing.  This may be on the way
+ * out of an error or a cancelled query, where the latch may be set all the time
+ * and interrupts must not be served: so it is looked at, with pauses, and not
+ * for longer than GRACE_MS.
+ */
 static void
 end_group(Program *program)
 {

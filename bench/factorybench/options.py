@@ -12,7 +12,7 @@ EPILOG = """\
 commands:
   quick        throughput of factorymon, the limits and the fastest peers, and
                what each of alarms, detectors, formats, deduplication, rollups
-               and the archive costs, in less than half an hour
+               and the archive costs
   full         everything: throughput of all, alarms, kill, latency,
                 growth, memory, detectors, rollups, queries, dedup,
                 dashboard, formats, archive
