@@ -12,7 +12,7 @@ PGFILEDESC = "factorymon - sensor data from Kafka into PostgreSQL"
 # workers is in REGRESS_PRELOADED and joins in when the server has them.
 REGRESS_ALWAYS = decode rebuild classify format
 REGRESS_PRELOADED = options threshold detector kpi pipeline privileges seek \
-	ledger retention status plant sensor rollup
+	ledger retention status plant sensor rollup queries
 REGRESS = $(REGRESS_ALWAYS) $(REGRESS_PRELOADED)
 REGRESS_OPTS = --inputdir=test --encoding=UTF8
 
@@ -85,7 +85,7 @@ test: ## everything that CI runs; ends with totals
 test-long: ## what takes longer; prints its budget first
 	tools/test --long
 
-bench: ## rows/s beside the limits and the fastest other tools, under 15 minutes
+bench: ## rows/s beside the limits and the fastest other tools, in half an hour
 	bench/bench quick
 
 bench-full: ## everything that bench/README.md lists; takes hours

@@ -233,7 +233,7 @@ has_parameters(const FmEntry *entry)
 }
 
 FmAnswer *
-fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
+fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, FmForm form,
 			   char values[][FM_MAX_VALUE], const bool *given,
 			   FmWaiter *waiter)
 {
@@ -242,7 +242,7 @@ fm_answers_ask(FmAnswers *answers, const FmEndpoint *endpoint, bool csv,
 	Queue	   *queue;
 
 	pthread_mutex_lock(&answers->mutex);
-	entry = fm_entries_find(&answers->entries, endpoint, csv, values, given,
+	entry = fm_entries_find(&answers->entries, endpoint, form, values, given,
 							fm_now());
 	queue = has_parameters(entry) ? &answers->various : &answers->plain;
 	if (answers->stopping)

@@ -32,6 +32,7 @@ typedef struct FmAnswer
 	bool		for_one;		/* nobody else may see it */
 	int			retry_after;	/* seconds; 0: as is usual for the status */
 	char		cookie[192];	/* to be set; "": none */
+	char		file[40];		/* to be saved under that name; "": shown */
 	const char *truncated;		/* "true" or "false", where the body cannot say
 								 * that there is more; else NULL */
 } FmAnswer;
@@ -58,11 +59,11 @@ extern void fm_answers_free(FmAnswers *answers);
 /*
  * The answer of an endpoint for these values (NULL: null), held for the
  * caller; or NULL: then the connection was suspended, and waiter->answer will
- * be there when it is resumed.  endpoint NULL asks for the metrics; csv for the
- * first list, as a file.
+ * be there when it is resumed.  endpoint NULL asks for the metrics; another
+ * form than JSON for the first list, as a file.
  */
 extern FmAnswer *fm_answers_ask(FmAnswers *answers,
-								const FmEndpoint *endpoint, bool csv,
+								const FmEndpoint *endpoint, FmForm form,
 								char values[][FM_MAX_VALUE],
 								const bool *given, FmWaiter *waiter);
 

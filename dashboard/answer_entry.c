@@ -99,10 +99,10 @@ bucket_of(const FmEndpoint *endpoint, char values[][FM_MAX_VALUE],
 }
 
 static bool
-is_the_same(const FmEntry *entry, const FmEndpoint *endpoint, bool csv,
+is_the_same(const FmEntry *entry, const FmEndpoint *endpoint, FmForm form,
 			char values[][FM_MAX_VALUE], const bool *given)
 {
-	if (entry->endpoint != endpoint || entry->csv != csv)
+	if (entry->endpoint != endpoint || entry->form != form)
 		return false;
 	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
 	{
@@ -114,13 +114,13 @@ is_the_same(const FmEntry *entry, const FmEndpoint *endpoint, bool csv,
 }
 
 FmEntry *
-fm_entries_find(FmEntries *entries, const FmEndpoint *endpoint, bool csv,
+fm_entries_find(FmEntries *entries, const FmEndpoint *endpoint, FmForm form,
 				char values[][FM_MAX_VALUE], const bool *given, double now)
 {
 	unsigned	bucket = bucket_of(endpoint, values, given);
 	FmEntry    *entry = entries->buckets[bucket];
 
-	while (entry != NULL && !is_the_same(entry, endpoint, csv, values, given))
+	while (entry != NULL && !is_the_same(entry, endpoint, form, values, given))
 		entry = entry->next;
 	if (entry != NULL)
 		return entry;
@@ -128,7 +128,7 @@ fm_entries_find(FmEntries *entries, const FmEndpoint *endpoint, bool csv,
 		forget_old(entries, now);
 	entry = fm_xcalloc(1, sizeof(FmEntry));
 	entry->endpoint = endpoint;
-	entry->csv = csv;
+	entry->form = form;
 	for (int i = 0; endpoint != NULL && i < FM_MAX_PARAMS; i++)
 	{
 		entry->given[i] = given[i];

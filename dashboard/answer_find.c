@@ -8,26 +8,29 @@
  */
 #include "answer_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "csv.h"
 #include "json.h"
 #include "metrics.h"
+#include "xlsx.h"
 
 #define MAX_ROWS 1000000
 #define MAX_WAIT 10.0			/* seconds; who asked so long ago is gone */
 
 /* What is said where the database is away. */
 static FmAnswer *
-say_down(FmDatabase *database, const FmEndpoint *endpoint, bool csv)
+say_down(FmDatabase *database, const FmEndpoint *endpoint, FmForm form)
 {
 	FmAnswer   *answer;
 	const char *error;
 	time_t		since;
 
 	(void) fm_database_state(database, &since, &error);
-	if (endpoint == NULL || !endpoint->survives || csv)
+	if (endpoint == NULL || !endpoint->survives ||
+		form != FM_FORM_JSON)
 		return fm_answer_problem(503, "database_down",
 								 "the database cannot be reached", error);
 	answer = fm_answer_new(200, "application/json");
@@ -88,8 +91,17 @@ put_part(FmDatabase *database, PGconn **connection, const FmEntry *entry,
 	if (result == NULL)
 		return false;
 	*truncated |= PQntuples(result) > limit;
-	if (entry->csv)
+	if (entry->form == FM_FORM_CSV)
 		fm_csv_rows(rows, result, limit);
+	else if (entry->form == FM_FORM_XLSX)
+	{
+		*lost = false;
+		if (!fm_xlsx_rows(rows, result, limit, part->name, error, errlen))
+		{
+			PQclear(result);
+			return false;
+		}
+	}
 	else
 	{
 		fm_buf_printf(rows, ",\n\"%s\":", part->name);
@@ -170,13 +182,21 @@ say_failed(const FmEndpoint *endpoint, const char *error)
 }
 
 static FmAnswer *
-wrap_csv(const FmBuf *rows, bool truncated)
+wrap_file(const FmEntry *entry, const FmBuf *rows, bool truncated)
 {
-	FmAnswer   *answer = fm_answer_new(200, "text/csv; charset=utf-8");
+	bool		xlsx = entry->form == FM_FORM_XLSX;
+	FmAnswer   *answer = fm_answer_new(200, xlsx ? FM_XLSX_TYPE :
+									   "text/csv; charset=utf-8");
 
+	/* browsers take the name of a CSV from its address, and always have */
+	if (xlsx)
+		snprintf(answer->file, sizeof(answer->file), "%s.xlsx",
+				 strrchr(entry->endpoint->path, '/') + 1);
 	answer->truncated = truncated ? "true" : "false";
 	fm_buf_put(&answer->body, rows->data, rows->len);
-	fm_etag_make(answer->etag, answer->body.data, answer->body.len, true);
+	/* a workbook says when it was made, so none is like the one before */
+	if (!xlsx)
+		fm_etag_make(answer->etag, answer->body.data, answer->body.len, true);
 	return answer;
 }
 
@@ -187,7 +207,7 @@ find_rows(FmDatabase *database, PGconn **connection, const FmEntry *entry)
 	FmAnswer   *answer = NULL;
 	FmBuf		rows = FM_BUF_INIT;
 	FmBuf		choices = FM_BUF_INIT;
-	int			nparts = entry->csv ? 1 : FM_MAX_PARTS;
+	int			nparts = entry->form != FM_FORM_JSON ? 1 : FM_MAX_PARTS;
 	char		error[320] = "";
 	bool		truncated = false;
 	bool		lost = false;
@@ -207,13 +227,13 @@ find_rows(FmDatabase *database, PGconn **connection, const FmEntry *entry)
 		answer = fm_answer_problem(400, "ambiguous",
 								   "there are several of that name: say which",
 								   choices.data);
-	else if (found && entry->csv)
-		answer = wrap_csv(&rows, truncated);
+	else if (found && entry->form != FM_FORM_JSON)
+		answer = wrap_file(entry, &rows, truncated);
 	else if (found)
 		answer = wrap(endpoint, database, &rows, PQgetvalue(now, 0, 0),
 					  truncated);
 	else if (lost)
-		answer = say_down(database, endpoint, entry->csv);
+		answer = say_down(database, endpoint, entry->form);
 	else
 		answer = say_failed(endpoint, error);
 	PQclear(now);
@@ -251,6 +271,6 @@ fm_answer_find(FmDatabase *database, PGconn **connection,
 	if (entry->endpoint == NULL)
 		return find_metrics(database, connection);
 	if (!up)
-		return say_down(database, entry->endpoint, entry->csv);
+		return say_down(database, entry->endpoint, entry->form);
 	return find_rows(database, connection, entry);
 }

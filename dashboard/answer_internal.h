@@ -25,7 +25,7 @@
 typedef struct FmEntry
 {
 	const FmEndpoint *endpoint; /* NULL: metrics */
-	bool		csv;
+	FmForm		form;
 	char		values[FM_MAX_PARAMS][FM_MAX_VALUE];
 	bool		given[FM_MAX_PARAMS];	/* else null */
 	FmAnswer   *answer;			/* the last one, or NULL */
@@ -47,7 +47,7 @@ typedef struct FmEntries
 
 /* That of these values, made anew if need be; values are not NULL where given. */
 extern FmEntry *fm_entries_find(FmEntries *entries,
-								const FmEndpoint *endpoint, bool csv,
+								const FmEndpoint *endpoint, FmForm form,
 								char values[][FM_MAX_VALUE],
 								const bool *given, double now);
 

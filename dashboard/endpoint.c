@@ -86,6 +86,19 @@ static const FmEndpoint endpoints[] = {
 		" ORDER BY rank LIMIT $1::integer + 1"}},
 		.params = {{"limit", FM_PARAM_INT, "1000", 1, 10000}},
 	.limit = 1},
+	{"/api/cities",
+		.parts = {{"cities", "SELECT * FROM factorymon.city_now"
+				" ORDER BY rank LIMIT $1::integer + 1"},
+			{"minutes", "SELECT m.minute_at, m.pipeline, m.city,"
+				" m.temperature, m.humidity FROM factorymon.city_minutes m"
+				" JOIN (SELECT pipeline, city FROM factorymon.city_now"
+				"  ORDER BY rank LIMIT $1::integer) c"
+				"  USING (pipeline, city)"
+				" WHERE m.minute_at >= date_trunc('minute', now())"
+				"  - interval '1 hour'"
+		" ORDER BY m.minute_at, m.pipeline, m.city", 1}},
+		.params = {{"limit", FM_PARAM_INT, "100", 1, 1000}},
+	.limit = 1},
 	{"/api/sensors",
 		.parts = {{"sensors", "SELECT h.pipeline, h.sensor_id, h.sensor_type,"
 				" h.factory_section, h.zone, h.machine_id, h.state, h.reason,"
@@ -146,14 +159,28 @@ static const FmEndpoint endpoints[] = {
 
 #define NENDPOINTS ((int) (sizeof(endpoints) / sizeof(endpoints[0])))
 
+/* The form that a path's end asks for, and how long that end is. */
+static FmForm
+form_of(const char *path, size_t len, size_t *end)
+{
+	*end = 4;
+	if (len > 4 && strcmp(path + len - 4, ".csv") == 0)
+		return FM_FORM_CSV;
+	*end = 5;
+	if (len > 5 && strcmp(path + len - 5, ".xlsx") == 0)
+		return FM_FORM_XLSX;
+	*end = 0;
+	return FM_FORM_JSON;
+}
+
 const FmEndpoint *
-fm_endpoint_find(const char *path, bool *csv)
+fm_endpoint_find(const char *path, FmForm *form)
 {
 	size_t		len = strlen(path);
+	size_t		end;
 
-	*csv = len > 4 && strcmp(path + len - 4, ".csv") == 0;
-	if (*csv)
-		len -= 4;
+	*form = form_of(path, len, &end);
+	len -= end;
 	for (int i = 0; i < NENDPOINTS; i++)
 		if (strlen(endpoints[i].path) == len &&
 			memcmp(endpoints[i].path, path, len) == 0)

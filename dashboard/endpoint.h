@@ -43,6 +43,14 @@ typedef struct FmPart
 								 * first part: all */
 } FmPart;
 
+/* As what an endpoint is given. */
+typedef enum FmForm
+{
+	FM_FORM_JSON,				/* all its lists */
+	FM_FORM_CSV,				/* the first one, for a spreadsheet */
+	FM_FORM_XLSX				/* the same, as one */
+} FmForm;
+
 typedef struct FmEndpoint
 {
 	const char *path;
@@ -59,10 +67,10 @@ typedef struct FmEndpoint
 } FmEndpoint;
 
 /*
- * The endpoint of a path, or NULL.  With ".csv" behind its path, an endpoint
- * gives the first of its lists for a spreadsheet.
+ * The endpoint of a path, or NULL.  With ".csv" or ".xlsx" behind its path, an
+ * endpoint gives the first of its lists for a spreadsheet.
  */
-extern const FmEndpoint *fm_endpoint_find(const char *path, bool *csv);
+extern const FmEndpoint *fm_endpoint_find(const char *path, FmForm *form);
 
 /*
  * Check a parameter and copy its value.  Returns its number from 0, or -1 with

@@ -83,6 +83,20 @@ static const Metric metrics[] = {
 	"SELECT pipeline, readings FROM factorymon.message_counters"},
 	{"factorymon_rejects_total", "counter", "Messages rejected.",
 	"SELECT pipeline, rejected FROM factorymon.message_counters"},
+	{"factorymon_duplicates_total", "counter",
+		"Messages dropped because their readings were stored before.",
+	"SELECT pipeline, duplicates FROM factorymon.message_counters"},
+	{"factorymon_retention_waiting_seconds", "gauge",
+		"How long the oldest expired partition has waited to be dropped; 0:"
+		" there is none.",
+		"SELECT pipeline, level, coalesce(extract(epoch FROM now()"
+	" - waiting_since), 0) FROM factorymon.retention"},
+	{"factorymon_history_files", "gauge",
+		"History files by state; failed and stale: to be written.",
+		"SELECT p.name AS pipeline, s AS state, (SELECT count(*)"
+		" FROM factorymon.archives a WHERE a.pipeline = p.name"
+		" AND a.state = s) FROM factorymon.pipelines p, unnest(ARRAY["
+	"'archived', 'stale', 'failed', 'restored']) s"},
 	{"factorymon_commits_total", "counter",
 		"Batches committed by a worker since it started.",
 		"SELECT pipeline, worker_number AS worker, batches"

@@ -85,6 +85,7 @@ static void
 add_headers_of(struct MHD_Response *response, const FmAnswer *answer)
 {
 	char		seconds[16];
+	char		name[80];
 
 	(void) MHD_add_response_header(response, "Cache-Control",
 								   answer->for_one ? "no-store" : "no-cache");
@@ -93,6 +94,9 @@ add_headers_of(struct MHD_Response *response, const FmAnswer *answer)
 	if (answer->cookie[0] != '\0')
 		(void) MHD_add_response_header(response, "Set-Cookie",
 									   answer->cookie);
+	snprintf(name, sizeof(name), "attachment; filename=\"%s\"", answer->file);
+	if (answer->file[0] != '\0')
+		(void) MHD_add_response_header(response, "Content-Disposition", name);
 	if (answer->truncated != NULL)
 		(void) MHD_add_response_header(response, "X-Truncated",
 									   answer->truncated);

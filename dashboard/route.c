@@ -52,7 +52,7 @@ take_param(void *arg, enum MHD_ValueKind kind, const char *name,
 /* Both when the request comes, and when its answer is there. */
 static enum MHD_Result
 ask(FmHttp *http, struct MHD_Connection *connection, FmRequest *request,
-	const FmEndpoint *endpoint, bool csv)
+	const FmEndpoint *endpoint, FmForm form)
 {
 	Query		query = {.endpoint = endpoint};
 
@@ -67,7 +67,7 @@ ask(FmHttp *http, struct MHD_Connection *connection, FmRequest *request,
 		return fm_refuse(connection, MHD_HTTP_BAD_REQUEST, "bad request",
 						 query.error, NULL);
 	request->waiter.connection = connection;
-	request->answer = fm_answers_ask(http->answers, endpoint, csv,
+	request->answer = fm_answers_ask(http->answers, endpoint, form,
 									 query.values, query.given,
 									 &request->waiter);
 	return request->answer == NULL ? MHD_YES :
@@ -102,7 +102,7 @@ give_metrics(FmHttp *http, struct MHD_Connection *connection,
 	if (http->options->metrics_local && !client.local)
 		return fm_refuse(connection, MHD_HTTP_FORBIDDEN, "forbidden",
 						 "metrics are for this machine only", NULL);
-	return ask(http, connection, request, NULL, false);
+	return ask(http, connection, request, NULL, FM_FORM_JSON);
 }
 
 /* What sessions are for; also both when it comes and when its answer does. */
@@ -171,8 +171,8 @@ enum MHD_Result
 fm_route(FmHttp *http, struct MHD_Connection *connection,
 		 FmRequest *request, const char *path, const char *method)
 {
-	bool		csv;
-	const FmEndpoint *endpoint = fm_endpoint_find(path, &csv);
+	FmForm		form;
+	const FmEndpoint *endpoint = fm_endpoint_find(path, &form);
 	const FmFile *file = fm_file_find(path);
 	bool		stream = strcmp(path, "/api/stream") == 0;
 	bool		metrics = strcmp(path, "/metrics") == 0;
@@ -207,5 +207,5 @@ fm_route(FmHttp *http, struct MHD_Connection *connection,
 		return give_health(connection);
 	if (settings)
 		return give_settings(http->options, connection);
-	return ask(http, connection, request, endpoint, csv);
+	return ask(http, connection, request, endpoint, form);
 }

@@ -45,6 +45,13 @@ CREATE TABLE _factorymon.pipeline (
 	/* are minutes, hours and days kept, and whose hours and days are they? */
 	rollups boolean NOT NULL DEFAULT true,
 	time_zone text NOT NULL DEFAULT 'UTC' CHECK (time_zone <> ''),
+	/* by what repeated readings are known, for how long, and the secret with
+	 * which their ids are hashed (see src/dedup_key.c) */
+	deduplicate text NOT NULL DEFAULT 'none'
+		CHECK (deduplicate IN ('none', 'id', 'sensor_time')),
+	deduplicate_ttl interval NOT NULL DEFAULT interval '1 day'
+		CHECK (deduplicate_ttl >= interval '2 seconds'),
+	deduplicate_secret uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 	created_at timestamptz NOT NULL DEFAULT now(),
 	config_version bigint NOT NULL DEFAULT 1,
 	CHECK (alert_topic <> topic),
@@ -443,6 +450,9 @@ CREATE TABLE _factorymon.partition_offset (
 	extent_readings bigint NOT NULL DEFAULT 0,
 	extent_reading_hash bigint NOT NULL DEFAULT 0,
 	extent_reject_hash bigint NOT NULL DEFAULT 0,
+	extent_duplicates bigint NOT NULL DEFAULT 0,
+	/* of all closed extents of the stream, adjustments included */
+	closed_duplicates bigint NOT NULL DEFAULT 0,
 	/* the fold: evaluated up to here; what its snapshot does not hold yet */
 	fold_position bigint NOT NULL DEFAULT 0,
 	snapshot_position bigint NOT NULL DEFAULT 0,
@@ -649,7 +659,7 @@ CREATE TABLE _factorymon.drift (
 	PRIMARY KEY (pipeline_id, path, what)
 );
 
-/* The nine below are parents only: create_pipeline() attaches a table a
+/* The eleven below are parents only: create_pipeline() attaches a table a
  * pipeline, which is itself partitioned by time where noted. */
 
 /* by time of the reading (ts) */
@@ -699,9 +709,33 @@ CREATE TABLE _factorymon.ledger (
 	readings bigint NOT NULL DEFAULT 0,
 	reading_hash bigint NOT NULL DEFAULT 0,
 	reject_hash bigint NOT NULL DEFAULT 0,
+	duplicates bigint NOT NULL DEFAULT 0,
 	reason text,
 	opened_at timestamptz NOT NULL,
 	closed_at timestamptz NOT NULL
+) PARTITION BY LIST (pipeline_id);
+
+/* Readings by their keys, by time of arrival (seen_at); each partition has a
+ * unique index of its own on the key.  Which reading was the first? */
+CREATE TABLE _factorymon.reading_key (
+	seen_at timestamptz NOT NULL,
+	key uuid NOT NULL,
+	kafka_offset bigint NOT NULL,
+	stream_id integer NOT NULL,
+	pipeline_id smallint NOT NULL,
+	reading_index smallint NOT NULL
+) PARTITION BY LIST (pipeline_id);
+
+/* Messages dropped because all their readings had been stored before, by time
+ * of arrival (seen_at); first_*: of the first of its readings. */
+CREATE TABLE _factorymon.duplicate (
+	seen_at timestamptz NOT NULL,
+	kafka_offset bigint NOT NULL,
+	first_offset bigint NOT NULL,
+	stream_id integer NOT NULL,
+	first_stream_id integer NOT NULL,
+	pipeline_id smallint NOT NULL,
+	reading_id text NOT NULL
 ) PARTITION BY LIST (pipeline_id);
 
 /* by time of recording (recorded_at) */
@@ -1149,7 +1183,42 @@ AS 'MODULE_PATHNAME', 'factorymon_default_formats'
 LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 4;
 
 /* The columns of sensor_readings that a message alone decides, and what it
- * would be refused for. */
+ * would be refused for.  Not public: one of format and mapping is null. */
+CREATE FUNCTION _factorymon.tried(format text, mapping jsonb, message text)
+RETURNS TABLE (
+	reading_index integer,
+	ts timestamptz,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	value double precision,
+	unit text,
+	reported_level text,
+	quality real,
+	reading_count integer,
+	metadata jsonb,
+	unique_id text,
+	extra jsonb,
+	reason text,
+	sqlstate text,
+	detail text)
+LANGUAGE sql STABLE ROWS 2
+AS $$
+SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
+		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
+		d.reading_count,
+		nullif(jsonb_strip_nulls(jsonb_build_object(
+			'reading_count', d.reading_count,
+			'warning_threshold', d.warning_threshold,
+			'critical_threshold', d.critical_threshold)), '{}'),
+		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
+	FROM _factorymon.decode_with($1, $2, $3) AS d
+$$;
+COMMENT ON FUNCTION _factorymon.tried(text, jsonb, text) IS
+	'what both forms of factorymon.try_format() return';
+
 CREATE FUNCTION factorymon.try_format(format text, message text)
 RETURNS TABLE (
 	reading_index integer,
@@ -1173,15 +1242,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
-		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
-		d.reading_count,
-		nullif(jsonb_strip_nulls(jsonb_build_object(
-			'reading_count', d.reading_count,
-			'warning_threshold', d.warning_threshold,
-			'critical_threshold', d.critical_threshold)), '{}'),
-		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
-	FROM _factorymon.decode_with($1, NULL, $2) AS d
+SELECT * FROM _factorymon.tried($1, NULL, $2)
 $$;
 
 CREATE FUNCTION factorymon.try_format(mapping jsonb, message text)
@@ -1207,15 +1268,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT d.reading_index, d.ts, d.sensor_id, d.sensor_type, d.factory_section,
-		d.machine_id, d.zone, d.value, d.unit, d.reported_level, d.quality,
-		d.reading_count,
-		nullif(jsonb_strip_nulls(jsonb_build_object(
-			'reading_count', d.reading_count,
-			'warning_threshold', d.warning_threshold,
-			'critical_threshold', d.critical_threshold)), '{}'),
-		d.unique_id, d.extra, d.reason, d.sqlstate, d.detail
-	FROM _factorymon.decode_with(NULL, $1, $2) AS d
+SELECT * FROM _factorymon.tried(NULL, $1, $2)
 $$;
 
 CREATE FUNCTION _factorymon.format_check() RETURNS trigger
@@ -1261,6 +1314,64 @@ AS 'MODULE_PATHNAME', 'factorymon_rebuild'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION _factorymon.rebuild(timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
 	'the message that a reading came from, as a JSON value equal to the original';
+
+CREATE FUNCTION _factorymon.compose_add(
+	state internal,
+	format text,
+	ts timestamptz,
+	flags smallint,
+	value double precision,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	unit text,
+	level smallint,
+	quality real,
+	reading_count integer,
+	warning_threshold double precision,
+	critical_threshold double precision,
+	extra jsonb)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'factorymon_compose_add'
+LANGUAGE C STABLE;
+
+CREATE FUNCTION _factorymon.compose_end(state internal)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'factorymon_compose_end'
+LANGUAGE C STABLE;
+
+CREATE AGGREGATE _factorymon.compose(
+	format text,
+	ts timestamptz,
+	flags smallint,
+	value double precision,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	unit text,
+	level smallint,
+	quality real,
+	reading_count integer,
+	warning_threshold double precision,
+	critical_threshold double precision,
+	extra jsonb) (
+	SFUNC = _factorymon.compose_add,
+	STYPE = internal,
+	FINALFUNC = _factorymon.compose_end
+);
+COMMENT ON AGGREGATE _factorymon.compose(text, timestamptz, smallint, double precision, text, text, text, text, text, text, smallint, real, integer, double precision, double precision, jsonb) IS
+	'the message of a mapped format that these readings, in their order, came from, as a JSON value equal to the original; null if they do not tell';
+
+CREATE FUNCTION _factorymon.told(message jsonb, pipeline text)
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'factorymon_told'
+LANGUAGE C STABLE;
+COMMENT ON FUNCTION _factorymon.told(jsonb, text) IS
+	'the message, or an error if it is null';
 
 /* --- 4b. classification, sensors and fold ----------------------------- */
 
@@ -1537,7 +1648,9 @@ CREATE FUNCTION factorymon.create_pipeline(
 	paused boolean DEFAULT false,
 	alert_topic text DEFAULT 'alerts',
 	rollups boolean DEFAULT true,
-	time_zone text DEFAULT NULL)
+	time_zone text DEFAULT NULL,
+	deduplicate text DEFAULT 'none',
+	deduplicate_ttl interval DEFAULT interval '1 day')
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_create_pipeline';
@@ -1557,7 +1670,9 @@ CREATE FUNCTION factorymon.alter_pipeline(
 	alert_topic text DEFAULT NULL,
 	format text DEFAULT NULL,
 	rollups boolean DEFAULT NULL,
-	time_zone text DEFAULT NULL)
+	time_zone text DEFAULT NULL,
+	deduplicate text DEFAULT NULL,
+	deduplicate_ttl interval DEFAULT NULL)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_alter_pipeline';
@@ -1901,6 +2016,69 @@ LANGUAGE C VOLATILE COST 100000;
 COMMENT ON FUNCTION factorymon.purge_suspect(text, integer) IS
 	'removes the readings and rejects of a partition (null: all of them) that may have come from another log than the one before; their offsets become a gap in the ledger. Returns how many rows went. Needs the owner of the pipeline or kind admin';
 
+/* The canonical format has one reading a message, and a way of its own. */
+CREATE FUNCTION _factorymon.rebuilt_messages(
+	pipeline text,
+	partition integer,
+	incarnation integer,
+	from_offset bigint,
+	to_offset bigint)
+RETURNS TABLE (
+	stream_id integer,
+	kafka_partition integer,
+	incarnation_of integer,
+	kafka_offset bigint,
+	message jsonb)
+LANGUAGE sql STABLE COST 100000 ROWS 100000
+AS $$
+SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
+		_factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
+			r.quality, r.reading_count, v.warning_threshold,
+			v.critical_threshold, r.extra)
+	FROM _factorymon.reading r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
+			WHERE p.name = $1 AND p.format = 'factory')
+		AND r.stream_id = ANY (ARRAY(
+			SELECT t.stream_id FROM _factorymon.stream t
+			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
+			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)
+				AND ($3 IS NULL OR t.incarnation = $3)))
+		AND ($4 IS NULL OR r.kafka_offset >= $4)
+		AND ($5 IS NULL OR r.kafka_offset < $5)
+		AND r.reading_index = 0
+UNION ALL
+SELECT s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset,
+		_factorymon.compose((SELECT p.format FROM _factorymon.pipeline p
+				WHERE p.name = $1),
+			r.ts, r.flags, r.value, n.name, v.sensor_type,
+			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
+			r.quality, r.reading_count, v.warning_threshold,
+			v.critical_threshold, r.extra
+			ORDER BY r.reading_index)
+	FROM _factorymon.reading r
+	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
+	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
+	JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
+			WHERE p.name = $1 AND p.format <> 'factory')
+		AND r.stream_id = ANY (ARRAY(
+			SELECT t.stream_id FROM _factorymon.stream t
+			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
+			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)
+				AND ($3 IS NULL OR t.incarnation = $3)))
+		AND ($4 IS NULL OR r.kafka_offset >= $4)
+		AND ($5 IS NULL OR r.kafka_offset < $5)
+	GROUP BY s.stream_id, s.kafka_partition, s.incarnation, r.kafka_offset
+$$;
+COMMENT ON FUNCTION _factorymon.rebuilt_messages(text, integer, integer, bigint, bigint) IS
+	'what original_message() and original_messages() return';
+
 CREATE FUNCTION factorymon.original_message(
 	pipeline text,
 	kafka_partition integer,
@@ -1912,27 +2090,14 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 COST 100000
 AS $$
-SELECT _factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
-		v.factory_section, v.machine_id, v.zone, v.unit, r.level, r.quality,
-		r.reading_count, v.warning_threshold, v.critical_threshold, r.extra)
-	FROM _factorymon.reading r
-	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
-	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
-	JOIN _factorymon.sensor_version v
-		ON v.sensor_version_id = r.sensor_version_id
-	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
-			WHERE p.name = $1 AND p.format = 'factory')
-		AND r.stream_id = ANY (ARRAY(
-			SELECT t.stream_id FROM _factorymon.stream t
-			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
-			WHERE p.name = $1 AND t.kafka_partition = $2
-				AND ($4 IS NULL OR t.incarnation = $4)))
-		AND r.kafka_offset = $3 AND r.reading_index = 0
-	ORDER BY s.stream_id DESC
-	LIMIT 1
+SELECT _factorymon.told(n.message, $1) FROM (
+	SELECT m.message
+	FROM _factorymon.rebuilt_messages($1, $2, $4, $3, $3 + 1) AS m
+	ORDER BY m.stream_id DESC
+	LIMIT 1) AS n
 $$;
 COMMENT ON FUNCTION factorymon.original_message(text, integer, bigint, integer) IS
-	'the message that a reading came from, as a JSON value equal to the original; null if no reading has that offset, or if the format of the pipeline is not "factory". incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
+	'the message that readings came from, as a JSON value equal to the original; null if no reading has that offset, an error if its readings do not tell by the mapping of today (docs/formats.md). incarnation null: the newest that has it. There is no index on offsets: this reads every reading of the pipeline; for many messages use original_messages()';
 
 CREATE FUNCTION factorymon.original_messages(
 	pipeline text,
@@ -1949,28 +2114,11 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 COST 100000 ROWS 100000
 AS $$
-SELECT s.kafka_partition, s.incarnation, r.kafka_offset,
-		_factorymon.rebuild(r.ts, r.flags, r.value, n.name, v.sensor_type,
-			v.factory_section, v.machine_id, v.zone, v.unit, r.level,
-			r.quality, r.reading_count, v.warning_threshold,
-			v.critical_threshold, r.extra)
-	FROM _factorymon.reading r
-	JOIN _factorymon.stream s ON s.stream_id = r.stream_id
-	JOIN _factorymon.sensor n ON n.sensor_id = r.sensor_id
-	JOIN _factorymon.sensor_version v
-		ON v.sensor_version_id = r.sensor_version_id
-	WHERE r.pipeline_id = (SELECT p.pipeline_id FROM _factorymon.pipeline p
-			WHERE p.name = $1 AND p.format = 'factory')
-		AND r.stream_id = ANY (ARRAY(
-			SELECT t.stream_id FROM _factorymon.stream t
-			JOIN _factorymon.pipeline p ON p.pipeline_id = t.pipeline_id
-			WHERE p.name = $1 AND ($2 IS NULL OR t.kafka_partition = $2)))
-		AND ($3 IS NULL OR r.kafka_offset >= $3)
-		AND ($4 IS NULL OR r.kafka_offset < $4)
-		AND r.reading_index = 0
+SELECT m.kafka_partition, m.incarnation_of, m.kafka_offset, m.message
+	FROM _factorymon.rebuilt_messages($1, $2, NULL, $3, $4) AS m
 $$;
 COMMENT ON FUNCTION factorymon.original_messages(text, integer, bigint, bigint) IS
-	'the messages that readings came from, as JSON values equal to the originals, in no order, of a pipeline of format "factory"; a filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
+	'the messages that readings came from, as JSON values equal to the originals, in no order; message is null where its readings do not tell by the mapping of today. A filter that is null does not filter, offsets are in [from_offset, to_offset). Reads every reading of the pipeline once';
 
 CREATE FUNCTION factorymon.forget_drift(pipeline text, path text DEFAULT NULL)
 RETURNS bigint
@@ -2144,7 +2292,8 @@ RETURNS TABLE (
 	last_error text,
 	last_error_at timestamptz,
 	incarnation integer,
-	state_detail text)
+	state_detail text,
+	duplicates bigint)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 ROWS 100
@@ -2153,7 +2302,8 @@ WITH live AS (
 	SELECT s.pipeline_id, s.kafka_partition, s.incarnation, o.position,
 		CASE WHEN o.last_timestamp BETWEEN 0 AND 253402300799999 THEN
 			to_timestamp(o.last_timestamp / 1000.0) END AS last_message_at,
-		o.stopped_reason, o.stopped_detail, o.paused_at, o.paused_by
+		o.stopped_reason, o.stopped_detail, o.paused_at, o.paused_by,
+		o.closed_duplicates + o.extent_duplicates AS duplicates
 	FROM _factorymon.pipeline p
 	JOIN _factorymon.stream s ON s.pipeline_id = p.pipeline_id
 		AND s.topic = p.topic AND s.retired_at IS NULL
@@ -2165,7 +2315,7 @@ WITH live AS (
 		coalesce(l.position, x.position) AS position,
 		coalesce(l.last_message_at, x.last_message_at) AS last_message_at,
 		l.stopped_reason, l.stopped_detail, l.paused_at, l.paused_by,
-		x.pid, x.state, x.state_detail, x.committed_offset,
+		l.duplicates, x.pid, x.state, x.state_detail, x.committed_offset,
 		x.low_watermark, x.high_watermark, x.watermarks_at,
 		x.messages_per_second, x.last_error, x.last_error_at
 	FROM live l
@@ -2205,7 +2355,8 @@ SELECT p.name, p.topic, j.kafka_partition, j.pid,
 				p.pause_reason)
 		WHEN NOT p.runs_here
 			THEN 'the pipeline does not run in this database'
-	END
+	END,
+	coalesce(j.duplicates, 0)
 	FROM joined j
 	JOIN _factorymon.pipeline_here p ON p.pipeline_id = j.pipeline_id
 	ORDER BY p.name, p.topic, j.kafka_partition
@@ -3258,7 +3409,9 @@ SELECT p.name, p.server, p.topic, p.consumer_group, p.format, p.workers,
 		extract(epoch FROM p.partition_interval)::double precision
 			AS partition_interval_seconds,
 		p.created_at, p.config_version, p.alert_topic,
-		p.rollups, p.time_zone
+		p.rollups, p.time_zone, p.deduplicate,
+		extract(epoch FROM p.deduplicate_ttl)::double precision
+			AS deduplicate_ttl_seconds
 	FROM _factorymon.pipeline_here p;
 
 CREATE VIEW factorymon.formats AS
@@ -3425,7 +3578,7 @@ CREATE VIEW factorymon.ledger AS
 SELECT p.name AS pipeline, s.topic, s.kafka_partition, s.incarnation,
 		l.kind, false AS open, l.from_offset, l.to_offset, l.messages,
 		l.rejected, l.other, l.suppressed, l.readings, l.reason,
-		l.opened_at, l.closed_at
+		l.opened_at, l.closed_at, l.duplicates
 	FROM _factorymon.ledger l
 	JOIN _factorymon.stream s ON s.stream_id = l.stream_id
 	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
@@ -3433,7 +3586,8 @@ UNION ALL
 SELECT p.name, s.topic, s.kafka_partition, s.incarnation,
 		'extent', true, o.extent_from, o.position, o.extent_messages,
 		o.extent_rejected, o.extent_other, o.extent_suppressed,
-		o.extent_readings, NULL, o.extent_opened_at, NULL
+		o.extent_readings, NULL, o.extent_opened_at, NULL,
+		o.extent_duplicates
 	FROM _factorymon.partition_offset o
 	JOIN _factorymon.stream s ON s.stream_id = o.stream_id
 	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
@@ -3455,22 +3609,34 @@ SELECT p.name AS pipeline,
 		coalesce(-sum(l.readings) FILTER (WHERE l.kind = 'expired'),
 			0)::bigint AS expired_readings,
 		coalesce(-sum(l.rejected) FILTER (WHERE l.kind = 'expired'),
-			0)::bigint AS expired_rejects
+			0)::bigint AS expired_rejects,
+		coalesce(sum(l.duplicates) FILTER (WHERE l.counts), 0)::bigint
+			AS duplicates
 	FROM _factorymon.pipeline p
 	LEFT JOIN (
 		SELECT l.pipeline_id, l.kind,
 				l.kind IN ('extent', 'suspect', 'adjust') AS counts,
 				l.from_offset, l.to_offset, l.messages, l.readings,
-				l.rejected, l.other, l.suppressed
+				l.rejected, l.other, l.suppressed, l.duplicates
 			FROM _factorymon.ledger l
 		UNION ALL
 		SELECT s.pipeline_id, 'extent', true, o.extent_from, o.position,
 				o.extent_messages, o.extent_readings, o.extent_rejected,
-				o.extent_other, o.extent_suppressed
+				o.extent_other, o.extent_suppressed, o.extent_duplicates
 			FROM _factorymon.partition_offset o
 			JOIN _factorymon.stream s ON s.stream_id = o.stream_id
 	) l ON l.pipeline_id = p.pipeline_id
 	GROUP BY p.pipeline_id, p.name;
+
+CREATE VIEW factorymon.duplicates AS
+SELECT p.name AS pipeline, s.topic, s.kafka_partition, d.kafka_offset,
+		d.reading_id, f.kafka_partition AS first_partition, d.first_offset,
+		d.seen_at, s.incarnation, f.incarnation AS first_incarnation
+	FROM _factorymon.duplicate d
+	JOIN _factorymon.pipeline p ON p.pipeline_id = d.pipeline_id
+	JOIN _factorymon.stream s ON s.stream_id = d.stream_id
+	JOIN _factorymon.stream f ON f.stream_id = d.first_stream_id
+	WHERE d.seen_at >= now() - p.deduplicate_ttl;
 
 CREATE VIEW factorymon.rejects AS
 SELECT p.name AS pipeline, s.topic, s.kafka_partition, r.kafka_offset,
@@ -3896,7 +4062,8 @@ RETURNS TABLE (
 	unit text,
 	ts timestamptz,
 	value double precision,
-	is_current boolean)
+	is_current boolean,
+	level smallint)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -3905,11 +4072,11 @@ AS $$
 SELECT s.sensor_id, p.name, v.factory_section, v.zone, v.machine_id,
 		v.sensor_type, v.unit, r.ts, r.value,
 		coalesce(r.ts > now() - greatest(interval '5 minutes',
-			make_interval(secs => w.silent_after)), false)
+			make_interval(secs => w.silent_after)), false), r.level
 	FROM _factorymon.sensor AS s
 	JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
 	LEFT JOIN LATERAL (
-		SELECT x.ts, x.value, x.sensor_version_id
+		SELECT x.ts, x.value, x.sensor_version_id, x.level
 			FROM _factorymon.reading AS x
 			WHERE x.pipeline_id = s.pipeline_id
 				AND x.sensor_id = s.sensor_id
@@ -4558,6 +4725,636 @@ FROM _factorymon.sensor AS s
 				AND r.ts >= g.pending_from AND r.flags & 32 = 0
 			GROUP BY 1, r.sensor_version_id) AS x) AS u;
 
+/* --- questions that people ask: docs/queries.md ------------------------ */
+
+/*
+ * What the functions below have in common:
+ *
+ * The range of time is a parameter or a scalar subquery where it is asked for:
+ * that is known when the rest begins, so it is a condition on index and
+ * partitions, also inside of views that group; a join would be one on their
+ * result.
+ *
+ * They are not inlined (SECURITY DEFINER, JIT off), so EXPLAIN shows one node;
+ * auto_explain with log_nested_statements shows what is below.
+ */
+CREATE FUNCTION _factorymon.require(ok boolean, message text)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'factorymon_require';
+COMMENT ON FUNCTION _factorymon.require(boolean, text) IS
+	'true, or an error with this message if it is false or null';
+
+CREATE FUNCTION _factorymon.known_sensor(name text, pipeline text)
+RETURNS _factorymon.sensor
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT f.s
+	FROM (SELECT _factorymon.find_sensor($1, $2) AS s OFFSET 0) f
+	WHERE _factorymon.require((f.s).sensor_id IS NOT NULL,
+		format('sensor "%s" does not exist', $1)
+			|| coalesce(' in pipeline "' || $2 || '"', ''))
+$$;
+COMMENT ON FUNCTION _factorymon.known_sensor(text, text) IS
+	'as find_sensor(), or an error';
+
+/*
+ * Where buckets begin, and where the last one ends: whole buckets that cover
+ * [from, to).  Up to an hour they are steps of time from the hour on, as a day
+ * of 25 hours has two of the same name; longer ones are steps of the plant's
+ * clocks from midnight or Monday on.  Edges that are one moment (a step into
+ * the hour that clocks leave out) are one.
+ */
+CREATE FUNCTION _factorymon.bucket_edges(
+	width interval,
+	"from" timestamptz,
+	"to" timestamptz,
+	time_zone text)
+RETURNS timestamptz[]
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH given AS MATERIALIZED (
+	SELECT $2 AT TIME ZONE $4 AS from_clock, $3 AT TIME ZONE $4 AS to_clock
+		WHERE _factorymon.require($2 < $3 AND isfinite($2) AND isfinite($3),
+				'"from" must be before "to", and both finite')
+			AND _factorymon.require((
+				SELECT CASE WHEN w.s <= 0 OR w.s <> floor(w.s) THEN false
+						WHEN w.s < 60 THEN 60 % w.s = 0
+						WHEN w.s < 3600 THEN w.s % 60 = 0 AND 3600 % w.s = 0
+						WHEN w.s < 86400
+							THEN w.s % 3600 = 0 AND 86400 % w.s = 0
+						ELSE w.s IN (86400, 604800) END
+					FROM (SELECT extract(epoch FROM $1) AS s) w),
+				'"width" must divide a minute, an hour or a day, or be a week')
+			AND _factorymon.require(extract(epoch FROM $3 - $2)
+				<= 1000000 * extract(epoch FROM $1),
+				'there would be more than a million buckets')
+), edge AS MATERIALIZED (
+	SELECT s.at
+		FROM given g, generate_series(
+			date_bin($1, $2, date_trunc('hour', $2, $4)),
+			$3 + $1 - interval '1 microsecond', $1) AS s(at)
+		WHERE $1 <= interval '1 hour'
+	UNION
+	SELECT s.at AT TIME ZONE $4
+		FROM given g, generate_series(CASE
+				WHEN $1 < interval '1 day'
+					THEN date_bin($1, g.from_clock,
+						date_trunc('day', g.from_clock))
+				WHEN $1 = interval '1 day'
+					THEN date_trunc('day', g.from_clock)
+				ELSE date_trunc('week', g.from_clock) END - $1,
+			g.to_clock + 2 * $1, $1) AS s(at)
+		WHERE $1 > interval '1 hour'
+)
+SELECT array_agg(e.at ORDER BY e.at)
+	FROM edge e
+	WHERE (SELECT true FROM given)
+		AND e.at >= (SELECT max(x.at) FROM edge x WHERE x.at <= $2)
+		AND e.at <= (SELECT min(x.at) FROM edge x WHERE x.at >= $3)
+$$;
+COMMENT ON FUNCTION _factorymon.bucket_edges(interval, timestamptz, timestamptz,
+	text) IS
+	'where buckets of this width begin that cover [from, to), and where the last one ends';
+
+/*
+ * A sensor's sums in the buckets between edges, from each level of detail.  They
+ * are functions so that only the one that is needed is planned, which takes
+ * longer than running it.
+ */
+CREATE FUNCTION _factorymon.days_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.days u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.hours_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.hours u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.minutes_of(sensor_id integer, edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(u.bucket, $2), _factorymon.rollup(u.first_ts, u.last_ts,
+		u.first_offset, u.last_offset, u.mean, u.m2, u.min, u.max, u.first,
+		u.last, u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+		u.first_stream, u.last_stream, u.first_index, u.last_index)
+	FROM _factorymon.minutes u
+	WHERE u.sensor_id = $1
+		AND u.bucket >= $2[1] AND u.bucket < $2[cardinality($2)]
+	GROUP BY 1
+$$;
+CREATE FUNCTION _factorymon.readings_of(
+	pipeline_id smallint,
+	sensor_id integer,
+	edges timestamptz[])
+RETURNS TABLE (i integer, m _factorymon.rollup_value)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+ROWS 500
+AS $$
+SELECT width_bucket(r.ts, $3), _factorymon.rollup_readings(r.ts, r.value,
+		r.level, r.quality, r.stream_id, r.kafka_offset, r.reading_index,
+		r.sensor_version_id)
+	FROM _factorymon.reading r
+	WHERE r.pipeline_id = $1 AND r.sensor_id = $2
+		AND r.ts >= $3[1] AND r.ts < $3[cardinality($3)]
+	GROUP BY 1
+$$;
+COMMENT ON FUNCTION _factorymon.days_of(integer, timestamptz[]) IS
+	'a sensor in the buckets between these edges, from days';
+COMMENT ON FUNCTION _factorymon.hours_of(integer, timestamptz[]) IS
+	'the same from hours';
+COMMENT ON FUNCTION _factorymon.minutes_of(integer, timestamptz[]) IS
+	'the same from minutes';
+COMMENT ON FUNCTION _factorymon.readings_of(smallint, integer, timestamptz[]) IS
+	'the same from single readings';
+
+CREATE FUNCTION factorymon.sensor_buckets(
+	sensor_id text,
+	width interval,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	fill text DEFAULT 'none',
+	pipeline text DEFAULT NULL)
+RETURNS TABLE (
+	bucket timestamptz,
+	n bigint,
+	min double precision,
+	max double precision,
+	avg double precision,
+	stddev double precision,
+	first double precision,
+	last double precision,
+	filled double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 500
+AS $$
+WITH sensor AS MATERIALIZED (
+	SELECT s.sensor_id, s.pipeline_id, b.edges
+		FROM _factorymon.known_sensor($1, $6) s
+		JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+		LEFT JOIN _factorymon.rollup_progress g
+			ON g.pipeline_id = p.pipeline_id
+		CROSS JOIN LATERAL (SELECT _factorymon.bucket_edges($2, $3, $4,
+			coalesce(g.time_zone, p.time_zone)) OFFSET 0) AS b(edges)
+		WHERE _factorymon.require($5 IN ('none', 'last', 'linear'),
+			'"fill" must be "none", "last" or "linear"')
+), merged AS (
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.days_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 day'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.hours_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 hour' AND $2 < interval '1 day'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.minutes_of(s.sensor_id, s.edges) AS x
+		WHERE $2 >= interval '1 minute' AND $2 < interval '1 hour'
+	UNION ALL
+	SELECT x.i, x.m
+		FROM sensor s
+		CROSS JOIN LATERAL _factorymon.readings_of(s.pipeline_id, s.sensor_id,
+			s.edges) AS x
+		WHERE $2 < interval '1 minute'
+), listed AS (
+	/* one group each, and no join: how many there will be nobody knows */
+	SELECT x.i, max(x.at) AS at, coalesce(max(x.n), 0)::bigint AS n,
+			max(x.min) AS min, max(x.max) AS max, max(x.mean) AS mean,
+			max(x.stddev) AS stddev, max(x.first) AS first,
+			max(x.last) AS last
+		FROM (
+			SELECT e.i, e.at, NULL::integer AS n, NULL::float8 AS min,
+					NULL::float8 AS max, NULL::float8 AS mean,
+					NULL::float8 AS stddev, NULL::float8 AS first,
+					NULL::float8 AS last
+				FROM sensor s, unnest(s.edges) WITH ORDINALITY AS e(at, i)
+				WHERE e.i < cardinality(s.edges)
+			UNION ALL
+			SELECT g.i, NULL, (g.m).n, (g.m).min, (g.m).max, (g.m).mean,
+					CASE WHEN (g.m).n > 1
+						THEN sqrt((g.m).m2 / ((g.m).n - 1)) END,
+					(g.m).first, (g.m).last
+				FROM merged g) x
+		GROUP BY x.i
+), beside AS (
+	/* the nearest buckets that have an average: this one, if it has one */
+	SELECT l.*, max(l.i) FILTER (WHERE l.mean IS NOT NULL)
+				OVER (ORDER BY l.i) AS before,
+			min(l.i) FILTER (WHERE l.mean IS NOT NULL)
+				OVER (ORDER BY l.i DESC) AS behind
+		FROM listed l
+), known AS (
+	SELECT b.*, max(b.mean) OVER x AS mean_before,
+			max(b.mean) OVER y AS mean_behind,
+			max(b.at) FILTER (WHERE b.mean IS NOT NULL) OVER x AS at_before,
+			max(b.at) FILTER (WHERE b.mean IS NOT NULL) OVER y AS at_behind
+		FROM beside b
+		WINDOW x AS (PARTITION BY b.before), y AS (PARTITION BY b.behind)
+)
+SELECT k.at, k.n, k.min, k.max, k.mean, k.stddev, k.first, k.last,
+		CASE WHEN k.mean IS NOT NULL THEN k.mean
+			WHEN $5 = 'last' AND k.before IS NOT NULL THEN k.mean_before
+			WHEN $5 = 'linear' AND k.before IS NOT NULL
+					AND k.behind IS NOT NULL
+				THEN k.mean_before + (k.mean_behind - k.mean_before)
+					* extract(epoch FROM k.at - k.at_before)::double precision
+					/ extract(epoch FROM k.at_behind - k.at_before)
+						::double precision
+		END
+	FROM known k
+	ORDER BY k.i
+$$;
+COMMENT ON FUNCTION factorymon.sensor_buckets(text, interval, timestamptz,
+	timestamptz, text, text) IS
+	'a sensor by buckets of time that cover [from, to), a row for each, with readings or without; filled: the average, and in gaps nothing (fill "none"), that of the last bucket that has one ("last"), or a straight line between two ("linear")';
+
+CREATE FUNCTION factorymon.last_readings(
+	n integer,
+	only_sensor text DEFAULT NULL)
+RETURNS TABLE (
+	ts timestamptz,
+	sensor_id text,
+	sensor_type text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	value double precision,
+	unit text,
+	level text,
+	side text,
+	quality real,
+	pipeline text)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1000
+AS $$
+SELECT r.ts, s.name, v.sensor_type, v.factory_section, v.machine_id, v.zone,
+		r.value, v.unit,
+		CASE r.level & 3
+			WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+		END,
+		CASE r.level >> 2 & 3 WHEN 1 THEN 'low' WHEN 2 THEN 'high' END,
+		r.quality, p.name
+	FROM _factorymon.sensor s
+	JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+	CROSS JOIN LATERAL (
+		SELECT x.*
+			FROM _factorymon.reading x
+			WHERE x.pipeline_id = s.pipeline_id AND x.sensor_id = s.sensor_id
+			ORDER BY x.ts DESC, x.kafka_offset DESC, x.reading_index DESC,
+				x.stream_id DESC
+			LIMIT $1) r
+	LEFT JOIN _factorymon.sensor_version v
+		ON v.sensor_version_id = r.sensor_version_id
+	WHERE _factorymon.require($1 > 0, '"n" must be positive')
+		AND _factorymon.require($2 IS NULL OR EXISTS (
+			SELECT FROM _factorymon.sensor x WHERE x.name = $2),
+			format('sensor "%s" does not exist', $2))
+		AND ($2 IS NULL OR s.name = $2)
+	ORDER BY s.name, p.name, r.ts DESC, r.kafka_offset DESC,
+		r.reading_index DESC, r.stream_id DESC
+$$;
+COMMENT ON FUNCTION factorymon.last_readings(integer, text) IS
+	'the last n readings of each sensor, or of one, newest first: a walk along the index for each';
+
+CREATE FUNCTION factorymon.zone_percentiles(
+	"from" timestamptz,
+	"to" timestamptz,
+	fractions double precision[] DEFAULT '{0.05,0.5,0.95,0.99}',
+	only_zone text DEFAULT NULL,
+	only_type text DEFAULT NULL)
+RETURNS TABLE (
+	pipeline text,
+	factory_section text,
+	zone text,
+	sensor_type text,
+	unit text,
+	n bigint,
+	fraction double precision,
+	value double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 100
+AS $$
+SELECT z.pipeline, z.factory_section, z.zone, z.sensor_type, z.unit, z.n,
+		f.fraction, f.value
+	FROM (
+		SELECT p.name AS pipeline, v.factory_section, v.zone, v.sensor_type,
+				v.unit, count(*) AS n,
+				percentile_cont($3) WITHIN GROUP (ORDER BY r.value) AS at
+			FROM _factorymon.sensor_version v
+			JOIN _factorymon.sensor s ON s.sensor_id = v.sensor_id
+			JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+			JOIN _factorymon.reading r ON r.pipeline_id = s.pipeline_id
+				AND r.sensor_id = v.sensor_id
+				AND r.sensor_version_id = v.sensor_version_id
+			WHERE r.ts >= $1 AND r.ts < $2 AND coalesce(r.quality, 1) >= 0.5
+				AND ($4 IS NULL OR v.zone = $4)
+				AND ($5 IS NULL OR v.sensor_type = $5)
+				AND _factorymon.require($1 < $2, '"from" must be before "to"')
+				AND _factorymon.require(cardinality($3) > 0 AND 0 <= ALL ($3)
+					AND 1 >= ALL ($3), '"fractions" must be between 0 and 1')
+			GROUP BY p.name, v.factory_section, v.zone, v.sensor_type,
+				v.unit) z
+	CROSS JOIN LATERAL unnest($3, z.at) AS f(fraction, value)
+	ORDER BY 1, 2, 3, 4, 5, 7
+$$;
+COMMENT ON FUNCTION factorymon.zone_percentiles(timestamptz, timestamptz,
+	double precision[], text, text) IS
+	'percentiles of the readings of good quality in [from, to), per zone, sensor type and unit, a row for each fraction; exact, from rows';
+
+CREATE FUNCTION factorymon.sensor_correlation(
+	sensor_a text,
+	sensor_b text,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	width interval DEFAULT interval '1 minute',
+	lag interval DEFAULT interval '0',
+	pipeline text DEFAULT NULL)
+RETURNS TABLE (
+	n bigint,
+	correlation double precision,
+	slope double precision,
+	intercept double precision,
+	avg_a double precision,
+	avg_b double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1
+AS $$
+SELECT count(*), corr(b.avg, a.avg), regr_slope(b.avg, a.avg),
+		regr_intercept(b.avg, a.avg), avg(a.avg), avg(b.avg)
+	FROM factorymon.sensor_buckets($1, $5, $3, $4, 'none', $7) a
+	JOIN factorymon.sensor_buckets($2, $5, $3 + $6, $4 + $6, 'none', $7) b
+		ON b.bucket = a.bucket + $6
+	WHERE a.avg IS NOT NULL AND b.avg IS NOT NULL
+		AND _factorymon.require($5 <= interval '1 day'
+			AND extract(epoch FROM $6) % greatest(extract(epoch FROM $5), 1) = 0,
+			'"lag" must be a multiple of "width", which must be at most a day')
+		/* the join would not ask for one if there is nothing of the other */
+		AND (_factorymon.known_sensor($1, $7)).sensor_id IS NOT NULL
+		AND (_factorymon.known_sensor($2, $7)).sensor_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION factorymon.sensor_correlation(text, text, timestamptz,
+	timestamptz, interval, interval, text) IS
+	'how far the averages of two sensors in the same buckets of time go together: number of buckets that both have, Pearson''s correlation, and the line b = slope * a + intercept; lag: b is looked at that much later than a';
+
+CREATE FUNCTION factorymon.machine_timeline(
+	machine_id text,
+	"from" timestamptz DEFAULT now() - interval '1 day',
+	"to" timestamptz DEFAULT now(),
+	silent_after interval DEFAULT interval '5 minutes')
+RETURNS TABLE (
+	pipeline text,
+	factory_section text,
+	zone text,
+	from_at timestamptz,
+	to_at timestamptz,
+	seconds double precision,
+	level text)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 100
+AS $$
+WITH here AS MATERIALIZED (
+	SELECT v.sensor_id, v.sensor_version_id,
+			dense_rank() OVER (ORDER BY p.name, v.factory_section, v.zone)
+				AS place,
+			p.name AS pipeline, v.factory_section, v.zone
+		FROM _factorymon.sensor_version v
+		JOIN _factorymon.sensor s ON s.sensor_id = v.sensor_id
+		JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
+		WHERE v.machine_id = $1
+			AND _factorymon.require($2 < $3 AND isfinite($2) AND isfinite($3),
+				'"from" must be before "to", and both finite')
+			AND _factorymon.require($4 >= interval '0',
+				'"silent_after" must not be negative')
+			AND _factorymon.require(EXISTS (
+				SELECT FROM _factorymon.sensor_version x
+				WHERE x.machine_id = $1),
+				format('machine "%s" does not exist', $1))
+), minute AS (
+	/* a minute of a sensor, and until when its level holds */
+	SELECT h.place, u.bucket,
+			CASE WHEN sum(u.n_critical) > 0 THEN 2
+				WHEN sum(u.n_warning) > 0 THEN 1 ELSE 0 END AS rank,
+			least(u.bucket + interval '1 minute' + $4,
+				lead(u.bucket) OVER (PARTITION BY h.place, h.sensor_id
+					ORDER BY u.bucket)) AS until
+		FROM here h
+		JOIN _factorymon.minutes u ON u.sensor_id = h.sensor_id
+			AND u.sensor_version_id = h.sensor_version_id
+		WHERE u.n > 0 AND u.bucket < least($3, now())
+			AND u.bucket >= $2 - $4 - interval '1 minute'
+		GROUP BY h.place, h.sensor_id, u.bucket
+), change AS (
+	/* how many sensors come to a level, and leave it */
+	SELECT x.place, x.at, sum(x.up) FILTER (WHERE x.rank = 0) AS normal,
+			sum(x.up) FILTER (WHERE x.rank = 1) AS warning,
+			sum(x.up) FILTER (WHERE x.rank = 2) AS critical
+		FROM (
+			SELECT m.place, greatest(m.bucket, $2) AS at, m.rank, 1 AS up
+				FROM minute m WHERE m.until > $2
+			UNION ALL
+			SELECT m.place, m.until, m.rank, -1
+				FROM minute m WHERE m.until > $2
+			UNION ALL
+			SELECT DISTINCT h.place, $2, 0, 0 FROM here h) x
+		GROUP BY x.place, x.at
+), state AS (
+	SELECT c.place, c.at,
+			CASE WHEN sum(c.critical) OVER w > 0 THEN 'critical'
+				WHEN sum(c.warning) OVER w > 0 THEN 'warning'
+				WHEN sum(c.normal) OVER w > 0 THEN 'normal'
+				ELSE 'silent' END AS level
+		FROM change c
+		WINDOW w AS (PARTITION BY c.place ORDER BY c.at)
+), began AS (
+	SELECT b.place, b.at, b.level, least($3, now(),
+			lead(b.at) OVER (PARTITION BY b.place ORDER BY b.at)) AS until
+		FROM (SELECT s.*, lag(s.level) OVER (PARTITION BY s.place
+				ORDER BY s.at) AS was
+			FROM state s WHERE s.at < least($3, now())) b
+		WHERE b.was IS DISTINCT FROM b.level
+)
+SELECT p.pipeline, p.factory_section, p.zone, b.at, b.until,
+		extract(epoch FROM b.until - b.at)::double precision, b.level
+	FROM began b
+	JOIN (SELECT DISTINCT h.place, h.pipeline, h.factory_section, h.zone
+		FROM here h) p ON p.place = b.place
+	ORDER BY b.place, b.at
+$$;
+COMMENT ON FUNCTION factorymon.machine_timeline(text, timestamptz, timestamptz,
+	interval) IS
+	'a machine in [from, to) as intervals of one level each: the worst that any of its sensors has, by the minute; each holds until the sensor''s next minute, but no longer than silent_after; silent: no sensor has one';
+
+/*
+ * Power is integrated, counters are subtracted; the unit says which of the two
+ * it is.  Within a minute its average counts for the time from its first reading
+ * to its last; between two minutes a straight line does.
+ */
+CREATE FUNCTION factorymon.energy_totals(
+	"from" timestamptz DEFAULT now() - interval '7 days',
+	"to" timestamptz DEFAULT now(),
+	max_gap interval DEFAULT interval '5 minutes',
+	only_sensor text DEFAULT NULL,
+	only_machine text DEFAULT NULL)
+RETURNS TABLE (
+	bucket timestamptz,
+	pipeline text,
+	sensor_id text,
+	factory_section text,
+	machine_id text,
+	zone text,
+	kwh double precision,
+	seconds double precision)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+ROWS 1000
+AS $$
+WITH plant AS MATERIALIZED (
+	SELECT p.pipeline_id, p.name, b.edges
+		FROM _factorymon.pipeline p
+		LEFT JOIN _factorymon.rollup_progress g
+			ON g.pipeline_id = p.pipeline_id
+		CROSS JOIN LATERAL (SELECT _factorymon.bucket_edges(interval '1 day',
+			$1, $2, coalesce(g.time_zone, p.time_zone)) OFFSET 0) AS b(edges)
+		WHERE _factorymon.require($3 >= interval '1 minute'
+				AND $3 <= interval '1 day',
+				'"max_gap" must be between a minute and a day')
+			AND _factorymon.require($4 IS NULL OR EXISTS (
+				SELECT FROM _factorymon.sensor x WHERE x.name = $4),
+				format('sensor "%s" does not exist', $4))
+			AND _factorymon.require($5 IS NULL OR EXISTS (
+				SELECT FROM _factorymon.sensor_version x
+				WHERE x.machine_id = $5),
+				format('machine "%s" does not exist', $5))
+), meter AS MATERIALIZED (
+	SELECT v.sensor_version_id, v.sensor_id, s.pipeline_id, s.name,
+			v.factory_section, v.machine_id, v.zone, k.kilo, k.counts
+		FROM _factorymon.sensor_version v
+		JOIN _factorymon.sensor s ON s.sensor_id = v.sensor_id
+		JOIN (VALUES ('W', 0.001, false), ('kW', 1, false), ('KW', 1, false),
+			('kw', 1, false), ('MW', 1000, false), ('GW', 1000000, false),
+			('Wh', 0.001, true), ('kWh', 1, true), ('KWH', 1, true),
+			('kwh', 1, true), ('MWh', 1000, true), ('GWh', 1000000, true))
+			AS k(unit, kilo, counts) ON k.unit = v.unit
+		WHERE ($4 IS NULL OR s.name = $4)
+			/* all of a sensor that was ever there: it may have moved amid a step */
+			AND ($5 IS NULL OR v.sensor_id IN (
+				SELECT x.sensor_id
+					FROM _factorymon.sensor_version x
+					WHERE x.machine_id = $5))
+), minute AS (
+	SELECT t.sensor_id, t.pipeline_id, t.name, t.factory_section,
+			t.machine_id, t.zone, t.kilo, t.counts,
+			_factorymon.rollup(u.first_ts, u.last_ts, u.first_offset,
+				u.last_offset, u.mean, u.m2, u.min, u.max, u.first, u.last,
+				u.sensor_version_id, u.n, u.n_bad, u.n_warning, u.n_critical,
+				u.first_stream, u.last_stream, u.first_index,
+				u.last_index) AS m
+		FROM meter t
+		JOIN _factorymon.minutes u ON u.sensor_id = t.sensor_id
+			AND u.sensor_version_id = t.sensor_version_id
+		WHERE u.n > 0
+			AND u.bucket >= (SELECT min(p.edges[1]) FROM plant p) - $3
+			AND u.bucket < (SELECT max(p.edges[cardinality(p.edges)])
+				FROM plant p) + $3
+		GROUP BY t.sensor_id, t.pipeline_id, t.name, t.factory_section,
+			t.machine_id, t.zone, t.kilo, t.counts, u.bucket
+), step AS (
+	SELECT m.sensor_id, m.pipeline_id, m.name, m.factory_section,
+			m.machine_id, m.zone, m.kilo, m.counts, (m.m).first_ts AS t1,
+			(m.m).last_ts AS t2, (m.m).mean, (m.m).max, (m.m).first,
+			(m.m).last, lead((m.m).first_ts) OVER w AS t3,
+			lead((m.m).first) OVER w AS next
+		FROM minute m
+		WINDOW w AS (PARTITION BY m.sensor_id, m.kilo, m.counts
+			ORDER BY (m.m).first_ts)
+), piece AS (
+	SELECT s.pipeline_id, s.name, s.factory_section, s.machine_id, s.zone,
+			d.i, d.kwh * s.kilo AS kwh, d.seconds
+		FROM step s
+		JOIN plant p ON p.pipeline_id = s.pipeline_id
+		CROSS JOIN LATERAL (
+			SELECT width_bucket(s.t1, p.edges) AS i,
+					CASE WHEN NOT s.counts THEN s.mean
+							* extract(epoch FROM s.t2 - s.t1) / 3600
+						WHEN s.last >= s.first THEN s.last - s.first
+						ELSE s.max - s.first + s.last END AS kwh,
+					extract(epoch FROM s.t2 - s.t1) AS seconds
+			UNION ALL
+			/* from this minute to the next one, by days */
+			SELECT g.i,
+					CASE WHEN s.counts
+						THEN (s.next - CASE WHEN s.next >= s.last THEN s.last
+								ELSE 0 END) * x.length / y.length
+						ELSE x.length / 3600 * (s.last + (s.next - s.last)
+							* (x.past + x.length / 2) / y.length) END,
+					x.length
+				FROM generate_series(width_bucket(s.t2, p.edges),
+						width_bucket(s.t3, p.edges)) AS g(i)
+				CROSS JOIN LATERAL (SELECT extract(epoch FROM
+						least(s.t3, p.edges[g.i + 1])
+							- greatest(s.t2, p.edges[g.i]))
+						::double precision AS length,
+					extract(epoch FROM greatest(s.t2, p.edges[g.i]) - s.t2)
+						::double precision AS past) x
+				CROSS JOIN LATERAL (SELECT extract(epoch FROM s.t3 - s.t2)
+					::double precision AS length) y
+				WHERE (s.counts OR s.t3 - s.t2 <= $3) AND x.length > 0) AS d
+		WHERE d.i > 0 AND d.i < cardinality(p.edges)
+)
+SELECT p.edges[x.i], p.name, x.name, x.factory_section, x.machine_id, x.zone,
+		sum(x.kwh)::double precision, sum(x.seconds)::double precision
+	FROM piece x
+	JOIN plant p ON p.pipeline_id = x.pipeline_id
+	WHERE ($5 IS NULL OR x.machine_id = $5)
+	GROUP BY p.edges[x.i], p.name, x.name, x.factory_section, x.machine_id,
+		x.zone
+	ORDER BY 1, 2, 3, 4, 5, 6
+$$;
+COMMENT ON FUNCTION factorymon.energy_totals(timestamptz, timestamptz, interval,
+	text, text) IS
+	'kWh per day of the plant, for the days that [from, to) touches, and sensor: power (unit W, kW, MW, GW) over time, gaps longer than max_gap left out; differences of counters (Wh, kWh, MWh, GWh), which begin at 0 again when they go back; seconds: how much of the day that covers';
+
 CREATE VIEW factorymon.readings_1m AS
 SELECT
 	x.bucket,
@@ -4592,6 +5389,73 @@ FROM (
 				AND v.sensor_id = u.sensor_id
 		GROUP BY u.bucket, u.sensor, u.pipeline, v.sensor_type,
 			v.factory_section, v.machine_id, v.zone, v.unit) AS x;
+
+/*
+ * Cities: places of which nothing but the zone is known, as the format "city"
+ * gives them, and any mapping that has a zone and neither section nor machine.
+ * What is worse counts: the status that came with the newest reading (bits 4-6
+ * of level), or what our own limits make of it (bits 0-1).
+ */
+CREATE VIEW factorymon.city_now AS
+SELECT
+	row_number() OVER (ORDER BY coalesce(c.status_rank, 0.5) DESC, c.city,
+		c.pipeline) AS rank,
+	c.pipeline,
+	c.city,
+	CASE c.status_rank
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+		ELSE 'unknown'
+	END AS status,
+	c.status_rank,
+	CASE c.reported_rank
+		WHEN 0 THEN 'normal' WHEN 1 THEN 'warning' WHEN 2 THEN 'critical'
+	END AS reported_status,
+	c.temperature,
+	c.humidity,
+	c.sensors,
+	c.sensors_missing,
+	c.last_reading_at,
+	greatest(extract(epoch FROM now() - c.last_reading_at), 0)::double precision
+		AS age_seconds
+FROM (
+	SELECT n.pipeline, n.zone AS city,
+			max(greatest(n.level & 3, n.reported_rank))
+				FILTER (WHERE n.is_current) AS status_rank,
+			max(n.reported_rank) FILTER (WHERE n.is_current) AS reported_rank,
+			avg(n.value) FILTER (WHERE n.is_current
+				AND n.sensor_type = 'temperature' AND n.unit = '°C')
+				AS temperature,
+			avg(n.value) FILTER (WHERE n.is_current
+				AND n.sensor_type = 'humidity' AND n.unit IN ('%', '%RH'))
+				AS humidity,
+			count(*) FILTER (WHERE n.is_current) AS sensors,
+			count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
+			max(n.ts) AS last_reading_at
+		FROM (
+			SELECT x.*, CASE WHEN x.level >> 4 & 7 BETWEEN 1 AND 3
+					THEN (x.level >> 4 & 7) - 1 END AS reported_rank
+				FROM _factorymon.sensor_now() AS x
+				WHERE x.factory_section = '' AND x.machine_id = ''
+					AND x.zone <> ''
+					AND x.sensor_type IN ('temperature', 'humidity')) AS n
+		GROUP BY n.pipeline, n.zone) AS c;
+
+/* From stored sums, which are merged with what is in rows only. */
+CREATE VIEW factorymon.city_minutes AS
+SELECT
+	z.bucket AS minute_at,
+	z.pipeline,
+	z.zone AS city,
+	sum(z.avg * z.n) FILTER (WHERE z.sensor_type = 'temperature')
+		/ nullif(sum(z.n) FILTER (WHERE z.sensor_type = 'temperature'), 0) AS temperature,
+	sum(z.avg * z.n) FILTER (WHERE z.sensor_type = 'humidity')
+		/ nullif(sum(z.n) FILTER (WHERE z.sensor_type = 'humidity'), 0) AS humidity,
+	sum(z.n)::bigint AS readings
+FROM factorymon.readings_1m AS z
+WHERE z.factory_section = '' AND z.machine_id = '' AND z.zone <> ''
+	AND ((z.sensor_type = 'temperature' AND z.unit = '°C')
+		OR (z.sensor_type = 'humidity' AND z.unit IN ('%', '%RH')))
+GROUP BY z.bucket, z.pipeline, z.zone;
 
 CREATE VIEW factorymon.readings_1h AS
 SELECT
@@ -4858,10 +5722,11 @@ FROM (
 
 COMMENT ON FUNCTION factorymon.create_pipeline(text, text, text, text, text,
 	integer, text, timestamptz, text, interval, interval, interval, interval,
-	boolean, text, boolean, text) IS
-	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); rollups are kept by the hours and days of time_zone (null: the session''s); returns the name of the pipeline';
+	boolean, text, boolean, text, text, interval) IS
+	'start to ingest a Kafka topic, and to publish its alarms to another one (alert_topic null or empty: to none); rollups are kept by the hours and days of time_zone (null: the session''s); messages that repeat readings of the last deduplicate_ttl, known by their unique id (deduplicate id) or by sensor and timestamp (sensor_time), are dropped; returns the name of the pipeline';
 COMMENT ON FUNCTION factorymon.alter_pipeline(text, text, text, text, integer,
-	text, interval, interval, interval, interval, name, text, text, boolean, text) IS
+	text, interval, interval, interval, interval, name, text, text, boolean, text,
+	text, interval) IS
 	'change a pipeline; null leaves a thing as it is, retention 0 keeps readings for ever, an empty alert_topic publishes alarms to none';
 COMMENT ON FUNCTION factorymon.drop_pipeline(text) IS
 	'drop a pipeline with everything it stored';
@@ -5828,10 +6693,35 @@ COMMENT ON COLUMN factorymon.ledger.readings IS
 	'readings stored';
 COMMENT ON COLUMN factorymon.ledger.reason IS
 	'why the extent was closed, or why there is a gap';
+COMMENT ON COLUMN factorymon.ledger.duplicates IS
+	'messages dropped because all their readings had been stored before';
 COMMENT ON COLUMN factorymon.ledger.opened_at IS
 	'when it was begun';
 COMMENT ON COLUMN factorymon.ledger.closed_at IS
 	'when it was closed; null while it grows';
+
+COMMENT ON VIEW factorymon.duplicates IS
+	'messages dropped because all their readings had been stored before, for as long as deduplicate_ttl of their pipeline';
+COMMENT ON COLUMN factorymon.duplicates.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.duplicates.topic IS
+	'Kafka topic';
+COMMENT ON COLUMN factorymon.duplicates.kafka_partition IS
+	'Kafka partition of the message that was dropped';
+COMMENT ON COLUMN factorymon.duplicates.kafka_offset IS
+	'its offset';
+COMMENT ON COLUMN factorymon.duplicates.reading_id IS
+	'unique id of its first reading; with deduplicate sensor_time: sensor and timestamp';
+COMMENT ON COLUMN factorymon.duplicates.first_partition IS
+	'Kafka partition of the message that has this reading stored';
+COMMENT ON COLUMN factorymon.duplicates.first_offset IS
+	'offset of that message';
+COMMENT ON COLUMN factorymon.duplicates.seen_at IS
+	'when it was dropped';
+COMMENT ON COLUMN factorymon.duplicates.incarnation IS
+	'which log under that name, from 1';
+COMMENT ON COLUMN factorymon.duplicates.first_incarnation IS
+	'the same of the first message';
 
 COMMENT ON VIEW factorymon.message_counters IS
 	'messages and readings per pipeline since it was created';
@@ -5847,6 +6737,8 @@ COMMENT ON COLUMN factorymon.message_counters.other IS
 	'messages without readings: tombstones, heartbeats, empty ones';
 COMMENT ON COLUMN factorymon.message_counters.suppressed IS
 	'readings that a trigger kept out';
+COMMENT ON COLUMN factorymon.message_counters.duplicates IS
+	'messages dropped because all their readings had been stored before';
 COMMENT ON COLUMN factorymon.message_counters.skipped_offsets IS
 	'offsets in gaps: never seen';
 COMMENT ON COLUMN factorymon.message_counters.expired_readings IS
@@ -6209,6 +7101,48 @@ COMMENT ON COLUMN factorymon.machine_status.sensors_missing IS
 	'those of them without a current reading (see zone_now)';
 COMMENT ON COLUMN factorymon.machine_status.last_reading_at IS
 	'time of their newest reading';
+
+COMMENT ON VIEW factorymon.city_now IS
+	'cities, which are places of which nothing but the zone is known, the most critical one first by rank';
+COMMENT ON COLUMN factorymon.city_now.rank IS
+	'1 is the most critical city: by status (unknown is between warning and normal), then name';
+COMMENT ON COLUMN factorymon.city_now.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.city_now.city IS
+	'the zone of its sensors';
+COMMENT ON COLUMN factorymon.city_now.status IS
+	'critical, warning, normal: the worst of what its newest current readings were reported with and of what limits here make of them; unknown: none is current';
+COMMENT ON COLUMN factorymon.city_now.status_rank IS
+	'the same to sort and colour by: 2 critical, 1 warning, 0 normal; null: unknown';
+COMMENT ON COLUMN factorymon.city_now.reported_status IS
+	'the worst status that came with these readings; null: none did';
+COMMENT ON COLUMN factorymon.city_now.temperature IS
+	'average of the newest readings of temperature in °C; null: none is current';
+COMMENT ON COLUMN factorymon.city_now.humidity IS
+	'average of the newest readings of humidity in percent; null: none is current';
+COMMENT ON COLUMN factorymon.city_now.sensors IS
+	'sensors of temperature and humidity whose newest reading is current (see zone_now)';
+COMMENT ON COLUMN factorymon.city_now.sensors_missing IS
+	'those without a current reading, which do not count';
+COMMENT ON COLUMN factorymon.city_now.last_reading_at IS
+	'time of the newest reading, current or not';
+COMMENT ON COLUMN factorymon.city_now.age_seconds IS
+	'how long ago that was';
+
+COMMENT ON VIEW factorymon.city_minutes IS
+	'average temperature and humidity of each city by the minute, from the same sums as readings_1m: of pipelines that have rollups; ask with a range of minute_at';
+COMMENT ON COLUMN factorymon.city_minutes.minute_at IS
+	'begin of the minute';
+COMMENT ON COLUMN factorymon.city_minutes.pipeline IS
+	'name of the pipeline';
+COMMENT ON COLUMN factorymon.city_minutes.city IS
+	'the zone of its sensors';
+COMMENT ON COLUMN factorymon.city_minutes.temperature IS
+	'average of the readings of good quality in °C; null: there was none';
+COMMENT ON COLUMN factorymon.city_minutes.humidity IS
+	'average of the readings of good quality in percent; null: there was none';
+COMMENT ON COLUMN factorymon.city_minutes.readings IS
+	'how many readings of both, of good quality, there were';
 
 COMMENT ON VIEW factorymon.zone_minutes IS
 	'readings of each zone and sensor type by the minute, without minutes that had none; ask with a range of minute_at: what it costs is minutes times sensors';
@@ -6584,6 +7518,10 @@ COMMENT ON COLUMN factorymon.pipelines.rollups IS
 	'are minutes, hours and days of its readings kept';
 COMMENT ON COLUMN factorymon.pipelines.time_zone IS
 	'time zone of the plant: where hours and days begin';
+COMMENT ON COLUMN factorymon.pipelines.deduplicate IS
+	'by what repeated readings are known, whose messages are dropped: id (their unique id), sensor_time (sensor and timestamp), none';
+COMMENT ON COLUMN factorymon.pipelines.deduplicate_ttl_seconds IS
+	'for how long a reading is known, in seconds';
 
 COMMENT ON VIEW _factorymon.rollup_span IS
 	'how far hours and days of each pipeline have been computed, and from when on readings may be in no rollup yet';
@@ -6656,7 +7594,7 @@ GRANT SELECT ON
 	factorymon.archives,
 	factorymon.publisher_health,
 	factorymon.ledger,
-	factorymon.message_counters,
+	factorymon.message_counters, factorymon.duplicates,
 	factorymon.rebalancing_events,
 	factorymon.consumer_health,
 	factorymon.producer_health,

@@ -73,7 +73,7 @@ PG_FUNCTION_INFO_V1(factorymon_revoke_access);
 typedef struct AccessKind
 {
 	const char *name;			/* also of its marker function */
-	const char *functions[24];	/* by name, NULL-terminated */
+	const char *functions[40];	/* by name, NULL-terminated */
 	const char *privileges[6];	/* as in GRANT, NULL-terminated */
 	bool		views;			/* SELECT on all views, too */
 } AccessKind;
@@ -82,10 +82,12 @@ typedef struct AccessKind
 static const AccessKind access_kinds[] = {
 	{"reader",
 		{"alarm_kpi", "alarm_noise", "alarm_rates", "alarm_response",
-			"alarm_top", "batch_histogram_bounds", "classify", "original_message",
+			"alarm_top", "batch_histogram_bounds", "classify", "energy_totals",
+			"last_readings", "machine_timeline", "original_message",
 			"original_messages", "partition_status", "recent_alerts",
-			"recent_rejects", "sensor_limits", "sensor_series", "try_format",
-		"try_limits", "verify_delivery", "worker_status"},
+			"recent_rejects", "sensor_buckets", "sensor_correlation",
+			"sensor_limits", "sensor_series", "try_format", "try_limits",
+		"verify_delivery", "worker_status", "zone_percentiles"},
 		{"USAGE ON SCHEMA factorymon",
 			"SELECT ON factorymon.threshold, factorymon.threshold_history,"
 			" factorymon.maintenance_window, factorymon.maintenance_window_history,"

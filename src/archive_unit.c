@@ -274,9 +274,11 @@ next_unit(const FmPipeline *pipeline, Unit *unit)
 	unit->part = fm_spi_int4(0, 3);
 	unit->day = fm_spi_text(0, 4);
 	unit->time_zone = fm_spi_text(0, 5);
-	unit->stem = psprintf("%s_%s_%s_%s_part%d",
+	/* the number tells a pipeline from a former one of that name */
+	unit->stem = psprintf("%s_%s_%d_%s_%s_part%d",
 						  fm_archive_encode(get_database_name(MyDatabaseId)),
-						  fm_archive_encode(pipeline->name), unit->day, fm_spi_text(0, 6), unit->part);
+						  fm_archive_encode(pipeline->name), pipeline->id,
+						  unit->day, fm_spi_text(0, 6), unit->part);
 	return true;
 }
 

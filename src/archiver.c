@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(factorymon_restore_archive);
 PG_FUNCTION_INFO_V1(factorymon_release_archive);
 PG_FUNCTION_INFO_V1(factorymon_verify_archive);
 
-#define NICENESS 10
+#define NICENESS 19
 
 /* One file, as the table knows it. */
 typedef struct Archived

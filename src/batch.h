@@ -30,7 +30,8 @@ typedef enum FmMessageClass
 	FM_CLASS_REJECTED,			/* kept whole in rejects */
 	FM_CLASS_HEARTBEAT,			/* a producer's heartbeat */
 	FM_CLASS_TOMBSTONE,			/* no payload */
-	FM_CLASS_EMPTY				/* well-formed, no reading in it */
+	FM_CLASS_EMPTY,				/* well-formed, no reading in it */
+	FM_CLASS_DUPLICATE			/* all its readings were stored before */
 } FmMessageClass;
 
 /* One reading on its way into the table. */
@@ -57,6 +58,7 @@ typedef struct FmBatchMessage
 	FmMessageClass class;
 	int			first_row;		/* rows [first_row, first_row + nrows) */
 	int			nrows;
+	int			ndropped;		/* rows that a duplicate had; nrows is 0 */
 	TimestampTz message_at;
 	FmRejectReason reason;		/* if class is FM_CLASS_REJECTED */
 	const char *detail;			/* why, in words; in the batch's context */

@@ -216,28 +216,27 @@ belongs_here(const Inserter *inserter, Page page, OffsetNumber offset)
 		_bt_compare(inserter->index, inserter->key, page, P_HIKEY) <= 0;
 }
 
-/* Put the entry at hand there, and log it: nothing may fail on the way. */
-static void
-put_tuple(Inserter *inserter, Page page, OffsetNumber offset)
+void
+fm_btree_put(Relation index, Buffer buffer, IndexTuple tuple,
+			 OffsetNumber offset)
 {
-	KeyTuple   *tuple = &inserter->tuple;
+	Page		page = BufferGetPage(buffer);
 
 	START_CRIT_SECTION();
-	if (PageAddItem(page, (Item) tuple, sizeof(*tuple), offset, false,
+	if (PageAddItem(page, (Item) tuple, IndexTupleSize(tuple), offset, false,
 					false) == InvalidOffsetNumber)
 		elog(PANIC, "failed to add new item to block %u in index \"%s\"",
-			 BufferGetBlockNumber(inserter->buffer),
-			 RelationGetRelationName(inserter->index));
-	MarkBufferDirty(inserter->buffer);
-	if (RelationNeedsWAL(inserter->index))
+			 BufferGetBlockNumber(buffer), RelationGetRelationName(index));
+	MarkBufferDirty(buffer);
+	if (RelationNeedsWAL(index))
 	{
 		xl_btree_insert record = {.offnum = offset};
 		XLogRecPtr	lsn;
 
 		XLogBeginInsert();
 		XLogRegisterData((char *) &record, SizeOfBtreeInsert);
-		XLogRegisterBuffer(0, inserter->buffer, REGBUF_STANDARD);
-		XLogRegisterBufData(0, (char *) tuple, sizeof(*tuple));
+		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
+		XLogRegisterBufData(0, (char *) tuple, IndexTupleSize(tuple));
 		lsn = XLogInsert(RM_BTREE_ID, XLOG_BTREE_INSERT_LEAF);
 		PageSetLSN(page, lsn);
 	}
@@ -266,7 +265,8 @@ fill_page(Inserter *inserter, const FmIndexEntry *entries, int n, bool *simple)
 		*simple = PageGetFreeSpace(page) >= sizeof(KeyTuple);
 		if (!*simple)
 			break;
-		put_tuple(inserter, page, offset);
+		fm_btree_put(inserter->index, inserter->buffer,
+					 &inserter->tuple.header, offset);
 		offset = OffsetNumberNext(offset);
 	}
 	return done;

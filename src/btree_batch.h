@@ -12,8 +12,10 @@
 
 #include "postgres.h"
 
+#include "access/itup.h"
 #include "datatype/timestamp.h"
 #include "nodes/execnodes.h"
+#include "storage/buf.h"
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 
@@ -39,5 +41,12 @@ extern bool fm_btree_batch_fits(Relation index);
 extern void fm_btree_insert_batch(Relation heap, Relation index,
 								  IndexInfo *info,
 								  FmIndexEntry *entries, int n);
+
+/*
+ * Put an entry in a place on a leaf page that is locked and has room for it, and
+ * log it: nothing may fail on the way.
+ */
+extern void fm_btree_put(Relation index, Buffer buffer, IndexTuple tuple,
+						 OffsetNumber offset);
 
 #endif							/* FM_BTREE_BATCH_H */

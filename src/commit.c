@@ -33,12 +33,14 @@
 #include "utils/timestamp.h"
 
 #include "batch_fdw.h"
+#include "dedup.h"
 #include "guc.h"
 #include "store.h"
 #include "worker.h"
 
 #define EXTENT_MAX_AGE (INT64CONST(3600) * USECS_PER_SEC)
-/* How often in a row others may be faster in registering the same sensors. */
+/* How often in a row others may be faster in registering the same sensors, or
+ * in storing the same reading. */
 #define MAX_RACES 100
 
 #define REFUSALS_TO_PAUSE 100
@@ -208,6 +210,9 @@ account(FmWorker *worker, FmCommit *commit)
 				commit->reject_bytes += message->message.len +
 					message->message.key_len;
 				commit->total.rejected++;
+				break;
+			case FM_CLASS_DUPLICATE:
+				extent->duplicates++;
 				break;
 			default:
 				extent->other++;
@@ -526,6 +531,7 @@ roll_back_memory(FmWorker *worker)
 			fm_fold_rollback(assigned->fold, assigned->mark);
 	}
 	fm_batch_fdw_clear();
+	fm_dedup_restore(worker->batch.messages, 0, worker->batch.nmessages);
 	fm_prepare_forget(worker);
 }
 
@@ -533,10 +539,9 @@ roll_back_memory(FmWorker *worker)
 static int
 find_suspect(const FmWorker *worker)
 {
-	int			row = fm_store_last_row();
-
-	return row >= 0 && row < worker->batch.nrows ?
-		worker->batch.rows[row].message : -1;
+	return fm_dedup_message_of_row(worker->batch.messages, 0,
+								   worker->batch.nmessages,
+								   fm_store_last_row());
 }
 
 static void
@@ -574,8 +579,8 @@ handle_failure(FmWorker *worker, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	roll_back_memory(worker);
 
-	if (registering && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
-		worker->races < MAX_RACES)
+	if (((registering && error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION) ||
+		 fm_dedup_lost_race()) && worker->races < MAX_RACES)
 		worker->races++;		/* somebody else was faster: at once again */
 	else if (fm_is_data_error(error) && !registering && !worker->isolating &&
 			 worker->batch.nmessages > 0)

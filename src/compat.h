@@ -109,15 +109,17 @@ typedef bool FmUpdateIndexes;
 
 /* Down a btree to the leaf page of a key, which is locked for writing. */
 #if PG_VERSION_NUM < 160000
-#define fm_bt_search(index, heap, key, buffer) \
-	_bt_search((index), (key), (buffer), BT_WRITE, NULL)
+#define fm_bt_search_for(index, heap, key, buffer, access) \
+	_bt_search((index), (key), (buffer), (access), NULL)
 #elif PG_VERSION_NUM < 170000
-#define fm_bt_search(index, heap, key, buffer) \
-	_bt_search((index), (heap), (key), (buffer), BT_WRITE, NULL)
+#define fm_bt_search_for(index, heap, key, buffer, access) \
+	_bt_search((index), (heap), (key), (buffer), (access), NULL)
 #else
-#define fm_bt_search(index, heap, key, buffer) \
-	_bt_search((index), (heap), (key), (buffer), BT_WRITE)
+#define fm_bt_search_for(index, heap, key, buffer, access) \
+	_bt_search((index), (heap), (key), (buffer), (access))
 #endif
+#define fm_bt_search(index, heap, key, buffer) \
+	fm_bt_search_for((index), (heap), (key), (buffer), BT_WRITE)
 
 /* Goes before "static" and the type. */
 #if PG_VERSION_NUM < 180000

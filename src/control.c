@@ -67,6 +67,8 @@ typedef struct PipelineRequest
 	Interval   *partition_interval;
 	bool	   *rollups;
 	char	   *time_zone;
+	char	   *deduplicate;
+	Interval   *deduplicate_ttl;
 } PipelineRequest;
 
 /* ----------------------------------------------------------------------
@@ -214,6 +216,17 @@ check_time_zone(const char *name)
 			 errhint("Use a name of the view pg_timezone_names, as 'Europe/Berlin'.")));
 }
 
+/* Slices of time are half as wide, and a batch takes its time. */
+static void
+check_deduplicate_ttl(const Interval *value)
+{
+	if (fm_interval_usecs(value, "deduplicate_ttl") < 2 * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("deduplicate_ttl must be at least 2 seconds"),
+				 errhint("Use deduplicate \"none\" for no deduplication.")));
+}
+
 /* Everything that can be told from the values alone. */
 static void
 check_values(const PipelineRequest *request)
@@ -247,6 +260,11 @@ check_values(const PipelineRequest *request)
 		check_partition_interval(request->partition_interval);
 	if (request->time_zone)
 		check_time_zone(request->time_zone);
+	if (request->deduplicate)
+		check_choice("deduplicate", request->deduplicate,
+					 "none", "id", "sensor_time");
+	if (request->deduplicate_ttl)
+		check_deduplicate_ttl(request->deduplicate_ttl);
 }
 
 static void
@@ -406,14 +424,17 @@ insert_pipeline(const PipelineRequest *request)
 	fm_args_text(&args, request->alert_topic);
 	fm_args_add(&args, BOOLOID, BoolGetDatum(*request->rollups), false);
 	fm_args_text(&args, request->time_zone);
+	fm_args_text(&args, request->deduplicate);
+	args_interval(&args, request->deduplicate_ttl);
 	fm_args_run(&args, "INSERT INTO _factorymon.pipeline (pipeline_id, name,"
 				" server, topic, consumer_group, format, workers,"
 				" start_policy, start_at, on_data_loss, accept_past,"
 				" accept_future, retention, partition_interval, owner,"
-				" alert_topic, rollups, time_zone)"
+				" alert_topic, rollups, time_zone, deduplicate,"
+				" deduplicate_ttl)"
 				" VALUES (nextval('_factorymon.pipeline_id_seq'), $1, $2, $3,"
 				" $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-				" nullif($15, ''), $16, $17)"
+				" nullif($15, ''), $16, $17, $18, $19)"
 				" RETURNING pipeline_id", SPI_OK_INSERT_RETURNING);
 	return DatumGetInt16(fm_spi_value(0, 1, &isnull));
 }
@@ -474,9 +495,11 @@ read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->time_zone = PG_ARGISNULL(16) ?
 		pstrdup(pg_get_timezone_name(session_timezone)) :
 		fm_arg_text(fcinfo, 16);
+	request->deduplicate = fm_arg_text_required(fcinfo, 17, "deduplicate");
+	request->deduplicate_ttl = arg_interval(fcinfo, 18);
 	if (!request->workers || !request->accept_past ||
 		!request->accept_future || !request->partition_interval ||
-		!request->rollups)
+		!request->rollups || !request->deduplicate_ttl)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null",
@@ -484,6 +507,7 @@ read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 						!request->accept_past ? "accept_past" :
 						!request->accept_future ? "accept_future" :
 						!request->rollups ? "rollups" :
+						!request->deduplicate_ttl ? "deduplicate_ttl" :
 						"partition_interval")));
 	check_values(request);
 	check_start(request);
@@ -580,6 +604,8 @@ read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->format = fm_arg_text(fcinfo, 12);
 	request->rollups = arg_bool(fcinfo, 13);
 	request->time_zone = fm_arg_text(fcinfo, 14);
+	request->deduplicate = fm_arg_text(fcinfo, 15);
+	request->deduplicate_ttl = arg_interval(fcinfo, 16);
 	check_values(request);
 }
 
@@ -645,6 +671,8 @@ describe_request(const PipelineRequest *request)
 	MENTION(format);
 	MENTION(rollups);
 	MENTION(time_zone);
+	MENTION(deduplicate);
+	MENTION(deduplicate_ttl);
 #undef MENTION
 	return text.data;
 }
@@ -676,6 +704,8 @@ update_pipeline(int16 id, const PipelineRequest *request)
 				BoolGetDatum(*request->rollups) : (Datum) 0,
 				request->rollups == NULL);
 	fm_args_text(&args, request->time_zone);
+	fm_args_text(&args, request->deduplicate);
+	args_interval(&args, request->deduplicate_ttl);
 	if (fm_args_run(&args, "UPDATE _factorymon.pipeline SET"
 					" server = coalesce($2, server),"
 					" topic = coalesce($3, topic),"
@@ -692,6 +722,8 @@ update_pipeline(int16 id, const PipelineRequest *request)
 					" format = coalesce($14, format),"
 					" rollups = coalesce($15, rollups),"
 					" time_zone = coalesce($16, time_zone),"
+					" deduplicate = coalesce($17, deduplicate),"
+					" deduplicate_ttl = coalesce($18, deduplicate_ttl),"
 					" config_version = config_version + 1"
 					" WHERE pipeline_id = $1", SPI_OK_UPDATE) != 1)
 		ereport(ERROR,

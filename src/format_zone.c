@@ -83,6 +83,12 @@ to_utc(void *opaque, int64_t local, int64_t *utc)
 	return FM_LOCAL_AMBIGUOUS;
 }
 
+static int64_t
+from_utc(void *opaque, int64_t utc)
+{
+	return utc + offset_at(opaque, utc);
+}
+
 static void *
 find_zone(void *context, const char *name)
 {
@@ -99,7 +105,7 @@ find_zone(void *context, const char *name)
 FmZones
 fm_format_zones(MemoryContext context)
 {
-	FmZones		zones = {context, find_zone, to_utc};
+	FmZones		zones = {context, find_zone, to_utc, from_utc};
 
 	return zones;
 }

@@ -30,6 +30,7 @@
 #include "utils/resowner.h"
 
 #include "batch_fdw.h"
+#include "dedup.h"
 #include "store.h"
 #include "worker.h"
 
@@ -102,25 +103,24 @@ look_ahead(const FmWorker *worker, int i, int to)
 
 /*
  * fm_store_range
- *		Evaluate and insert the readings of messages [from, to), as the
- *		session's user, who is the pipeline's owner.
+ *		Evaluate and insert the readings of messages [from, to), but for those
+ *		that repeat others, as the session's user, who is the pipeline's owner.
  */
 void
 fm_store_range(FmWorker *worker, int from, int to,
 			   FmTransitionList *transitions)
 {
 	FmBatch    *batch = &worker->batch;
-	int			first_row = 0;
-	int			nrows = 0;
+	FmRow	   *rows;
+	int			nrows;
 
+	fm_dedup_range(worker->pipeline, batch->messages, from, to, batch->rows);
 	for (int i = from; i < to; i++)
 	{
 		FmBatchMessage *message = &batch->messages[i];
 		FmAssigned *assigned = &worker->assigned[message->stream];
 
 		look_ahead(worker, i, to);
-		if (message->nrows > 0 && nrows == 0)
-			first_row = message->first_row;
 		for (int r = 0; r < message->nrows; r++)
 		{
 			FmRow	   *row = &batch->rows[message->first_row + r];
@@ -128,15 +128,16 @@ fm_store_range(FmWorker *worker, int from, int to,
 			row->flags &= FM_FLAG_TS_DIGITS;
 			fm_fold_apply(assigned->fold, row, row->sensor, transitions);
 		}
-		nrows += message->nrows;
 		fm_fold_advance(assigned->fold, message->message.offset + 1);
 	}
+	rows = fm_dedup_rows(batch->messages, from, to, batch->rows, &nrows);
 	/* the executor knows which row an error is of */
 	if (worker->isolating)
-		fm_store_rows(worker->pipeline->id, &batch->rows[first_row], nrows);
+		fm_store_rows(worker->pipeline->id, rows, nrows);
 	else if (nrows > 0)
-		note_path(worker, fm_store_rows_fast(worker->pipeline->id,
-											 &batch->rows[first_row], nrows));
+		note_path(worker, fm_store_rows_fast(worker->pipeline->id, rows,
+											 nrows));
+	fm_dedup_settle_rows(batch->messages, from, to, batch->rows, rows);
 }
 
 /* Take back what a failed range did to the folds. */
@@ -212,18 +213,10 @@ push(RangeStack *stack, int from, int to, bool before_suspect)
 static int
 find_suspect(FmWorker *worker, Range range)
 {
-	int			last = fm_store_last_row();
-	int			nrows = 0;
-
-	if (worker->suspects_fail || last < 0)
+	if (worker->suspects_fail)
 		return -1;
-	for (int i = range.from; i < range.to; i++)
-	{
-		nrows += worker->batch.messages[i].nrows;
-		if (last < nrows)
-			return i;
-	}
-	return -1;
+	return fm_dedup_message_of_row(worker->batch.messages, range.from,
+								   range.to, fm_store_last_row());
 }
 
 /* Cut a failed range: around its suspect, else in the middle. */
@@ -338,5 +331,7 @@ fm_isolate(FmWorker *worker, FmTransitionList *transitions)
 		settled = range.to;
 	}
 	fm_batch_fdw_clear();
+	fm_dedup_restore(worker->batch.messages, settled,
+					 worker->batch.nmessages);
 	return settled;
 }

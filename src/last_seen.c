@@ -100,7 +100,8 @@ fm_last_seen_batch(FmWorker *worker, int nmessages)
 		const FmBatchMessage *message = &batch->messages[i];
 		const FmAssigned *assigned = &worker->assigned[message->stream];
 
-		for (int r = message->nrows - 1; r >= 0; r--)
+		/* a sensor lives, too, whose readings come a second time */
+		for (int r = message->nrows + message->ndropped - 1; r >= 0; r--)
 		{
 			const FmRow *row = &batch->rows[message->first_row + r];
 			TimestampTz at = seen_at(assigned, row, now);

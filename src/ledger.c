@@ -43,7 +43,7 @@ PG_FUNCTION_INFO_V1(factorymon_merge_ledger);
 
 #define COUNT_COLUMNS \
 	"messages, rejected, other, suppressed, readings, reading_hash, " \
-	"reject_hash"
+	"reject_hash, duplicates"
 
 /* Move the open extent into the ledger and open an empty one. */
 static const char close_sql[] =
@@ -52,19 +52,22 @@ static const char close_sql[] =
 "  to_offset, kind, " COUNT_COLUMNS ", reason, opened_at, closed_at)"
 " SELECT $1, stream_id, extent_from, position, $3, extent_messages,"
 "  extent_rejected, extent_other, extent_suppressed, extent_readings,"
-"  extent_reading_hash, extent_reject_hash, $4, extent_opened_at, now()"
+"  extent_reading_hash, extent_reject_hash, extent_duplicates, $4,"
+"  extent_opened_at, now()"
 " FROM _factorymon.partition_offset"
 " WHERE stream_id = $2 AND position > extent_from)"
 " UPDATE _factorymon.partition_offset SET extent_from = position,"
 "  extent_opened_at = now(), extent_messages = 0, extent_rejected = 0,"
 "  extent_other = 0, extent_suppressed = 0, extent_readings = 0,"
-"  extent_reading_hash = 0, extent_reject_hash = 0"
+"  extent_reading_hash = 0, extent_reject_hash = 0,"
+"  closed_duplicates = closed_duplicates + extent_duplicates,"
+"  extent_duplicates = 0"
 " WHERE stream_id = $2";
 
 static const char add_sql[] =
 "INSERT INTO _factorymon.ledger_%d (pipeline_id, stream_id, from_offset,"
 " to_offset, kind, " COUNT_COLUMNS ", reason, opened_at, closed_at)"
-" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
 "  now(), now())";
 
 /*
@@ -109,7 +112,7 @@ static const char mergeable_sql[] =
 	"  CASE kind WHEN 'expired' THEN 'expired' ELSE 'extent' END AS new_kind," \
 	"  sum(messages), sum(rejected), sum(other), sum(suppressed)," \
 	"  sum(readings), _factorymon.hash_sum(reading_hash)," \
-	"  _factorymon.hash_sum(reject_hash), " reason "," \
+	"  _factorymon.hash_sum(reject_hash), sum(duplicates), " reason "," \
 	"  coalesce(min(opened_at) FILTER (WHERE kind = 'extent')," \
 	"           min(opened_at))," \
 	"  coalesce(max(closed_at) FILTER (WHERE kind = 'extent')," \
@@ -200,6 +203,7 @@ fm_ledger_add(int16 pipeline_id, int32 stream_id, int64 from_offset,
 	fm_args_int8(&args, counts->readings);
 	fm_args_int8(&args, (int64) counts->reading_hash);
 	fm_args_int8(&args, (int64) counts->reject_hash);
+	fm_args_int8(&args, counts->duplicates);
 	fm_args_text(&args, reason);
 	(void) fm_args_run(&args, psprintf(add_sql, pipeline_id), SPI_OK_INSERT);
 }

@@ -16,7 +16,9 @@
  *	expired  as adjust: what retention removed from an extent, negative
  *
  * messages: those with readings; rejected; other: tombstones, heartbeats and
- * messages without a reading; suppressed: readings that a trigger kept out;
+ * messages without a reading; duplicates: messages that were dropped because all
+ * of their readings had been stored before (dedup.h); suppressed: readings that
+ * a trigger kept out;
  * readings: rows stored; reading_hash: sum modulo 2^64 of
  * fm_offset_hash(offset, index) over the rows stored; reject_hash: of
  * fm_offset_hash(offset, -1) over the rejects.
@@ -37,6 +39,7 @@ typedef struct FmExtentCounts
 	int64		messages;
 	int64		rejected;
 	int64		other;
+	int64		duplicates;
 	int64		suppressed;
 	int64		readings;
 	uint64		reading_hash;

@@ -42,6 +42,9 @@ typedef struct FmZones
 
 	/* Seconds since 2000-01-01 on the clocks of the zone, to those of UTC. */
 	FmLocalTime (*to_utc) (void *zone, int64_t local, int64_t *utc);
+
+	/* What the clocks of the zone show then. */
+	int64_t		(*from_utc) (void *zone, int64_t utc);
 } FmZones;
 
 typedef struct FmFormat FmFormat;
@@ -73,6 +76,16 @@ extern void fm_format_use_factory(FmFormat *format);
  */
 extern void fm_decode(const FmFormat *format, const char *payload, size_t len,
 					  FmArena *arena, FmDecoded *result);
+
+/*
+ * The other direction: the message that these readings are all readings of, as
+ * JSON in the arena that equals it as a value; extra is that of the first one.
+ * False if the readings do not tell.  Whether they are this format's at all is
+ * for the caller to see, by decoding the message.
+ */
+extern bool fm_compose(const FmFormat *format, const FmReading *readings,
+					   int nreadings, FmSlice extra, FmArena *arena,
+					   FmSlice *message);
 
 /* ---- what is not as the format expects it ---- */
 

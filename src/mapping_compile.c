@@ -392,6 +392,7 @@ fm_format_compile(const char *text, size_t len, const FmZones *zones,
 		compile.format->readings = none;
 		compile.format->nreadings = 1;
 	}
+	fm_mark_giving(compile.format);
 	return compile.format;
 }
 

@@ -79,6 +79,8 @@ static void walk_into(FmScope *scope, int node, FmSlice value);
 static void
 note_value(FmScope *scope, int node, FmSlice value)
 {
+	int			parent;
+
 	if (node < 0)
 	{
 		scope->unknown = true;
@@ -86,6 +88,9 @@ note_value(FmScope *scope, int node, FmSlice value)
 	}
 	scope->present |= FM_NODE_BIT(node);
 	scope->values[node] = value;
+	parent = scope->trie->nodes[node].parent;
+	if (parent >= 0 && (scope->inexact & FM_NODE_BIT(parent)) != 0)
+		scope->inexact |= FM_NODE_BIT(node);
 	if (scope->trie->nodes[node].first_child >= 0)
 		walk_into(scope, node, value);
 }
@@ -102,8 +107,13 @@ walk_into(FmScope *scope, int node, FmSlice value)
 		FmJsonMember member;
 
 		for (; fm_json_next_member(&cursor, &member); any = true)
-			note_value(scope, fm_trie_child(scope->trie, node, member.key),
-					   member.value);
+		{
+			int			child = fm_trie_child(scope->trie, node, member.key);
+
+			if (child >= 0 && scope->trie->nodes[child].index >= 0)
+				scope->inexact |= FM_NODE_BIT(child);
+			note_value(scope, child, member.value);
+		}
 	}
 	else if (value.data[0] == '[')
 	{
@@ -123,7 +133,7 @@ void
 fm_scope_walk(FmScope *scope, const FmTrie *trie, FmSlice value)
 {
 	scope->trie = trie;
-	scope->present = scope->given = 0;
+	scope->present = scope->given = scope->inexact = 0;
 	scope->unknown = false;
 	note_value(scope, 0, value);
 	/* a mapping need not look at elements at all */
@@ -223,8 +233,11 @@ take_elements(FmMapped *mapped, FmSlice array, const FmReading *common, int *n)
 			return false;
 		if (!left_out && !take_readings(mapped, &reading, n))
 			return false;
-		/* no reading of it: all of it is kept */
-		if (*n == before)
+		/*
+		 * Some or all readings of it left out: all of it is kept.  So where
+		 * nothing is kept of the array, each element has all of its readings.
+		 */
+		if (*n < before + format->nreadings)
 		{
 			mapped->element.given = 0;
 			mapped->element.unknown = mapped->element.unknown ||

@@ -85,8 +85,11 @@ put_object(Writer *writer, const Part *part, int node, FmSlice value)
 			writer->len = before;
 	}
 	if (!any)
-		put(writer, "{", 1);
-	else if (*separator == '{')
+	{
+		put(writer, value.data, value.len);
+		return true;
+	}
+	if (*separator == '{')
 		return false;
 	put(writer, "}", 1);
 	return true;
@@ -146,9 +149,12 @@ put_array(Writer *writer, const Part *part, int node, FmSlice value)
 		index++;
 	}
 	if (index == 0)
-		put(writer, "[", 1);
+	{
+		put(writer, value.data, value.len);
+		return true;
+	}
 	put(writer, "]", 1);
-	return kept || index == 0;
+	return kept;
 }
 
 /*

@@ -8,8 +8,10 @@
  * "nullable".  What a column gives back exactly is marked in the scope, and
  * nothing else is; mapping_extra.c keeps what is not marked.
  *
- * Of alternatives only the first place is given back: a reader of the columns
- * could not know which one it was.
+ * Of alternatives only the first place is given back, and only if none of the
+ * others is there: a reader of the columns could not know which of them were.
+ * Nor could one tell a value that is the default from one that is not there,
+ * so that is kept, too.  mapping_message.c relies on both.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -151,37 +153,6 @@ check_text(FmMapped *mapped, const FmSource *source, const char *path,
 	return true;
 }
 
-static void
-set_text(FmReading *reading, FmField field, FmSlice text)
-{
-	switch (field)
-	{
-		case FM_FIELD_SENSOR_ID:
-			reading->sensor_id = text;
-			break;
-		case FM_FIELD_SENSOR_TYPE:
-			reading->sensor_type = text;
-			break;
-		case FM_FIELD_FACTORY_SECTION:
-			reading->factory_section = text;
-			break;
-		case FM_FIELD_MACHINE_ID:
-			reading->machine_id = text;
-			break;
-		case FM_FIELD_ZONE:
-			reading->zone = text;
-			break;
-		case FM_FIELD_UNIT:
-			reading->unit = text;
-			break;
-		case FM_FIELD_UNIQUE_ID:
-			reading->unique_id = text;
-			break;
-		default:
-			break;
-	}
-}
-
 static bool
 take_string(FmMapped *mapped, const FmSource *source, const char *path,
 			FmSlice written, FmReading *reading, bool *exact)
@@ -195,7 +166,7 @@ take_string(FmMapped *mapped, const FmSource *source, const char *path,
 	if (source->field == FM_FIELD_REPORTED_LEVEL)
 		reading->reported = fm_word_level(source, text, exact);
 	else
-		set_text(reading, source->field, text);
+		fm_set_text(reading, source->field, text);
 	/* nothing is stored of unique ids yet */
 	if (source->field == FM_FIELD_UNIQUE_ID)
 		*exact = false;
@@ -246,7 +217,7 @@ take_joined(FmMapped *mapped, const FmSource *source, FmReading *reading,
 	}
 	if (!check_text(mapped, source, fm_field_rules[source->field].name, text))
 		return false;
-	set_text(reading, source->field, text);
+	fm_set_text(reading, source->field, text);
 	return true;
 }
 
@@ -288,35 +259,6 @@ take_reading_count(FmMapped *mapped, const char *path, FmSlice written,
 	return true;
 }
 
-static void
-set_number(FmReading *reading, FmField field, double number)
-{
-	switch (field)
-	{
-		case FM_FIELD_VALUE:
-			reading->value = number;
-			break;
-		case FM_FIELD_QUALITY:
-			reading->has_quality = true;
-			reading->quality = (float) number;
-			break;
-		case FM_FIELD_READING_COUNT:
-			reading->has_reading_count = true;
-			reading->reading_count = (int32_t) number;
-			break;
-		case FM_FIELD_WARNING_THRESHOLD:
-			reading->has_warning_threshold = true;
-			reading->warning_threshold = number;
-			break;
-		case FM_FIELD_CRITICAL_THRESHOLD:
-			reading->has_critical_threshold = true;
-			reading->critical_threshold = number;
-			break;
-		default:
-			break;
-	}
-}
-
 static bool
 take_number(FmMapped *mapped, const FmSource *source, const char *path,
 			FmSlice written, FmReading *reading, bool *exact)
@@ -335,7 +277,7 @@ take_number(FmMapped *mapped, const FmSource *source, const char *path,
 	if (source->field == FM_FIELD_READING_COUNT)
 		return take_reading_count(mapped, path, written, &decimal, reading,
 								  exact);
-	set_number(reading, source->field, number);
+	fm_set_number(reading, source->field, number);
 	*exact = fm_decimal_is_double(&decimal, number);
 	return true;
 }
@@ -344,6 +286,21 @@ take_number(FmMapped *mapped, const FmSource *source, const char *path,
  * Sources
  * ------------------------------------------------------------------------
  */
+
+/* Does anything stand at one of the other alternatives, be it null? */
+static bool
+is_other_there(FmMapped *mapped, const FmSource *source)
+{
+	int			i;
+
+	for (i = 1; i < source->nplaces; i++)
+	{
+		if ((scope_of(mapped, source->places[i])->present &
+			 FM_NODE_BIT(source->places[i].node)) != 0)
+			return true;
+	}
+	return false;
+}
 
 static bool
 take_place(FmMapped *mapped, const FmSource *source, int i, FmReading *reading)
@@ -374,7 +331,9 @@ take_place(FmMapped *mapped, const FmSource *source, int i, FmReading *reading)
 		ok = take_string(mapped, source, node->path, written, reading, &exact);
 	else
 		ok = take_number(mapped, source, node->path, written, reading, &exact);
-	if (ok && exact && i == 0)
+	if (ok && exact && i == 0 && source->gives &&
+		(scope->inexact & FM_NODE_BIT(place.node)) == 0 &&
+		!is_other_there(mapped, source) && !fm_is_default(source, reading))
 		scope->given |= FM_NODE_BIT(place.node);
 	return ok;
 }
@@ -386,9 +345,9 @@ take_fallback(const FmSource *source, FmReading *reading)
 	if (source->field == FM_FIELD_REPORTED_LEVEL)
 		reading->reported = source->level;
 	else if (fm_field_rules[source->field].type == FM_JSON_STRING)
-		set_text(reading, source->field, source->text);
+		fm_set_text(reading, source->field, source->text);
 	else
-		set_number(reading, source->field, source->number);
+		fm_set_number(reading, source->field, source->number);
 }
 
 static bool

@@ -7,7 +7,8 @@
  * mapping_time.c, mapping_word.c and mapping_pattern.c know timestamps, words of
  * levels and patterns, both in mappings and in messages.  mapping_decode.c walks
  * messages, mapping_field.c judges what it finds there, mapping_extra.c keeps the
- * rest, mapping_drift.c looks for what was not expected.  Nobody else includes
+ * rest, mapping_message.c puts messages together again from both, and
+ * mapping_drift.c looks for what was not expected.  Nobody else includes
  * this, but for the tests.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
@@ -145,6 +146,7 @@ typedef struct FmSource
 	double		number;			/* ... of either type */
 	FmReported	level;
 	bool		required;
+	bool		gives;			/* its first place can be told from its column */
 	bool		nullable;		/* null means that it is not there */
 	bool		has_min;
 	bool		has_max;
@@ -202,6 +204,8 @@ typedef struct FmScope
 	const FmTrie *trie;
 	uint64_t	present;		/* nodes that are there ... */
 	uint64_t	given;			/* ... and which of them columns give back */
+	uint64_t	inexact;		/* ... and could not: they are in an object where
+								 * the name in the pointer is an index, too */
 	bool		unknown;		/* there is something that no node stands for */
 	FmSlice		values[FM_MAX_NODES];	/* of the nodes that are there */
 } FmScope;
@@ -266,6 +270,14 @@ extern bool fm_take_time(FmMapped *mapped, const FmSource *source,
 						 const char *path, FmSlice written,
 						 FmReading *reading, bool *exact);
 
+/*
+ * Write a timestamp as JSON in the first way that the source accepts; false: it
+ * is not in the years 0001 to 9999.  buf has FM_TIME_BUFFER bytes.
+ */
+#define FM_TIME_BUFFER		40
+extern bool fm_write_time(const FmFormat *format, const FmSource *source,
+						  const FmReading *reading, char *buf, int *len);
+
 /* ---- mapping_word.c ---- */
 
 extern bool fm_compile_words(FmCompile *compile, FmSource *source,
@@ -274,6 +286,9 @@ extern bool fm_compile_words(FmCompile *compile, FmSource *source,
 /* The level that a word stands for, or FM_REPORTED_OTHER. */
 extern FmReported fm_word_level(const FmSource *source, FmSlice word,
 								bool *exact);
+
+/* The first word of a level, which its column stands for; data NULL: none. */
+extern FmSlice fm_word_of_level(const FmSource *source, FmReported level);
 
 /* ---- mapping_pattern.c ---- */
 
@@ -290,12 +305,31 @@ extern void fm_scope_walk(FmScope *scope, const FmTrie *trie, FmSlice value);
 extern int	fm_trie_child(const FmTrie *trie, int node, FmSlice key);
 extern int	fm_trie_element(const FmTrie *trie, int node, long index);
 
+/* ---- mapping_column.c ---- */
+
+extern void fm_set_text(FmReading *reading, FmField field, FmSlice text);
+extern FmSlice fm_get_text(const FmReading *reading, FmField field);
+extern void fm_set_number(FmReading *reading, FmField field, double number);
+
+/* False: the reading has none. */
+extern bool fm_get_number(const FmReading *reading, FmField field,
+						  double *number);
+extern bool fm_slice_equal(FmSlice a, FmSlice b);
+
+/* Is this what the reading had if nothing stood at the places of the source? */
+extern bool fm_is_default(const FmSource *source, const FmReading *reading);
+
 /* ---- mapping_field.c ---- */
 
 /* Judge all of the list; *left_out: an optional value is not there. */
 extern bool fm_take_sources(FmMapped *mapped, const FmSourceList *list,
 							FmReading *reading, bool *left_out);
 extern bool fm_mapped_no_memory(FmMapped *mapped);
+
+/* ---- mapping_message.c ---- */
+
+/* Find out what columns can give back, once all sources are known. */
+extern void fm_mark_giving(FmFormat *format);
 
 /* ---- mapping_extra.c ---- */
 

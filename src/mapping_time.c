@@ -13,6 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "mapping_internal.h"
@@ -283,4 +284,64 @@ fm_take_time(FmMapped *mapped, const FmSource *source, const char *path,
 	if (fm_json_type(written) == FM_JSON_NUMBER)
 		return take_number(mapped, source, path, written, reading, exact);
 	return take_text(mapped, source, path, written, reading, exact);
+}
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------
+ */
+
+/* A number of these units since 1970, with the fraction that it needs. */
+static int
+write_epoch(int64_t micros, int64_t unit, char *buf)
+{
+	uint64_t	size = micros < 0 ? (uint64_t) 0 - (uint64_t) micros :
+		(uint64_t) micros;
+	unsigned	fraction = (unsigned) (size % (uint64_t) unit);
+	int			places = unit == MICROSECONDS ? 6 : 3;
+	int			len = sprintf(buf, "%s%llu", micros < 0 ? "-" : "",
+							  (unsigned long long) (size / (uint64_t) unit));
+
+	if (fraction != 0)
+		len += sprintf(buf + len, ".%0*u", places, fraction);
+	return len;
+}
+
+bool
+fm_write_time(const FmFormat *format, const FmSource *source,
+			  const FmReading *reading, char *buf, int *len)
+{
+	int64_t		micros = reading->ts + UNIX_TO_EPOCH;
+	int64_t		ts = reading->ts;
+
+	switch (source->first_as)
+	{
+		case FM_AS_EPOCH_S:
+			*len = write_epoch(micros, MICROSECONDS, buf);
+			return true;
+		case FM_AS_EPOCH_MS:
+			*len = write_epoch(micros, 1000, buf);
+			return true;
+		case FM_AS_EPOCH_US:
+			*len = write_epoch(micros, 1, buf);
+			return true;
+		default:
+			break;
+	}
+	if (source->first_as == FM_AS_LOCAL && source->zone != NULL)
+	{
+		int64_t		fraction = ((ts % MICROSECONDS) + MICROSECONDS) %
+			MICROSECONDS;
+
+		ts = format->zones.from_utc(source->zone, (ts - fraction) /
+									MICROSECONDS) * MICROSECONDS + fraction;
+	}
+	*buf = '"';
+	*len = fm_format_rfc3339(ts, reading->ts_digits, buf + 1);
+	if (*len == 0)
+		return false;
+	/* without the 'Z' it is a clock's time */
+	*len += source->first_as == FM_AS_LOCAL ? 0 : 1;
+	buf[(*len)++] = '"';
+	return true;
 }

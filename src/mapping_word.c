@@ -84,6 +84,20 @@ fm_word_level(const FmSource *source, FmSlice word, bool *exact)
 	return FM_REPORTED_OTHER;
 }
 
+FmSlice
+fm_word_of_level(const FmSource *source, FmReported level)
+{
+	FmSlice		none = {NULL, 0};
+	int			i;
+
+	for (i = 0; i < source->nwords; i++)
+	{
+		if (source->words[i].first && source->words[i].level == level)
+			return source->words[i].exact;
+	}
+	return none;
+}
+
 /* ------------------------------------------------------------------------
  * Compiling
  * ------------------------------------------------------------------------

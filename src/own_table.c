@@ -82,6 +82,7 @@ prepare(FmOwnTable *table)
 	for (int i = 0; i < FM_OWN_TABLE_CHUNK; i++)
 		table->slots[i] = NULL;
 	table->key = InvalidOid;
+	table->fill = NULL;
 }
 
 void
@@ -90,8 +91,15 @@ fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 {
 	Oid			schema = get_namespace_oid("_factorymon", false);
 
-	table->rel = table_open(get_relname_relid(name, schema),
-							RowExclusiveLock);
+	fm_own_table_open_leaf(table, get_relname_relid(name, schema), natts,
+						   key);
+}
+
+void
+fm_own_table_open_leaf(FmOwnTable *table, Oid relid, int natts,
+					   AttrNumber key)
+{
+	table->rel = table_open(relid, RowExclusiveLock);
 	check_table(table->rel, natts, RELKIND_RELATION);
 	prepare(table);
 	for (int i = 0; i < table->result->ri_NumIndices; i++)
@@ -105,7 +113,8 @@ fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 	if (!OidIsValid(table->key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" lacks its unique index", name)));
+				 errmsg("table \"%s\" lacks its unique index",
+						RelationGetRelationName(table->rel))));
 }
 
 void
@@ -150,9 +159,12 @@ fm_own_table_flush(FmOwnTable *table)
 	old = MemoryContextSwitchTo(table->chunk);
 	table_multi_insert(table->rel, table->slots, table->nslots,
 					   GetCurrentCommandId(true), 0, NULL);
+	if (table->fill)
+		table->fill(table);
 	for (int i = 0; i < table->nslots; i++)
 	{
-		insert_into_indexes(table, table->slots[i]);
+		if (!table->fill)
+			insert_into_indexes(table, table->slots[i]);
 		ExecClearTuple(table->slots[i]);
 	}
 	table->nslots = 0;
@@ -247,13 +259,14 @@ fm_own_table_update(FmOwnTable *table, Snapshot snapshot, ItemPointer tid,
  * Reading
  * ------------------------------------------------------------------- */
 
-static Relation
-key_index(const FmOwnTable *table)
+Relation
+fm_own_table_key_index(const FmOwnTable *table, IndexInfo **info)
 {
 	for (int i = 0; i < table->result->ri_NumIndices; i++)
 	{
 		Relation	index = table->result->ri_IndexRelationDescs[i];
 
+		*info = table->result->ri_IndexRelationInfo[i];
 		if (RelationGetRelid(index) == table->key)
 			return index;
 	}
@@ -266,9 +279,12 @@ void
 fm_own_table_lookup_begin(FmOwnLookup *lookup, FmOwnTable *table,
 						  Snapshot snapshot, int nkeys)
 {
+	IndexInfo  *info;
+
 	lookup->nkeys = nkeys;
 	lookup->row = table_slot_create(table->rel, NULL);
-	lookup->scan = fm_index_beginscan(table->rel, key_index(table), snapshot,
+	lookup->scan = fm_index_beginscan(table->rel, fm_own_table_key_index(table, &info),
+									  snapshot,
 									  nkeys);
 }
 

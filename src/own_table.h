@@ -47,6 +47,8 @@ typedef struct FmOwnTable
 	TupleDesc	desc;			/* a copy: slots need not be counted */
 	TupleTableSlot *slots[FM_OWN_TABLE_CHUNK];
 	int			nslots;			/* filled and not written yet */
+	/* puts the written slots into the indexes; NULL: one after the other */
+	void		(*fill) (struct FmOwnTable *table);
 } FmOwnTable;
 
 /*
@@ -55,6 +57,10 @@ typedef struct FmOwnTable
  */
 extern void fm_own_table_open(FmOwnTable *table, const char *name, int natts,
 							  AttrNumber key);
+
+/* The same of a table by its oid. */
+extern void fm_own_table_open_leaf(FmOwnTable *table, Oid relid, int natts,
+								   AttrNumber key);
 
 /*
  * Open that partition of a pipeline's table of some kind (see partition.c)
@@ -212,6 +218,10 @@ fm_own_table_get_text(const TupleTableSlot *row, AttrNumber column)
 	return row->tts_isnull[column - 1] ? NULL :
 		TextDatumGetCString(row->tts_values[column - 1]);
 }
+
+/* The unique index that rows are found by, open. */
+extern Relation fm_own_table_key_index(const FmOwnTable *table,
+									   IndexInfo **info);
 
 /* Write what was put; closing does, too.  The lock stays. */
 extern void fm_own_table_flush(FmOwnTable *table);

@@ -9,6 +9,9 @@
  *	_factorymon.reading_N	  by ts, as wide as the pipeline's
  *							  partition_interval
  *	_factorymon.reject_N	  by rejected_at, 7 days
+ *	_factorymon.reading_key_N by seen_at, half of deduplicate_ttl; each
+ *							  partition has a unique index of its own
+ *	_factorymon.duplicate_N	  by seen_at, the same
  *	_factorymon.transition_N  by recorded_at, 30 days
  *	_factorymon.score_N		  by recorded_at, 30 days
  *	_factorymon.rollup_1m_N	  by bucket, 7 days
@@ -76,12 +79,16 @@ typedef struct StorageKind
 	const char *time_column;	/* NULL: not partitioned by time */
 	int64		width;			/* 0: the pipeline's partition_interval */
 	const char *indexes[3];		/* what follows the table's name */
+	const char *unique;			/* the same of each partition; or NULL */
+	bool		dedup;			/* as wide as a slice of deduplication */
 } StorageKind;
 
 static const StorageKind storage_kinds[] = {
 	{"reading", "ts", 0, {"(sensor_id, ts)", NULL}},
 	{"reject", "rejected_at", REJECT_WIDTH,
 	{"(stream_id, kafka_offset)", NULL}},
+	{"reading_key", "seen_at", 0, {NULL}, "(key)", true},
+	{"duplicate", "seen_at", 0, {NULL}, NULL, true},
 	{"transition", "recorded_at", TRANSITION_WIDTH,
 	{"(stream_id, kafka_offset)", "(sensor_id, event_time)",
 	"(stream_id, out_seq) WHERE out_seq IS NOT NULL"}},
@@ -402,6 +409,30 @@ fm_partition_oldest(Oid relid, TimestampTz cutoff, Oid *partition,
 	return found;
 }
 
+int
+fm_partition_ranges(Relation parent, TimestampTz since,
+					FmPartitionRange **ranges)
+{
+	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
+	PartitionBoundInfo bounds = desc->boundinfo;
+	int			nbounds = bounds ? bounds->ndatums : 0;
+	int			n = 0;
+
+	*ranges = palloc(sizeof(FmPartitionRange) * Max(desc->nparts, 1));
+	for (int i = 1; i < nbounds; i++)
+	{
+		FmPartitionRange *range = &(*ranges)[n];
+
+		if (bounds->indexes[i] < 0 || bound_value(bounds, i) <= since)
+			continue;
+		range->relid = desc->oids[bounds->indexes[i]];
+		range->from = bound_value(bounds, i - 1);
+		range->to = bound_value(bounds, i);
+		n++;
+	}
+	return n;
+}
+
 /* ----------------------------------------------------------------------
  * Remembering what exists
  * ------------------------------------------------------------------- */
@@ -489,7 +520,8 @@ remember(Oid parent, int16 pipeline_id, const StorageKind *kind,
 
 /* Create the partition [from, to) aside and attach it. */
 static void
-create_partition(const char *parent, TimestampTz from, TimestampTz to)
+create_partition(const char *parent, const StorageKind *kind,
+				 TimestampTz from, TimestampTz to)
 {
 	char	   *name = partition_name(parent, from);
 
@@ -499,6 +531,9 @@ create_partition(const char *parent, TimestampTz from, TimestampTz to)
 						 " EXCLUDING STATISTICS EXCLUDING COMMENTS)",
 						 name, parent));
 	run_utility(psprintf("REVOKE ALL ON _factorymon.%s FROM PUBLIC", name));
+	if (kind->unique)
+		run_utility(psprintf("CREATE UNIQUE INDEX ON _factorymon.%s %s",
+							 name, kind->unique));
 	run_utility(psprintf("ALTER TABLE ONLY _factorymon.%s ATTACH PARTITION"
 						 " _factorymon.%s FOR VALUES FROM (%s) TO (%s)",
 						 parent, name, utc_literal(from), utc_literal(to)));
@@ -534,7 +569,7 @@ find_or_create(Oid parent, int16 pipeline_id, const StorageKind *kind,
 		fm_partition_bounds(width, ts, &from, &to);
 		from = Max(from, survey.from);
 		to = Min(to, survey.to);
-		create_partition(get_rel_name(parent), from, to);
+		create_partition(get_rel_name(parent), kind, from, to);
 	}
 	remember(parent, pipeline_id, kind, from, to);
 	return true;
@@ -618,6 +653,8 @@ factorymon_ensure_partition(PG_FUNCTION_ARGS)
 				 errmsg("storage of kind \"%s\" is not partitioned by time",
 						kind)));
 	PG_RETURN_BOOL(fm_partition_ensure(pipeline->id, kind,
+									   storage_kind(kind)->dedup ?
+									   pipeline->dedup_ttl / 2 :
 									   pipeline->partition_interval,
 									   PG_GETARG_TIMESTAMPTZ(2)));
 }

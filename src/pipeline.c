@@ -56,7 +56,8 @@
 	" p.config_version, r.pipeline_id IS NOT NULL," \
 	" r.paused_at IS NOT NULL, r.pause_reason, p.alert_topic, p.format," \
 	" (SELECT f.mapping::text FROM factorymon.format f" \
-	" WHERE f.name = p.format), p.rollups, p.time_zone" \
+	" WHERE f.name = p.format), p.rollups, p.time_zone, p.deduplicate," \
+	" p.deduplicate_ttl, p.deduplicate_secret" \
 	" FROM _factorymon.pipeline p LEFT JOIN _factorymon.pipeline_run r" \
 	" ON r.pipeline_id = p.pipeline_id AND r.system_identifier = $1" \
 	" AND r.database_oid = $2"
@@ -113,6 +114,16 @@ start_policy_of(const char *name)
 	return FM_START_TIMESTAMP;
 }
 
+static FmDedupMode
+dedup_mode_of(const char *name)
+{
+	if (strcmp(name, "id") == 0)
+		return FM_DEDUP_ID;
+	if (strcmp(name, "sensor_time") == 0)
+		return FM_DEDUP_SENSOR_TIME;
+	return FM_DEDUP_NONE;
+}
+
 /* A row of PIPELINE_SELECT as a struct in the given memory context. */
 static FmPipeline *
 read_pipeline(uint64 row, MemoryContext context)
@@ -147,6 +158,10 @@ read_pipeline(uint64 row, MemoryContext context)
 	pipeline->mapping = fm_spi_text(row, 21);
 	pipeline->rollups = fm_spi_bool(row, 22);
 	pipeline->time_zone = fm_spi_text(row, 23);
+	pipeline->dedup = dedup_mode_of(fm_spi_text(row, 24));
+	pipeline->dedup_ttl = interval_column(row, 25, "deduplicate_ttl");
+	pipeline->dedup_secret =
+		*DatumGetUUIDP(fm_spi_value(row, 26, &isnull));
 	MemoryContextSwitchTo(old);
 	return pipeline;
 }

@@ -14,6 +14,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/uuid.h"
 
 typedef enum FmStartPolicy
 {
@@ -21,6 +22,14 @@ typedef enum FmStartPolicy
 	FM_START_LATEST,
 	FM_START_TIMESTAMP
 } FmStartPolicy;
+
+/* What tells that a reading was stored before; see dedup.h. */
+typedef enum FmDedupMode
+{
+	FM_DEDUP_NONE,
+	FM_DEDUP_ID,				/* the unique id in it */
+	FM_DEDUP_SENSOR_TIME		/* its sensor and timestamp */
+} FmDedupMode;
 
 /* One pipeline, as its row says. */
 typedef struct FmPipeline
@@ -44,6 +53,9 @@ typedef struct FmPipeline
 	char	   *mapping;		/* of the format; NULL: it is built in */
 	bool		rollups;		/* minutes, hours and days are kept */
 	char	   *time_zone;		/* whose days and hours these are */
+	FmDedupMode dedup;			/* what makes a reading a repeated one */
+	int64		dedup_ttl;		/* microseconds that it is known for */
+	pg_uuid_t	dedup_secret;	/* with which ids are hashed */
 	int64		config_version; /* grows with every alter_pipeline() */
 	bool		runs_here;		/* resumed in this very database */
 	bool		paused;			/* and then paused */

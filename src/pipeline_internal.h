@@ -207,6 +207,20 @@ extern int	fm_partition_number(Relation parent, PartitionDesc desc,
 extern Oid	fm_partition_relid(Relation parent, TimestampTz ts);
 
 /*
+ * The partitions of a table by time that hold anything later than since, by
+ * time; returns how many.  The table has no partition without a beginning.
+ */
+typedef struct FmPartitionRange
+{
+	Oid			relid;
+	TimestampTz from;
+	TimestampTz to;
+} FmPartitionRange;
+
+extern int	fm_partition_ranges(Relation parent, TimestampTz since,
+								FmPartitionRange **ranges);
+
+/*
  * The oldest plain table among the partitions of relid that ended at or
  * before cutoff; false where there is none.
  */

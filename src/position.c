@@ -57,7 +57,7 @@
 	"p.extent_rejected, p.extent_other, p.extent_suppressed, " \
 	"p.extent_readings, p.extent_reading_hash, p.extent_reject_hash, " \
 	"p.fold_position, p.snapshot_position, p.fold_min_ts, p.fold_max_ts, " \
-	"p.out_seq"
+	"p.out_seq, p.extent_duplicates"
 
 #define LIVE_STREAM \
 	"s.pipeline_id = $1 AND s.topic = $2 AND s.kafka_partition = $3 " \
@@ -129,6 +129,7 @@ read_row(uint64 row, FmPosition *result)
 	datum = fm_spi_value(row, 27, &isnull);
 	result->fold_max_ts = isnull ? 0 : DatumGetTimestampTz(datum);
 	result->out_seq = get_int64(row, 28);
+	result->extent.duplicates = get_int64(row, 29);
 }
 
 int
@@ -341,15 +342,15 @@ void
 fm_position_advance(const FmPosition *row)
 {
 	static void *plan = NULL;
-	Oid			types[20] = {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID,
+	Oid			types[21] = {INT4OID, INT8OID, INT8OID, INT8OID, INT8OID,
 		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
 		INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID,
-	INT8OID, INT8OID};
-	Datum		values[20];
-	char		nulls[21];
+	INT8OID, INT8OID, INT8OID};
+	Datum		values[21];
+	char		nulls[22];
 
-	memset(nulls, ' ', 20);
-	nulls[20] = '\0';
+	memset(nulls, ' ', 21);
+	nulls[21] = '\0';
 	values[0] = Int32GetDatum(row->stream_id);
 	values[1] = Int64GetDatum(row->position);
 	write_mark(&row->last, values, nulls, 2);
@@ -368,6 +369,7 @@ fm_position_advance(const FmPosition *row)
 		nulls[14] = nulls[15] = 'n';
 	write_mark(&row->anchor, values, nulls, 16);
 	values[19] = Int64GetDatum(row->out_seq);
+	values[20] = Int64GetDatum(row->extent.duplicates);
 
 	if (fm_spi_run_kept(&plan, "UPDATE _factorymon.partition_offset SET"
 						" position = $2, last_offset = $3,"
@@ -379,12 +381,12 @@ fm_position_advance(const FmPosition *row)
 						" snapshot_position = $14, fold_min_ts = $15,"
 						" fold_max_ts = $16, anchor_offset = $17,"
 						" anchor_timestamp = $18, anchor_digest = $19,"
-						" out_seq = $20,"
+						" out_seq = $20, extent_duplicates = $21,"
 						" anchor_proven_at = CASE WHEN"
 						" anchor_offset IS DISTINCT FROM $17 THEN now()"
 						" ELSE anchor_proven_at END, committed_at = now()"
 						" WHERE stream_id = $1",
-						20, types, values, nulls, SPI_OK_UPDATE) != 1)
+						21, types, values, nulls, SPI_OK_UPDATE) != 1)
 		elog(ERROR, "position row of stream %d is gone", row->stream_id);
 }
 

@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "dedup.h"
 #include "detector_config.h"
 #include "maintenance.h"
 #include "worker.h"
@@ -80,6 +81,9 @@ ensure_arrival(FmWorker *worker)
 								   pipeline->partition_interval, at);
 	}
 	worker->ensured_until = now + ARRIVAL_AHEAD / 2;
+	if (pipeline->dedup != FM_DEDUP_NONE)
+		worker->ensured_until = Min(worker->ensured_until,
+									fm_dedup_ensure(pipeline, now));
 }
 
 static void

@@ -55,7 +55,7 @@ static const char ranges_sql[] =
 static const char gap_sql[] =
 "UPDATE _factorymon.ledger_%d SET kind = 'gap', messages = 0, rejected = 0,"
 " other = 0, suppressed = 0, readings = 0, reading_hash = 0,"
-" reject_hash = 0, reason = $4"
+" reject_hash = 0, duplicates = 0, reason = $4"
 " WHERE stream_id = $1 AND kind = 'suspect'"
 " AND from_offset >= $2 AND to_offset <= $3";
 
@@ -167,6 +167,9 @@ factorymon_purge_suspect(PG_FUNCTION_ARGS)
 		gone += delete_rows(pipeline, "reading", &ranges[i]);
 		gone += delete_rows(pipeline, "reject", &ranges[i]);
 		(void) delete_rows(pipeline, "score", &ranges[i]);
+		/* what is gone is to be taken in if it comes again */
+		(void) delete_rows(pipeline, "reading_key", &ranges[i]);
+		(void) delete_rows(pipeline, "duplicate", &ranges[i]);
 		fm_rollup_forget(pipeline->id, ranges[i].stream_id, ranges[i].from,
 						 ranges[i].to);
 		make_gap(pipeline, &ranges[i],

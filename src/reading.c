@@ -22,7 +22,7 @@
  *	- every member that the format does not know, at its place;
  *	- timestamp, unless it is written in UTC with 'T', 'Z' and at most six
  *	  fractional digits (ts_digits then is FM_TS_TEXT);
- *	- a number that its column does not hold exactly (reading_scalar.c says
+ *	- a number that its column does not hold exactly (reading_number.c says
  *	  what that means); the column then has the nearest double or float;
  *	- reading_count beyond 32 bits; its column then is empty.  14.0 and 1.4e1
  *	  are the integer 14, as JSON Schema has it, and need no extra;

@@ -4,8 +4,8 @@
  *	  What the files of the decoder share among themselves.
  *
  * reading_json.c decides whether a message is JSON text as we take it, and
- * reading_text.c walks such text.  reading_scalar.c knows what a single number
- * or timestamp means.  reading.c knows what a factory message must look like
+ * reading_text.c walks such text.  reading_number.c and reading_time.c know what
+ * a single number or timestamp means.  reading.c knows what a factory message must look like
  * and fills an FmReading; so does reading_fast.c, for messages of the usual
  * kind only.  reading_reason.c says in words what is wrong, reading_arena.c
  * has the memory.  Nobody else includes this, but for the tests.
@@ -162,7 +162,7 @@ extern int	fm_utf8_put(uint32_t character, char *out);
 /* Longest prefix, in bytes, of at most max bytes that splits no character. */
 extern int	fm_utf8_clip(const char *text, int len, int max);
 
-/* ---- reading_scalar.c ---- */
+/* ---- reading_number.c ---- */
 
 /*
  * A number token taken apart without loss.  Its value is d.ddd * 10^exponent,
@@ -196,6 +196,8 @@ extern bool fm_decimal_is_integer(const FmDecimal *decimal);
 
 /* Is it above 1? */
 extern bool fm_decimal_above_one(const FmDecimal *decimal);
+
+/* ---- reading_time.c ---- */
 
 /* As fm_parse_rfc3339(), but NULL or what is wrong ("it has no offset"). */
 extern const char *fm_rfc3339_fault(const char *text, int len, int64_t *ts,

@@ -240,6 +240,7 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 {
 	Oid			parent = fm_storage_lock(pipeline_id, kind, AccessShareLock);
 	bool		readings = strcmp(kind, "reading") == 0;
+	bool		keys;
 	Oid			partition;
 	TimestampTz to;
 	FmArgs		none = {0};
@@ -286,10 +287,13 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 	if (readings || strcmp(kind, "reject") == 0)
 		rows = book_expired(pipeline_id, readings, psprintf("ONLY %s", name),
 							false, psprintf("retention dropped %s", name));
+	keys = strcmp(kind, "reading_key") == 0 || strcmp(kind, "duplicate") == 0;
 	reason = rows < 0 ? psprintf("retention dropped %s", name) :
 		psprintf("retention dropped %s with " INT64_FORMAT " rows",
 				 name, rows);
-	fm_event_record(pipeline_id, NULL, "expired", NULL, 0, reason);
+	/* slices of deduplication may be short, and nobody asks for them */
+	if (!keys)
+		fm_event_record(pipeline_id, NULL, "expired", NULL, 0, reason);
 	/* it is the oldest: all that is archived before its end is of it */
 	if (readings)
 		fm_archive_dropped(pipeline_id, DT_NOBEGIN, to);
@@ -560,6 +564,10 @@ fm_retention_run(const FmPipeline *pipeline)
 			dropped += drop_kind(pipeline->id, level->kinds[j],
 								 keep[i] > 0 ? now - keep[i] : DT_NOBEGIN);
 	}
+	dropped += drop_kind(pipeline->id, "reading_key",
+						 now - pipeline->dedup_ttl);
+	dropped += drop_kind(pipeline->id, "duplicate",
+						 now - pipeline->dedup_ttl);
 	if (ledger_keep(keep) > 0)
 		(void) in_transaction(expire_ledger, pipeline->id, NULL,
 							  now - ledger_keep(keep));
@@ -598,6 +606,11 @@ factorymon_drop_expired(PG_FUNCTION_ARGS)
 										now - keep[i]))
 				dropped++;
 	}
+	while (drop_oldest_as_owner(pipeline->id, "reading_key",
+								now - pipeline->dedup_ttl) ||
+		   drop_oldest_as_owner(pipeline->id, "duplicate",
+								now - pipeline->dedup_ttl))
+		dropped++;
 	if (ledger_keep(keep) > 0)
 		(void) expire_ledger(pipeline->id, NULL, now - ledger_keep(keep));
 	PG_RETURN_INT32(dropped);

@@ -107,6 +107,21 @@ static const char extent_sql[] =
  * The ledger's side
  * ------------------------------------------------------------------- */
 
+/* What the position row says of closed extents includes adjustments. */
+static void
+count_duplicates(const FmRetry *retry)
+{
+	FmArgs		args = {0};
+
+	if (retry->adjust.duplicates == 0)
+		return;
+	fm_args_int4(&args, retry->adjust_stream);
+	fm_args_int8(&args, retry->adjust.duplicates);
+	(void) fm_args_run(&args, "UPDATE _factorymon.partition_offset SET"
+					   " closed_duplicates = closed_duplicates + $2"
+					   " WHERE stream_id = $1", SPI_OK_UPDATE);
+}
+
 /* Write down the adjustment that was added up, if any. */
 static void
 flush_adjustment(FmRetry *retry)
@@ -116,6 +131,7 @@ flush_adjustment(FmRetry *retry)
 	fm_ledger_add(retry->pipeline->id, retry->adjust_stream,
 				  retry->first_offset, retry->last_offset + 1, "adjust",
 				  &retry->adjust, "rejects retried");
+	count_duplicates(retry);
 	retry->adjust_stream = 0;
 }
 
@@ -164,6 +180,8 @@ adjust(FmRetry *retry, const FmBatchMessage *message)
 	counts->reject_hash -= fm_offset_hash(offset, -1);
 	if (message->class == FM_CLASS_READINGS)
 		counts->messages++;
+	else if (message->class == FM_CLASS_DUPLICATE)
+		counts->duplicates++;
 	else
 		counts->other++;
 	for (int i = 0; i < message->nrows; i++)

@@ -23,8 +23,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #include "batch_fdw.h"
+#include "dedup.h"
 #include "heartbeat.h"
 #include "retry.h"
 #include "rollup_parts.h"
@@ -247,36 +249,33 @@ build_rows(FmRetry *retry)
  * Storing
  * ------------------------------------------------------------------- */
 
-/* Rows of messages [from, to), which stand side by side. */
-static int
-rows_of_range(const FmRetry *retry, int from, int to, int *first_row)
+static bool
+has_rows(const FmRetry *retry, int from, int to)
 {
-	int			nrows = 0;
-
 	for (int i = from; i < to; i++)
-	{
-		if (retry->messages[i].nrows > 0 && nrows == 0)
-			*first_row = retry->messages[i].first_row;
-		nrows += retry->messages[i].nrows;
-	}
-	return nrows;
+		if (retry->messages[i].nrows > 0)
+			return true;
+	return false;
 }
 
-/* Insert the rows of a range as the pipeline's owner. */
+/* Insert the rows of a range, but for duplicates, as the pipeline's owner. */
 static void
 store_as_owner(FmRetry *retry, int from, int to)
 {
-	int			first_row = 0;
-	int			nrows = rows_of_range(retry, from, to, &first_row);
+	int			nrows;
+	FmRow	   *rows;
 	Oid			save_userid;
 	int			save_sec_context;
 
+	fm_dedup_range(retry->pipeline, retry->messages, from, to, retry->rows);
+	rows = fm_dedup_rows(retry->messages, from, to, retry->rows, &nrows);
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	SetUserIdAndSecContext(retry->owner, save_sec_context |
 						   SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
-	fm_store_rows(retry->pipeline->id, &retry->rows[first_row], nrows);
+	fm_store_rows(retry->pipeline->id, rows, nrows);
 	SetUserIdAndSecContext(save_userid, save_sec_context);
+	fm_dedup_settle_rows(retry->messages, from, to, retry->rows, rows);
 }
 
 /* Store a range in a subtransaction; NULL, or the error that undid it. */
@@ -315,18 +314,10 @@ try_range(FmRetry *retry, int from, int to)
 static int
 find_suspect(const FmRetry *retry, int from, int to)
 {
-	int			last = fm_store_last_row();
-	int			nrows = 0;
-
-	if (retry->suspects_fail || last < 0)
+	if (retry->suspects_fail)
 		return -1;
-	for (int i = from; i < to; i++)
-	{
-		nrows += retry->messages[i].nrows;
-		if (last < nrows)
-			return i;
-	}
-	return -1;
+	return fm_dedup_message_of_row(retry->messages, from, to,
+								   fm_store_last_row());
 }
 
 /* The database refuses this message on its own. */
@@ -348,14 +339,18 @@ static void
 store_range(FmRetry *retry, int from, int to)
 {
 	bool		repeated = false;
-	int			ignored;
 
 	check_stack_depth();
-	while (rows_of_range(retry, from, to, &ignored) > 0)
+	for (;;)
 	{
-		ErrorData  *error = try_range(retry, from, to);
+		ErrorData  *error;
 		int			suspect;
 
+		/* what repeats a message that was refused since repeats nothing */
+		fm_dedup_restore(retry->messages, from, to);
+		if (!has_rows(retry, from, to))
+			return;
+		error = try_range(retry, from, to);
 		CHECK_FOR_INTERRUPTS();
 		if (!error)
 			return;
@@ -422,6 +417,8 @@ void
 fm_retry_store_chunk(FmRetry *retry)
 {
 	retry->nrows = 0;
+	if (retry->pipeline->dedup != FM_DEDUP_NONE)
+		(void) fm_dedup_ensure(retry->pipeline, GetCurrentTimestamp());
 	decode_chunk(retry);
 	build_rows(retry);
 	store_range(retry, 0, retry->nmessages);

@@ -13,8 +13,8 @@
  * for they prove nothing about the new place.
  *
  * Backward means to store something a second time, so what is stored of it
- * goes first, in the same transaction: readings, rejects, and the ledger of
- * the range.  An extent's sums cannot be cut in two, so a replay begins where
+ * goes first, in the same transaction: readings, rejects, keys of
+ * deduplication, and the ledger of the range.  An extent's sums cannot be cut in two, so a replay begins where
  * an extent begins; gaps can be cut.  It is refused unless it was asked for
  * (replay => true), nothing is running, and Kafka still has all of it: what
  * would be deleted here must be there.
@@ -378,12 +378,16 @@ set_position(const Seek *seek, int64 position)
 
 	fm_args_int4(&args, seek->stream_id);
 	fm_args_int8(&args, position);
+	fm_args_int2(&args, seek->pipeline->id);
 	fm_args_run(&args, "UPDATE _factorymon.partition_offset SET"
 				" position = $2, epoch = epoch + 1, extent_from = $2,"
 				" extent_opened_at = now(), extent_messages = 0,"
 				" extent_rejected = 0, extent_other = 0,"
 				" extent_suppressed = 0, extent_readings = 0,"
 				" extent_reading_hash = 0, extent_reject_hash = 0,"
+				" extent_duplicates = 0, closed_duplicates = (SELECT"
+				" coalesce(sum(duplicates), 0) FROM _factorymon.ledger"
+				" WHERE pipeline_id = $3 AND stream_id = $1),"
 				" last_offset = NULL, last_timestamp = NULL,"
 				" last_digest = NULL, anchor_offset = NULL,"
 				" anchor_timestamp = NULL, anchor_digest = NULL,"
@@ -500,6 +504,13 @@ move_back(const Seek *seek)
 	rejects = from_start(seek, "DELETE FROM _factorymon.reject_%d"
 						 " WHERE stream_id = $1 AND kafka_offset >= $2",
 						 start, SPI_OK_DELETE);
+	/* what is read again must not be a duplicate of itself */
+	(void) from_start(seek, "DELETE FROM _factorymon.reading_key_%d"
+					  " WHERE stream_id = $1 AND kafka_offset >= $2",
+					  start, SPI_OK_DELETE);
+	(void) from_start(seek, "DELETE FROM _factorymon.duplicate_%d"
+					  " WHERE stream_id = $1 AND kafka_offset >= $2",
+					  start, SPI_OK_DELETE);
 	expired = count_expired(seek, start);
 	fm_rollup_forget(seek->pipeline->id, seek->stream_id, start,
 					 PG_INT64_MAX);

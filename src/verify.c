@@ -72,7 +72,8 @@ enum
 	COL_REJECT_HASH,
 	COL_REASON,
 	COL_OPENED_AT,
-	COL_CLOSED_AT
+	COL_CLOSED_AT,
+	COL_DUPLICATES
 };
 
 /* What covers offsets comes first, in order; then the adjustments. */
@@ -80,13 +81,13 @@ static const char extents_sql[] =
 "SELECT * FROM ("
 "SELECT stream_id, kind, false AS open, from_offset, to_offset, messages,"
 " rejected, other, suppressed, readings, reading_hash, reject_hash, reason,"
-" opened_at, closed_at"
+" opened_at, closed_at, duplicates"
 " FROM _factorymon.ledger WHERE pipeline_id = %d"
 " UNION ALL"
 " SELECT p.stream_id, 'extent', true, extent_from, position,"
 " extent_messages, extent_rejected, extent_other, extent_suppressed,"
 " extent_readings, extent_reading_hash, extent_reject_hash, NULL,"
-" extent_opened_at, 'infinity'"
+" extent_opened_at, 'infinity', extent_duplicates"
 " FROM _factorymon.partition_offset p"
 " JOIN _factorymon.stream s USING (stream_id)"
 " WHERE s.pipeline_id = %d) AS l"
@@ -238,6 +239,7 @@ read_counts(uint64 row, FmExtentCounts *counts)
 	counts->readings = fm_spi_int8(row, COL_READINGS);
 	counts->reading_hash = (uint64) fm_spi_int8(row, COL_READING_HASH);
 	counts->reject_hash = (uint64) fm_spi_int8(row, COL_REJECT_HASH);
+	counts->duplicates = fm_spi_int8(row, COL_DUPLICATES);
 }
 
 /* A row of the result that covers offsets. */
@@ -246,6 +248,7 @@ add_extent(FmVerify *verify, FmVerifyStream *stream, uint64 row,
 		   const char *kind)
 {
 	FmVerifyExtent *extent;
+	int64		counted;
 
 	if (stream->nextents == stream->allocated)
 	{
@@ -267,13 +270,11 @@ add_extent(FmVerify *verify, FmVerifyStream *stream, uint64 row,
 		 fm_spi_int8(row, COL_CLOSED_AT) >= verify->since);
 	read_counts(row, &extent->expected);
 	verify->booked_rejects += extent->expected.rejected;
-	if (extent->expected.messages + extent->expected.rejected +
-		extent->expected.other > Max(extent->to - extent->from, 0) &&
-		extent->selected)
+	counted = extent->expected.messages + extent->expected.rejected +
+		extent->expected.other + extent->expected.duplicates;
+	if (counted > Max(extent->to - extent->from, 0) && extent->selected)
 		fm_verify_report(verify, stream, "overfull", extent->from,
-						 extent->to, extent->to - extent->from,
-						 extent->expected.messages +
-						 extent->expected.rejected + extent->expected.other,
+						 extent->to, extent->to - extent->from, counted,
 						 "the ledger counts more messages than there are offsets");
 }
 
@@ -299,6 +300,7 @@ add_adjustment(FmVerify *verify, FmVerifyStream *stream, uint64 row,
 	extent->expected.messages += counts.messages;
 	extent->expected.rejected += counts.rejected;
 	extent->expected.other += counts.other;
+	extent->expected.duplicates += counts.duplicates;
 	extent->expected.suppressed += counts.suppressed;
 	extent->expected.readings += counts.readings;
 	extent->expected.reading_hash += counts.reading_hash;

@@ -389,6 +389,8 @@ apply_configuration(FmWorker *worker)
 		MemoryContextDelete(worker->pipeline_context);
 	worker->pipeline_context = context;
 	worker->pipeline = now;
+	/* it may want tables that it did not before */
+	worker->ensured_until = 0;
 	fm_assign_reread(worker);
 	for (int i = 0; i < worker->nassigned; i++)
 		worker->assigned[i].has_requests = true;

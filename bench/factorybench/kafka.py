@@ -119,13 +119,14 @@ class Cluster:
                 "--heartbeat", "0", *map(str, options)]
 
     def produce(self, name, *options):
-        """Run a producer to its end."""
+        """Run a producer to its end; returns what it said."""
         answer = subprocess.run(
             self.produce_command(name, *options), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, start_new_session=True)
         if answer.returncode != 0:
             raise BenchError(f"the producer failed: {answer.stderr}")
+        return answer.stderr
 
     def fill(self, topic):
         """Create and fill a topic, unless that was done already."""

@@ -10,11 +10,12 @@ instead.  See bench/README.md for what is measured and how."""
 
 EPILOG = """\
 commands:
-  quick        throughput of factorymon, the limits and the fastest peers,
-               alarms and detectors, in less than 15 minutes
+  quick        throughput of factorymon, the limits and the fastest peers, and
+               what each of alarms, detectors, formats, deduplication, rollups
+               and the archive costs, in less than half an hour
   full         everything: throughput of all, alarms, kill, latency,
-                growth, memory, detectors, rollups, dashboard, formats,
-                archive
+                growth, memory, detectors, rollups, queries, dedup,
+                dashboard, formats, archive
   throughput   rows per second, CPU, WAL, memory of all contenders
   alarms       what limits, detectors and alarms cost, beside none
   kill         rows lost and duplicated after kill -9 in the middle
@@ -23,6 +24,8 @@ commands:
   detectors    how many labelled anomalies each detector finds
   memory       10 M messages, some of 900 kB, through one worker
   rollups      what minutes, hours and days cost, and answer
+  queries      docs/queries.md at 50 million readings: time, and what is read
+  dedup        what deduplication costs, of few and of many repetitions
   dashboard    ingest at 10 k messages/s beside many clients of the dashboard
   formats      the same readings in each built-in format
   archive      ingest while history files are written
@@ -32,9 +35,11 @@ Exit codes: 0 measured; 1 a run of factorymon was not exact; 2 something could
 not be started or measured, or wrong usage; 128 + N ended by signal N."""
 
 COMMANDS = {
-    "quick": ("throughput", "alarms", "detectors"),
+    "quick": ("throughput", "alarms", "detectors", "formats", "dedup",
+              "rollups", "archive"),
     "full": ("throughput", "alarms", "kill", "latency", "growth", "memory",
-             "detectors", "rollups", "dashboard", "formats", "archive"),
+             "detectors", "rollups", "queries", "dedup", "dashboard", "formats",
+             "archive"),
     "throughput": ("throughput",),
     "alarms": ("alarms",),
     "kill": ("kill",),
@@ -43,6 +48,8 @@ COMMANDS = {
     "memory": ("memory",),
     "detectors": ("detectors",),
     "rollups": ("rollups",),
+    "queries": ("queries",),
+    "dedup": ("dedup",),
     "dashboard": ("dashboard",),
     "formats": ("formats",),
     "archive": ("archive",),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
+QUERIES = ROOT / "docs" / "queries.md"
 KAFKA_CLUSTER = ROOT / "test" / "kafka" / "kafka-cluster"
 PRODUCER = ROOT / "producer" / "factorymon-producer"
 BENCH_CONSUMER = ROOT / "test" / "unit-kafka" / "bench_consumer"

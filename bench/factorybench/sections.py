@@ -1,7 +1,7 @@
 """The parts of the benchmark: which contenders on which topics."""
 
-from . import archive, dashboard, detectors, formats, growth, kill, \
-    latency, memory, rollups
+from . import archive, dashboard, dedup, detectors, formats, growth, kill, \
+    latency, memory, queries, rollups
 from .kafka import Topic
 
 
@@ -56,6 +56,8 @@ SECTIONS = {
     "detectors": detectors.section,
     "memory": memory.section,
     "rollups": rollups.section,
+    "queries": queries.section,
+    "dedup": dedup.section,
     "dashboard": dashboard.section,
     "formats": formats.section,
     "archive": archive.section,

@@ -18,6 +18,7 @@ import { startKeys } from "./keys.js";
 import { overview } from "./view-overview.js";
 import { sensor, sensors } from "./view-sensors.js";
 import { alarmsView } from "./view-alarms.js";
+import { citiesView } from "./view-cities.js";
 import { pipelineView } from "./view-pipeline.js";
 import { producersView, rejectsView } from "./view-others.js";
 
@@ -26,6 +27,7 @@ const VIEWS = {
 	sensors,
 	sensor,
 	alarms: alarmsView,
+	cities: citiesView,
 	pipeline: pipelineView,
 	producers: producersView,
 	rejects: rejectsView

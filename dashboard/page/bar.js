@@ -6,7 +6,7 @@
 import { chooseLanguage, currentLanguage, fullTime, languages, number, t, time,
 	zoneName } from "./i18n.js";
 import { h, replace, setText } from "./dom.js";
-import { isPaused, now, producers, setPaused, status } from "./source.js";
+import { anyCity, isPaused, now, producers, setPaused, status } from "./source.js";
 import { showHelp } from "./keys.js";
 import { silentOf } from "./gone.js";
 import { judge } from "./verdict.js";
@@ -55,6 +55,7 @@ export class Bar {
 			h("div", { class: "row" }, this.nav, this.tools));
 		status.watch(() => this.update());
 		producers.watch(() => this.update());
+		anyCity.watch(() => this.offerCities());
 		setInterval(() => this.showClock(), 1000);
 	}
 
@@ -64,12 +65,22 @@ export class Bar {
 		this.nav.setAttribute("aria-label", t("nav.label"));
 		replace(this.nav, h("ul", {}, this.names.map((view) => h("li", {},
 			h("a", {
-				href: `#/${view}`,
+				href: `#/${view}`, data: { view },
 				"aria-current": view === this.name ? "page" : null
 			}, t(`nav.${view || "overview"}`))))));
+		this.offerCities();
 		this.drawTools();
 		this.seen = null;
 		this.update();
+	}
+
+	/* Where no pipeline has any, nothing speaks of cities. */
+	offerCities() {
+		const link = this.nav.querySelector("[data-view=cities]");
+
+		if (link)
+			link.parentElement.hidden = this.name !== "cities" &&
+				!(anyCity.data?.cities.length > 0);
 	}
 
 	drawTools() {

@@ -205,20 +205,23 @@ export function empty(body, text, next) {
 		h("p", {}, text), next ? h("p", { class: "code" }, next) : null));
 }
 
-/** The list of an endpoint as a file; who takes it is told beside the link if
- * there is more than what the file has.  (It is the answer that the file has,
+/** The list of an endpoint as a file of either kind; who takes it is told beside
+ * the link if there is more than what the file has.  (It is the answer that the file has,
  * too: the service makes one for all who ask within a second.) */
 export function csvLink(path) {
 	const note = h("span", { class: "cut", role: "status" });
-	const link = h("a", {
-		href: path, download: "",
-		onclick: async () => {
-			setText(note, "");
-			setText(note, await isTruncated(link.href) ? t("panel.cut") : "");
-		}
-	}, t("panel.csv"));
+	const file = (address, name) => h("a", {
+		href: address, download: "",
+		onclick: async (event) => {
+			const link = event.currentTarget.href;
 
-	return h("span", { class: "csv" }, link, note);
+			setText(note, "");
+			setText(note, await isTruncated(link) ? t("panel.cut") : "");
+		}
+	}, t(name));
+
+	return h("span", { class: "csv" }, file(path, "panel.csv"), " ",
+		file(path.replace(".csv", ".xlsx"), "panel.xlsx"), note);
 }
 
 export function truncated(answer, list) {

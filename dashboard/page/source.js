@@ -143,5 +143,9 @@ export const producers = new Source("/api/producer-health");
 export const metrics = new Source("/api/real-time-metrics");
 export const events = new Source("/api/recent-alerts",
 	{ parameters: { limit: 200 } });
+export const cities = new Source("/api/cities", { interval: 5000 });
+/* For the menu, which every open page has: is there any? */
+export const anyCity = new Source("/api/cities",
+	{ parameters: { limit: 1 }, interval: 60000 });
 export const rejects = new Source("/api/rejects", { interval: 5000 });
 export const kpi = new Source("/api/kpi", { interval: 30000 });

@@ -64,6 +64,7 @@ role metabase_app
 database metabase_app
 
 run -v brokers="$KAFKA_BROKERS" -v topic="$SENSOR_TOPIC" \
+	-v cities="${CITIES:+${CITY_TOPIC:-}}" \
 	-v alerts="$ALERT_TOPIC" -v consumer_group="$CONSUMER_GROUP" \
 	-v workers="$WORKERS" -v protocol="${KAFKA_SECURITY_PROTOCOL:-plaintext}" \
 	-v mechanism="${KAFKA_SASL_MECHANISM:-}" \
@@ -90,6 +91,12 @@ run -v brokers="$KAFKA_BROKERS" -v topic="$SENSOR_TOPIC" \
 		consumer_group => :'consumer_group', workers => :'workers'::integer,
 		alert_topic => :'alerts')
 	WHERE NOT EXISTS (SELECT FROM factorymon.pipelines)
+	\g /dev/null
+	SELECT factorymon.create_pipeline(:'cities', server => 'plant',
+		format => 'city', consumer_group => :'consumer_group' || '-cities',
+		alert_topic => :'alerts')
+	WHERE :'cities' NOT IN ('', :'topic')
+		AND NOT EXISTS (SELECT FROM factorymon.pipelines WHERE name = :'cities')
 	\g /dev/null
 SQL
 echo "factorymon: database \"${POSTGRES_DB:-postgres}\" is ready"

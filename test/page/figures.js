@@ -187,8 +187,9 @@ async function others() {
 }
 
 async function files() {
+	const csv = page.locator('#rejects header a[href*=".csv"]');
 	const [download] = await Promise.all([page.waitForEvent("download"),
-		page.locator("#rejects header a").click()]);
+		csv.click()]);
 	const stream = await download.createReadStream();
 	let content = "";
 
@@ -200,11 +201,15 @@ async function files() {
 	equal((content.match(/^\d{4}-\d\d-\d\d/mg) || []).length, Number(await sql(
 		"SELECT count(*) FROM _factorymon.reject")), "and all rejects");
 	equal(await text(page, "#rejects header .cut"), "", "which needs no word");
-	await page.locator("#rejects header a").evaluate((link) => {
+	const [book] = await Promise.all([page.waitForEvent("download"),
+		page.locator('#rejects header a[href*=".xlsx"]').click()]);
+
+	equal(book.suggestedFilename().slice(-5), ".xlsx", "and a workbook");
+	await csv.evaluate((link) => {
 		link.href = "/api/rejects.csv?limit=5";
 	});
 	await Promise.all([page.waitForEvent("download"),
-		page.locator("#rejects header a").click()]);
+		csv.click()]);
 	await becomes(() => text(page, "#rejects header .cut"),
 		"first rows only; there are more", "a file that is cut: a word says so");
 	equal(await objections(page), [], "axe: rejects, with that word");

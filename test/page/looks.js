@@ -9,7 +9,7 @@ import { becomes, check, equal, go, newContext, objections, open, sql }
 import { quiet } from "./plant.js";
 
 const VIEWS = ["", "sensors", "sensor", "alarms", "pipeline", "producers",
-	"rejects"];
+	"rejects", "cities"];
 
 /* An alarm of each kind, so that there is something to look at. */
 async function begin() {
@@ -95,5 +95,19 @@ async function still() {
 	}
 }
 
-export const tests = [begin, accessible, narrow, still, quiet];
+/* Where there is none, nobody is led to where they would be. */
+async function noCity() {
+	const context = await newContext();
+	const page = await open(context);
+	const link = page.locator("nav [data-view=cities]");
+
+	await becomes(() => page.locator("nav [data-view=alarms]").isVisible(), true,
+		"there is a menu");
+	equal(await link.isVisible(), false, "without cities, which nobody has");
+	await go(page, "cities");
+	equal(await link.isVisible(), true, "but where one is, is in it");
+	await context.close();
+}
+
+export const tests = [begin, accessible, noCity, narrow, still, quiet];
 export const long = [accessibleTurned];

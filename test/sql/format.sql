@@ -146,6 +146,93 @@ SELECT count(*), max(reading_index) FROM factorymon.try_format('gateway',
 	'{"gateway":"g1","t":1,"points":['
 	|| repeat('{"name":"a","v":1},', 4999) || '{"name":"a","v":1}]}');
 
+-- and back: the readings of a message make it again, whatever its format; but for
+-- number 13, where either of two elements may be the one without a reading
+CREATE FUNCTION pg_temp.again(format text, message text)
+RETURNS jsonb LANGUAGE sql AS $$
+	SELECT _factorymon.compose(format, d.ts, d.ts_digits::smallint, d.value,
+			d.sensor_id, d.sensor_type, d.factory_section, d.machine_id, d.zone,
+			d.unit, (CASE d.reported_level WHEN 'normal' THEN 1 WHEN 'warning' THEN 2
+				WHEN 'critical' THEN 3 WHEN 'other' THEN 7 ELSE 0 END << 4)::smallint,
+			d.quality, d.reading_count, d.warning_threshold, d.critical_threshold,
+			d.extra ORDER BY d.reading_index)
+		FROM _factorymon.decode_with(format, NULL, message) AS d
+$$;
+INSERT INTO factorymon.format VALUES
+	('device', '{"timestamp": {"at": "/t", "as": ["local", "rfc3339"],
+			"time_zone": "Europe/Berlin"},
+		"machine_id": "/device", "zone": {"at": ["/zone", "/old/zone"], "default": "?"},
+		"reported_level": {"at": "/state", "required": false, "words": {
+			"normal": "verde", "critical": ["vermelho", "morto"]}},
+		"readings": [
+		{"sensor_id": {"join": ["/device", {"const": "-t"}]}, "sensor_type": {"const": "t"},
+			"value": {"at": "/temp", "required": false}},
+		{"sensor_id": {"join": ["/device", {"const": "-h"}]}, "sensor_type": {"const": "h"},
+			"value": {"at": "/hum", "required": false},
+			"quality": {"at": "/q", "required": false, "nullable": true}},
+		{"sensor_id": {"join": ["/device", {"const": "-p"}]}, "sensor_type": {"const": "p"},
+			"value": {"at": "/more/0", "required": false, "nullable": true}}]}', NULL),
+	('rows', '{"each": "", "timestamp": {"at": "@/0", "as": "epoch_ms"},
+		"sensor_id": "@/1", "sensor_type": {"const": "x"}, "value": "@/2"}', NULL),
+	('twins', '{"timestamp": "/t", "readings": [
+		{"sensor_id": "/s", "sensor_type": {"const": "x"},
+			"value": {"at": "/a", "required": false}},
+		{"sensor_id": {"at": ["/s2", "/s"]}, "sensor_type": {"const": "x"},
+			"value": {"at": "/b", "required": false}}]}', NULL);
+SELECT m.n, m.format, length(m.message::jsonb::text) AS length,
+		pg_temp.again(m.format, m.message) = m.message::jsonb AS again
+	FROM (VALUES
+		(1, 'city', '{"city":"São Paulo","temperature":24.5,"humidity":61,
+			"status":"CRÍTICO","timestamp":"2025-05-29T00:12:34Z"}'),
+		(2, 'city', '{"city":"A\"\\\n/~","temperature":1e-7,"humidity":0,"status":"normal",
+			"timestamp":1748477554.25,"new":{"a":[1,null,{}]}}'),
+		(3, 'city', '{"city":"R","temperature":24.123456789012345678,"humidity":61.0,
+			"status":"?","timestamp":"2025-05-29T02:12:34.5+02:00"}'),
+		(4, 'sensores', '{"sensor_id":"9b2f6c1e-3d4a-4e5f-8a7b-1c2d3e4f5a6b",
+			"timestamp":"2025-05-29T00:12:34.000","temperatura":27.6,"umidade":52.3}'),
+		(5, 'reading', '{"unique_reading_id":"7d9f0c3a","sensor_id":"s-1",
+			"sensor_type":"temperature","value":21.5,"timestamp":"2025-05-29T00:12:34Z"}'),
+		(6, 'reading', '{"sensorId":"s-1","type":"t","unique_reading_id":"7",
+			"value":21.5,"unit":"","timestamp":1748477554}'),
+		(7, 'reading', '{"sensorId":"s-1","sensor_id":"s-1","sensor_type":"t","sensorType":"t",
+			"unique_reading_id":"7","value":21.5,"unit":"C","timestamp":"2025-05-29T00:12:34"}'),
+		(8, 'device', '{"t":"2025-07-15T12:00:00","device":"d1","temp":21.5,"hum":40,"q":0.1,
+			"more":[7],"state":"verde","zone":"z"}'),
+		(9, 'device', '{"t":"2025-10-26T02:30:00","device":"d1","hum":40,"q":null,
+			"more":[null],"state":"morto","zone":"?"}'),
+		(10, 'device', '{"t":"2025-01-15T12:00:00.123456","device":"d1","more":[7,8],
+			"old":{"zone":"z","x":{}}}'),
+		(11, 'device', '{"t":"2025-01-15T12:00:00Z","device":"d1","temp":1,"more":{"0":7},
+			"zone":"z","old":{"zone":"z"}}'),
+		(12, 'gateway', '{"gateway":"g1","t":1752580800,"firmware":[1,2],
+			"points":[{"name":"a","v":1.5,"q":0.5},{"name":"b","v":null},
+			{"name":"c","kind":"pressure","v":2,"t":1752580801,"raw":17}]}'),
+		(13, 'gateway', '{"gateway":"g1","t":1752580800,"points":[{"name":"a"},
+			{"name":"a","v":1.5,"kind":"temperature"},{"name":"a","v":2}]}'),
+		(14, 'rows', '[[1752580800123,"a",1.5],[1752580800124.5,"b",2],[1e12,"c",3]]'),
+		(15, 'rows', '[[1752580800123,"a",1.5],[1752580800124,"b",2,[]],[-5,"c",1e300]]'),
+		(16, 'twins', '{"t":"2025-01-15T12:00:00Z","s":"x","s2":"y","a":1,"b":2}'),
+		(17, 'twins', '{"t":"2025-01-15T12:00:00Z","s":"x","s2":"y","b":1}')
+		) AS m (n, format, message)
+	ORDER BY n;
+-- which of the two it was, the reading does not tell; nor what was never stored
+SELECT pg_temp.again('twins', '{"t":"2025-01-15T12:00:00Z","s":"x","a":1}');
+SELECT _factorymon.told(pg_temp.again('twins', '{"t":"2025-01-15T12:00:00Z","s":"x","a":1}'),
+	'of twins');
+SELECT pg_temp.again('rows', '[]');
+-- the mapping of today does not give what is stored
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, 1, 's', 't', '', '', 'c',
+	'', 0::smallint, NULL, NULL, NULL, NULL, NULL);
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, 'NaN', 's', 't', '', '',
+	'c', '', 0::smallint, NULL, NULL, NULL, NULL, NULL);
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, NULL, 's', 't', '', '',
+	'c', '', 0::smallint, NULL, NULL, NULL, NULL, NULL);
+SELECT _factorymon.compose('nowhere', '2025-05-29', 0::smallint, 1, 's', 't', '', '',
+	'c', '', 0::smallint, NULL, NULL, NULL, NULL, NULL);
+SELECT _factorymon.compose('city', '2025-05-29', 0::smallint, 1, 's', 't', '', '', 'c',
+	'', 0::smallint, NULL, NULL, NULL, NULL, '[1]');
+DELETE FROM factorymon.format WHERE name IN ('device', 'rows', 'twins');
+
 -- a name can change, a mapping can change, but not into nonsense
 UPDATE factorymon.format SET name = 'gateway2' WHERE name = 'gateway';
 UPDATE factorymon.format SET mapping = mapping - 'value' WHERE name = 'gateway2';

@@ -33,7 +33,8 @@ DECLARE
 BEGIN
 	FOR kind, by_time IN VALUES ('reading', 'ts'), ('reject', 'rejected_at'),
 		('transition', 'recorded_at'), ('score', 'recorded_at'),
-		('rollup_1m', 'bucket'), ('ledger', NULL)
+		('rollup_1m', 'bucket'), ('reading_key', 'seen_at'),
+		('duplicate', 'seen_at'), ('ledger', NULL)
 	LOOP
 		EXECUTE format('CREATE TABLE _factorymon.%s_901'
 			' (LIKE _factorymon.%1$s INCLUDING ALL)%s', kind,

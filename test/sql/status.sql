@@ -62,9 +62,11 @@ WHERE p.proname IN ('partition_status', 'worker_status', 'partition_slots',
 	AND obj_description(p.oid, 'pg_proc') IS NULL;
 
 \echo # what runs as somebody else has a fixed search_path
+\pset format unaligned
 SELECT p.oid::regprocedure, p.proconfig FROM pg_proc p
 WHERE p.pronamespace::regnamespace::text IN ('factorymon', '_factorymon')
 	AND p.prosecdef ORDER BY p.proname, p.oid::regprocedure::text;
+\pset format aligned
 
 SELECT factorymon.batch_histogram_bounds();
 

@@ -65,7 +65,7 @@ is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}),
 	'what went is expired, not lost');
 my @files = glob "$folder/*.csv.gz";
 ok(@files > 1, 'there are files');
-like($files[0], qr{/factory_plant%20%2F%20%C3%A4_\d{4}-\d\d-\d\d_}, 'whose names are encoded');
+like($files[0], qr{/factory_plant%20%2F%20%C3%A4_\d+_\d{4}-\d\d-\d\d_}, 'whose names are encoded');
 is(scalar(() = glob "$folder/*.tmp"), 0, 'none is half written');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_archive('plant / ä') WHERE problem IS NOT NULL}),
 	0, 'all are as they were written');
@@ -134,6 +134,35 @@ is(sql($node, qq{SELECT factorymon.restore_archive('plant / ä', '$from',
 	'both parts of a range are restored');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}), 0,
 	'and accounted for');
+
+# --- a dump of the database knows its files, and can have their readings back ----------
+sql($node, q{SELECT factorymon.release_archive('plant / ä')});
+ok(poll_while('it to go', sub { turn(); return total() == 0 }), 'released and dropped again');
+my $rows = sql($node, q{SELECT sum(rows) FROM factorymon.archives WHERE range_to < now() - interval '2 days'});
+my $dump = "$folder.dump";
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('factory') ], 'pg_dump');
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy'), $dump ], 'pg_restore');
+my $known = q{SELECT md5(string_agg(a::text, '|' ORDER BY a::text)) FROM _factorymon.archive a};
+is($node->safe_psql('copy', $known), sql($node, $known), 'the copy knows the files');
+is($node->safe_psql('copy', 'SELECT enabled, at, time_zone FROM _factorymon.archive_setting'),
+	sql($node, 'SELECT enabled, at, time_zone FROM _factorymon.archive_setting'), 'and the setting');
+is($node->safe_psql('copy', q{SELECT factorymon.restore_archive('plant / ä', '-infinity', now() - interval '2 days')}),
+	$rows, 'it gets the readings back');
+
+# --- a pipeline goes, its history stays --------------------------------------------------
+my @before = map { $_ => -s $_ } sort glob "$folder/*";
+sql($node, q{SELECT factorymon.drop_pipeline('plant / ä')});
+is(sql($node, 'SELECT count(*) FROM factorymon.archives'), 0, 'a pipeline that is dropped has no files');
+create_pipeline($node, $broker, name => 'plant / ä', accept_past => '10 days',
+	partition_interval => '1 hour', consumer_group => 'again');
+sql($node, q{SELECT factorymon.set_archive('plant / ä', true, time_zone => 'UTC', at => '0')});
+ok(poll_while('files of the new pipeline', sub {
+	sql($node, q{SELECT factorymon.set_archive('plant / ä', true)});
+	return sql($node, q{SELECT coalesce(sum(rows), 0) FROM factorymon.archives WHERE state = 'archived'}) > 0 }),
+	'another one of its name has files of its own');
+is_deeply([ map { $_ => -s $_ } sort grep { my $f = $_; grep { $_ eq $f } @before } glob "$folder/*" ],
+	\@before, 'those of the former one are as they were');
 $node->stop;
 $broker->stop;
 done_testing();

@@ -19,7 +19,7 @@ use Test::More;
 my $node = new_node();
 my $odd = q{=1+1 "50%", Ü€'x};
 my @lists = qw(system-status consumer-health producer-health
-  partition-assignment real-time-metrics recent-alerts alarms plant sensors
+  partition-assignment real-time-metrics recent-alerts alarms plant cities sensors
   sensor-series rejects kpi);
 
 # Pipelines that no worker serves, so that nothing but this is there: sensors of

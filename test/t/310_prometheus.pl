@@ -57,6 +57,12 @@ comes_to('up{job="factorymon"}', 'job', 'factorymon=1',
 	'it is scraped');
 comes_to('factorymon_readings_total', 'pipeline', 'sensor-data=100',
 	'readings are counted');
+comes_to('factorymon_duplicates_total', 'pipeline', 'sensor-data=0',
+	'nothing came twice');
+comes_to('sum by (state) (factorymon_history_files)', 'state',
+	'archived=0 failed=0 restored=0 stale=0', 'history files by state');
+comes_to('factorymon_retention_waiting_seconds', 'level',
+	'alarms=0 ledger=0 readings=0 rejects=0', 'nothing waits to be dropped');
 comes_to('count(factorymon_partition_up == 1)', 'x', '=3',
 	'three partitions run');
 comes_to('histogram_quantile(1, sum by (le) '

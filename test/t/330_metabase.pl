@@ -134,7 +134,7 @@ like($said, qr/schema read: \d+ views/, 'and for the schema');
 is_deeply(stand_in()->{violations}, [], 'every request is as published');
 my $made = made();
 my @cards = sort keys %{ $made->{cards} };
-is(scalar @cards, 8, 'all cards are there');
+is(scalar @cards, 13, 'all cards are there');
 is(scalar keys %{ $made->{dashboards} }, 1, 'on one dashboard');
 my ($dashboard) = $made->{dashboards}{Plant}[0];
 is_deeply([ sort map { $_->{card_id} } @{ $dashboard->{dashcards} } ],
@@ -241,6 +241,13 @@ my ($older) = expected('SELECT extract(epoch FROM now() - max(ts)) '
 ok($age->[0] > 0 && $age->[0] <= $older->[0] && $older->[0] - $age->[0] < 30,
 	'age of the newest reading') or diag "$age->[0], $older->[0]";
 
+# No pipeline has cities: their cards answer, with nothing.
+is_deeply([ rows_of("Cities: average $_") ], [ [undef] ],
+	"no city, no average $_") foreach qw(temperature humidity);
+is_deeply([ map { rows_of($_) } 'Cities by criticality',
+		'Cities: temperature per minute', 'Cities: humidity per minute' ],
+	[], 'no city, no row');
+
 # rank, level, machine, section, zone, severity, critical, warning, waiting, ...
 my @machines = map { [ @$_[ 2, 1, 6 .. 8, 10, 11 ] ] }
   rows_of('Machines by criticality');
@@ -277,6 +284,29 @@ SELECT date_trunc('hour', recorded_at),
 FROM _factorymon.transition WHERE transition = 'raised' AND announced
 GROUP BY 1, 2 ORDER BY 1, 2
 QUERY
+
+# Then one of its pipelines' sensors stands in a city: nothing but the zone is
+# known of it, and its newest reading was reported critical.
+sql($node, <<'QUERY');
+UPDATE _factorymon.sensor_version SET factory_section = '', machine_id = '',
+	zone = 'Recife' WHERE sensor_version_id = (
+		SELECT r.sensor_version_id FROM _factorymon.reading r
+			JOIN _factorymon.sensor_version v USING (sensor_version_id)
+		WHERE v.sensor_type = 'temperature' ORDER BY r.ts DESC LIMIT 1);
+UPDATE _factorymon.reading r SET level = r.level & 15 | 48
+	FROM _factorymon.sensor_version v
+	WHERE v.sensor_version_id = r.sensor_version_id AND v.zone = 'Recife';
+QUERY
+my ($city) = rows_of('Cities by criticality');
+is_deeply([ @$city[ 0 .. 2 ], $city->[4] ], [ 1, 'critical', 'Recife', undef ],
+	'a city, by what was reported of it');
+same_numbers([ rows_of('Cities: temperature per minute') ], [ expected(<<'QUERY') ],
+SELECT date_trunc('minute', r.ts), v.zone, avg(r.value)
+FROM _factorymon.reading r JOIN _factorymon.sensor_version v
+	USING (sensor_version_id)
+WHERE v.zone = 'Recife' AND coalesce(r.quality, 1) >= 0.5 GROUP BY 1, 2 ORDER BY 1
+QUERY
+	2, 'its minutes');
 
 # Somebody deletes a card, archives one, changes one and moves them around.
 my ($spoiled) = values %{ stand_in()->{state}{dashboards} };

@@ -174,7 +174,8 @@ like(($said = (provision())[1]), qr/^provision: 0 changes$/m, 'once')
   @{ ask('GET', 'dashboard/factorymon/charts')->{result} };
 
 # Datasets: types, comments.
-foreach my $view (qw(plant_now zone_now machine_status zone_minutes alarm_hours))
+foreach my $view (qw(plant_now zone_now machine_status zone_minutes alarm_hours
+	city_now city_minutes))
 {
 	my ($row) = grep { $_->{table_name} eq $view }
 	  @{ ask('GET', 'dataset/')->{result} };

@@ -25,7 +25,7 @@ ask(FmEntries *entries, const char *value, double now)
 	bool		given[FM_MAX_PARAMS] = {true};
 
 	snprintf(values[0], FM_MAX_VALUE, "%s", value);
-	return fm_entries_find(entries, &endpoint, false, values, given, now);
+	return fm_entries_find(entries, &endpoint, FM_FORM_JSON, values, given, now);
 }
 
 /* Give it an answer that is good for a second. */
@@ -130,12 +130,12 @@ test_names(void)
 	bool		second[FM_MAX_PARAMS] = {false, true};
 	FmEntry    *found[4];
 
-	found[0] = fm_entries_find(&entries, &endpoint, false, values, first, 0);
-	found[1] = fm_entries_find(&entries, &endpoint, false, values, second, 0);
-	found[2] = fm_entries_find(&entries, &endpoint, true, values, first, 0);
-	found[3] = fm_entries_find(&entries, NULL, false, values, first, 0);
+	found[0] = fm_entries_find(&entries, &endpoint, FM_FORM_JSON, values, first, 0);
+	found[1] = fm_entries_find(&entries, &endpoint, FM_FORM_JSON, values, second, 0);
+	found[2] = fm_entries_find(&entries, &endpoint, FM_FORM_CSV, values, first, 0);
+	found[3] = fm_entries_find(&entries, NULL, FM_FORM_JSON, values, first, 0);
 	ok(entries.n == 4, "an empty value is not none, a file is not a list");
-	ok(fm_entries_find(&entries, &endpoint, true, values, first, 0) ==
+	ok(fm_entries_find(&entries, &endpoint, FM_FORM_CSV, values, first, 0) ==
 	   found[2] && entries.n == 4, "and each is found again");
 	fm_entries_free(&entries);
 }

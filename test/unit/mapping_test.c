@@ -410,6 +410,58 @@ test_broken_mappings(void)
 	ok(refused == tried, "%d mappings that end early are none", tried);
 }
 
+/* Messages that their readings must tell, and some that they cannot. */
+static void
+test_again(void)
+{
+#define TIME "\"timestamp\":\"/t\",\"sensor_type\":{\"const\":\"y\"}"
+#define PAIR "\"readings\":[{\"sensor_id\":{\"join\":[\"@/s\",{\"const\":\"a\"}]}," \
+	"\"value\":{\"at\":\"@/a\",\"required\":false}},{\"sensor_id\":{\"join\":" \
+	"[\"@/s\",{\"const\":\"b\"}]},\"value\":{\"at\":\"@/b\",\"required\":false}}]"
+	static const struct
+	{
+		const char *mapping;
+		const char *message;
+		int			told;
+	}			cases[] = {
+		/* an object whose member's name is an index, and an array */
+		{"{" TIME ",\"sensor_id\":\"/s\",\"value\":\"/v/0\"}",
+		"{\"t\":\"2025-01-01T00:00:00Z\",\"s\":\"s\",\"v\":{\"0\":1}}", 1},
+		{"{" TIME ",\"sensor_id\":\"/s\",\"value\":\"/v/0\"}",
+		"{\"t\":\"2025-01-01T00:00:00Z\",\"s\":\"s\",\"v\":[1]}", 1},
+		/* elements that are values: one is kept, and one holds its place */
+		{"{\"each\":\"/e\"," TIME ",\"sensor_id\":\"/s\",\"value\":\"@\"}",
+			"{\"t\":\"2025-01-01T00:00:00Z\",\"s\":\"\\u0001\\\"\\\\\","
+		"\"e\":[10000000000000000001,1,2]}", 1},
+		/* readings left out of elements of which columns have all the rest */
+		{"{\"each\":\"/e\",\"machine_id\":\"@/s\"," TIME "," PAIR "}",
+			"{\"t\":\"2025-01-01T00:00:00Z\",\"e\":[{\"s\":\"x\",\"a\":1},"
+		"{\"s\":\"y\",\"b\":2},{\"s\":\"z\",\"a\":3,\"b\":4}]}", 1},
+		{"{\"each\":\"/e\",\"machine_id\":\"@/s\"," TIME "," PAIR "}",
+			"{\"t\":\"2025-01-01T00:00:00Z\",\"e\":[{\"s\":\"x\",\"b\":1},"
+		"{\"s\":\"y\",\"a\":2}]}", 1},
+		/* either may be the one that has no value */
+		{"{\"each\":\"/e\"," TIME ",\"sensor_id\":{\"const\":\"s\"},"
+			"\"value\":{\"at\":\"@/v\",\"required\":false}}",
+		"{\"t\":\"2025-01-01T00:00:00Z\",\"e\":[{\"v\":1},{\"x\":2}]}", 0}
+	};
+	size_t		i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		FmDecoded	decoded = decode_as(cases[i].mapping, cases[i].message);
+		FmSlice		message = {cases[i].message,
+		(int) strlen(cases[i].message)};
+		int			told = 0;
+		bool		right = compose_again(compile_or_die(cases[i].mapping,
+														 &memory),
+										  message, &decoded, &arena, &told);
+
+		ok(decoded.nreadings > 0 && right && told == cases[i].told,
+		   "%s: %s", cases[i].message, told ? "told" : "not told");
+	}
+}
+
 int
 main(void)
 {
@@ -425,6 +477,7 @@ main(void)
 	test_names();
 	test_times();
 	test_elements();
+	test_again();
 	test_drift();
 	test_hostile();
 	fm_arena_reset(&memory);

@@ -28,6 +28,13 @@ extern FmFormat *compile_or_die(const char *mapping, FmArena *arena);
 extern FmSlice find_lost(const FmFormat *format, FmSlice message,
 						 const FmDecoded *decoded);
 
+/*
+ * False: the readings make another message.  They may also not tell which one
+ * it was; *told counts when they do.
+ */
+extern bool compose_again(const FmFormat *format, FmSlice message,
+						  const FmDecoded *decoded, FmArena *arena, int *told);
+
 /* mapping_random.c */
 extern void test_random(void);
 

@@ -39,7 +39,14 @@ to_utc(void *zone, int64_t local, int64_t *utc)
 		FM_LOCAL_UNIQUE;
 }
 
-const FmZones test_zones = {NULL, find_zone, to_utc};
+static int64_t
+from_utc(void *zone, int64_t utc)
+{
+	(void) zone;
+	return utc + TEST_ZONE_HOURS * HOUR;
+}
+
+const FmZones test_zones = {NULL, find_zone, to_utc, from_utc};
 
 FmFormat *
 compile_or_die(const char *mapping, FmArena *arena)
