@@ -222,6 +222,7 @@ store_at_once(FmWorker *worker, int nmessages)
 			continue;
 		/* replayed: the hour has it, and there is no minute to take it from */
 		if ((row->flags & FM_FLAG_NOT_FOLDED) != 0 &&
+			row->reading->ts < rows.stream->pending_from &&
 			fm_rollup_minute(row->reading->ts) < minutes_from)
 			continue;
 		if (*own == NULL)

@@ -142,7 +142,9 @@ is(sql($node, rollup_differences('1d', $begin{'1d'}, '2026-02-20')), '',
 # --- a dump -----------------------------------------------------------------------
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 my $digest = join ' UNION ALL ', map {
-	"SELECT md5(string_agg(x::text, '' ORDER BY bucket, sensor_id)) FROM factorymon.readings_$_ x" }
+	"SELECT md5(string_agg(concat_ws(' ', bucket, sensor_id, zone, n, min, max, first, last, n_bad,"
+	  . " n_warning, n_critical, round(avg::numeric, 9), round(stddev::numeric, 7)), '|'"
+	  . " ORDER BY bucket, sensor_id, zone)) FROM factorymon.readings_$_" }
   sort keys %begin;
 produce($node, '2026-03-01T00:00:00Z', 200, 30, seed => 9);
 sql($node, "SELECT factorymon.pause('sensor-data')");
