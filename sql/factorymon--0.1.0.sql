@@ -888,14 +888,17 @@ CREATE TABLE _factorymon.rollup_stream (
 ) WITH (fillfactor = 50);
 
 /* How far hours and days have been computed, and in which time zone; whoever
- * changes minutes before marked_from leaves a mark. */
+ * changes minutes before marked_from leaves a mark.  From minutes_from on minutes
+ * are all there, from hours_from on hours: see src/rollup_gone.c. */
 CREATE TABLE _factorymon.rollup_progress (
 	pipeline_id smallint PRIMARY KEY
 		REFERENCES _factorymon.pipeline ON DELETE CASCADE,
 	time_zone text NOT NULL,
 	marked_from timestamptz NOT NULL,
 	hours_until timestamptz NOT NULL,
-	days_until timestamptz NOT NULL
+	days_until timestamptz NOT NULL,
+	minutes_from timestamptz NOT NULL DEFAULT '-infinity',
+	hours_from timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 50);
 
 /* Minutes that changed after their hour was computed: a quarter of an hour each.
@@ -1682,7 +1685,7 @@ RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'factorymon_set_retention';
 COMMENT ON FUNCTION factorymon.set_retention(text, text, interval) IS
-	'how long readings, rejects, alarms or the ledger of a pipeline are kept; null: as long as the retention of the pipeline says, 0: for ever';
+	'how long readings, rejects, alarms, minutes, hours, days or the ledger of a pipeline are kept; null: as long as the retention of the pipeline says (rollups, ledger: for ever), 0: for ever';
 
 CREATE FUNCTION factorymon.set_archive(
 	pipeline text,
@@ -1735,7 +1738,7 @@ CREATE FUNCTION _factorymon.retention_levels(
 	OUT kinds text[],
 	OUT inherits boolean)
 RETURNS SETOF record
-LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 4
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 7
 AS 'MODULE_PATHNAME', 'factorymon_retention_levels';
 
 CREATE FUNCTION factorymon.drop_pipeline(pipeline text)
@@ -3501,7 +3504,7 @@ COMMENT ON VIEW factorymon.retention IS
 COMMENT ON COLUMN factorymon.retention.pipeline IS
 	'name of the pipeline';
 COMMENT ON COLUMN factorymon.retention.level IS
-	'readings, rejects, alarms (transitions, what was published of them, findings of detectors) or ledger';
+	'readings, rejects, alarms (transitions, what was published of them, findings of detectors), minutes, hours, days (rollups) or ledger';
 COMMENT ON COLUMN factorymon.retention.keep_seconds IS
 	'age after which it goes; null: it stays';
 COMMENT ON COLUMN factorymon.retention.own IS
@@ -4508,7 +4511,7 @@ COMMENT ON FUNCTION factorymon.sensor_limits(text, text) IS
  * in no part yet. */
 CREATE VIEW _factorymon.rollup_span AS
 SELECT p.pipeline_id, p.name AS pipeline, g.time_zone, g.hours_until,
-	g.days_until,
+	g.days_until, g.minutes_from, g.hours_from,
 	greatest(g.hours_until, date_trunc('hour', now(), g.time_zone)
 		+ interval '2 hours') AS far_from,
 	CASE WHEN p.rollups THEN (
@@ -4572,10 +4575,10 @@ FROM _factorymon.sensor AS s
 		FROM _factorymon.rollup_1h AS r
 		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
 			AND r.bucket < g.hours_until
-			AND NOT EXISTS (
+			AND (r.bucket < g.minutes_from OR NOT EXISTS (
 				SELECT FROM _factorymon.rollup_mark AS k
 				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
-					AND k.bucket < r.bucket + interval '1 hour')
+					AND k.bucket < r.bucket + interval '1 hour'))
 		UNION ALL
 		SELECT l.hour_at, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
 			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
@@ -4638,11 +4641,11 @@ FROM _factorymon.sensor AS s
 		FROM _factorymon.rollup_1d AS r
 		WHERE r.pipeline_id = s.pipeline_id AND r.sensor_id = s.sensor_id
 			AND r.bucket < g.days_until
-			AND NOT EXISTS (
+			AND (r.bucket < g.hours_from OR NOT EXISTS (
 				SELECT FROM _factorymon.rollup_mark AS k
 				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
 					AND k.bucket < ((r.bucket AT TIME ZONE g.time_zone) + interval '1 day')
-				AT TIME ZONE g.time_zone)
+				AT TIME ZONE g.time_zone))
 		UNION ALL
 		SELECT l.day_at, r.first_ts, r.last_ts, r.first_offset, r.last_offset, r.mean, r.m2,
 			r.min, r.max, r.first, r.last, r.sensor_version_id, r.n, r.n_bad,
@@ -4668,7 +4671,7 @@ FROM _factorymon.sensor AS s
 				AT TIME ZONE g.time_zone
 					AND x.bucket < g.hours_until
 				OFFSET 0) AS r
-		WHERE NOT EXISTS (
+		WHERE r.bucket < g.minutes_from OR NOT EXISTS (
 				SELECT FROM _factorymon.rollup_mark AS k
 				WHERE k.sensor_id = r.sensor_id AND k.bucket >= r.bucket
 					AND k.bucket < r.bucket + interval '1 hour')

@@ -20,8 +20,8 @@
  * snapshot and the readings stored since (partition_offset.fold_min_ts is
  * their oldest ts), so a partition that may hold such readings waits.
  *
- * One with readings that are in no rollup yet waits, too.  Rollups have an
- * interval of their own, and by default stay.
+ * One with readings that are in no rollup yet waits, too.  Rollups have
+ * intervals of their own, and by default stay; see rollup_gone.c.
  *
  * Whoever reads the table in an open transaction keeps that lock from us, so
  * it is asked for once before anything is counted: counting a day in vain every
@@ -51,6 +51,7 @@
 #include "ledger.h"
 #include "pipeline_internal.h"
 #include "retention.h"
+#include "rollup_parts.h"
 
 PG_FUNCTION_INFO_V1(factorymon_drop_expired);
 
@@ -273,6 +274,10 @@ drop_oldest(int16 pipeline_id, const char *kind, TimestampTz cutoff)
 		waits_for = "readings in it are in no rollup yet";
 		return false;
 	}
+	if (strncmp(kind, "rollup_", 7) == 0)
+		waits_for = fm_rollup_expire(pipeline_id, kind, to);
+	if (waits_for)
+		return false;
 	if (strcmp(kind, "transition") == 0 && needed_by_publisher(name))
 	{
 		waits_for = "an alarm in it has not gone out yet";

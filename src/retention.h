@@ -25,7 +25,7 @@ typedef struct FmRetentionLevel
 	bool		inherits;		/* the pipeline's retention, unless it has its own */
 } FmRetentionLevel;
 
-#define FM_RETENTION_LEVELS 4
+#define FM_RETENTION_LEVELS 7
 
 extern const FmRetentionLevel fm_retention_levels[FM_RETENTION_LEVELS];
 

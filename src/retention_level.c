@@ -33,6 +33,10 @@ const FmRetentionLevel fm_retention_levels[FM_RETENTION_LEVELS] = {
 	{"rejects", {"reject"}, true},
 	/* publications, too: see fm_publication_expire() */
 	{"alarms", {"transition", "score"}, true},
+	/* minutes before hours before days: see rollup_gone.c */
+	{"minutes", {"rollup_1m"}, false},
+	{"hours", {"rollup_1h"}, false},
+	{"days", {"rollup_1d"}, false},
 	{"ledger", {NULL}, false},
 };
 
@@ -168,6 +172,26 @@ store_keep(int16 pipeline_id, const char *level, Interval *keep,
 					   " updated_by = excluded.updated_by", SPI_OK_INSERT);
 }
 
+/* What an hour is computed from must not be kept for longer than it is. */
+static void
+check_rollups(const FmPipeline *pipeline)
+{
+	int64		keep[FM_RETENTION_LEVELS];
+	int			first = level_index("minutes");
+	int			last = level_index("days");
+
+	fm_retention_load(pipeline, keep);
+	for (int i = first; i < last; i++)
+		if (keep[i + 1] > 0 && (keep[i] <= 0 || keep[i] > keep[i + 1]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s cannot be kept for longer than %s",
+							fm_retention_levels[i].name,
+							fm_retention_levels[i + 1].name),
+					 errhint("Shorten the finer level first, lengthen the"
+							 " coarser one first.")));
+}
+
 /* factorymon.set_retention(pipeline text, level text, keep interval) */
 Datum
 factorymon_set_retention(PG_FUNCTION_ARGS)
@@ -190,6 +214,7 @@ factorymon_set_retention(PG_FUNCTION_ARGS)
 	fm_lock_timeout_limit(fm_lock_timeout);
 	SPI_connect();
 	store_keep(pipeline->id, level, keep, GetUserNameFromId(user, false));
+	check_rollups(pipeline);
 	fm_event_record(pipeline->id, NULL, "altered", NULL, 0,
 					psprintf("retention of %s by %s", level,
 							 GetUserNameFromId(user, false)));

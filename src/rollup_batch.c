@@ -208,13 +208,22 @@ store_at_once(FmWorker *worker, int nmessages)
 	FmRollupParts **parts = palloc0(sizeof(*parts) *
 									Max(worker->nassigned, 1));
 	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
+	TimestampTz minutes_from = DT_NOBEGIN;
 	FmRow	   *row;
 
+	for (int i = 0; i < worker->nassigned; i++)
+		if (worker->assigned[i].rollup && worker->assigned[i].rollup->has_unfolded)
+			minutes_from = fm_rollup_minutes_from(worker->pipeline->id);
 	while ((row = next_row(&rows)) != NULL)
 	{
 		FmRollupParts **own = &parts[rows.index];
 
 		if (!is_stored_at_once(rows.stream, row))
+			continue;
+		/* replayed: the hour has it, and there is no minute to take it from */
+		if ((row->flags & FM_FLAG_NOT_FOLDED) != 0 &&
+			row->reading->ts < rows.stream->pending_from &&
+			fm_rollup_minute(row->reading->ts) < minutes_from)
 			continue;
 		if (*own == NULL)
 			*own = fm_rollup_parts_create(CurrentMemoryContext);

@@ -67,6 +67,9 @@ PG_FUNCTION_INFO_V1(factorymon_merge_rollups);
 	" t.first_stream, t.last_stream, t.first_index, t.last_index) AS m" \
 	" FROM %s GROUP BY 1, 2, t.sensor_version_id) AS x"
 
+#define THE_LINE \
+	"(SELECT %s FROM _factorymon.rollup_progress WHERE pipeline_id = $1)"
+
 /* One level made from the one below it. */
 typedef struct Level
 {
@@ -75,12 +78,13 @@ typedef struct Level
 	const char *unit;
 	const char *until;			/* column of rollup_progress */
 	const char *end;			/* of the bucket that begins at k.b */
+	const char *line;			/* the source is all there from here on */
 } Level;
 
 static const Level hours = {"rollup_1h", "rollup_1m", "hour", "hours_until",
-"k.b + interval '1 hour'"};
+"k.b + interval '1 hour'", "minutes_from"};
 static const Level days = {"rollup_1d", "rollup_1h", "day", "days_until",
-"((k.b AT TIME ZONE $2) + interval '1 day') AT TIME ZONE $2"};
+"((k.b AT TIME ZONE $2) + interval '1 day') AT TIME ZONE $2", "hours_from"};
 
 /* One run for a pipeline. */
 typedef struct Merge
@@ -298,7 +302,10 @@ marked_buckets(const Merge *merge, const Level *level, Datum sensors,
 	return true;
 }
 
-/* Compute anew what marks stand for. */
+/*
+ * Compute anew what marks stand for.  Behind the line the source is not all
+ * there: what is, is added to the level, and goes (see rollup_gone.c).
+ */
 static void
 compute_marked(Merge *merge, const Level *level, Datum sensors, Datum buckets)
 {
@@ -310,8 +317,9 @@ compute_marked(Merge *merge, const Level *level, Datum sensors, Datum buckets)
 	(void) fm_args_run(&args, psprintf("DELETE FROM _factorymon.%s_%d t"
 									   " USING unnest($3, $4) AS k(s, b)"
 									   " WHERE t.sensor_id = k.s"
-									   " AND t.bucket = k.b",
-									   level->table, id), SPI_OK_DELETE);
+									   " AND t.bucket = k.b AND k.b >="
+									   " " THE_LINE, level->table, id,
+									   level->line), SPI_OK_DELETE);
 	merge->written += (int64)
 		fm_args_run(&args, psprintf(INSERT_MERGED, level->table, id,
 									level->unit,
@@ -322,6 +330,13 @@ compute_marked(Merge *merge, const Level *level, Datum sensors, Datum buckets)
 											 " AND t.bucket < %s",
 											 level->source, id, level->end)),
 					SPI_OK_INSERT);
+	(void) fm_args_run(&args, psprintf("DELETE FROM _factorymon.%s_%d t"
+									   " USING unnest($3, $4) AS k(s, b)"
+									   " WHERE t.sensor_id = k.s"
+									   " AND t.bucket >= k.b AND t.bucket < %s"
+									   " AND k.b < " THE_LINE, level->source,
+									   id, level->end, level->line),
+					   SPI_OK_DELETE);
 }
 
 /* Take the marks, and compute what they stand for. */
@@ -347,7 +362,7 @@ take_marks(Merge *merge)
 	compute_marked(merge, &days, sensors, buckets);
 }
 
-/* Another time zone: away with everything that was computed. */
+/* Another time zone: away with everything that can be computed anew. */
 static void
 change_time_zone(Merge *merge)
 {
@@ -361,10 +376,13 @@ change_time_zone(Merge *merge)
 	for (int i = 0; i < 2; i++)
 	{
 		const Level *level = i == 0 ? &hours : &days;
-		FmArgs		none = {0};
+		FmArgs		own = {0};
 
-		(void) fm_args_run(&none, psprintf("DELETE FROM _factorymon.%s_%d",
-										   level->table, id), SPI_OK_DELETE);
+		fm_args_int2(&own, id);
+		(void) fm_args_run(&own, psprintf("DELETE FROM _factorymon.%s_%d"
+										  " WHERE bucket >= " THE_LINE,
+										  level->table, id, level->line),
+						   SPI_OK_DELETE);
 		ensure_all(merge, level);
 		merge->written += (int64)
 			fm_args_run(&args, psprintf(INSERT_MERGED, level->table, id,
@@ -373,9 +391,10 @@ change_time_zone(Merge *merge)
 												 " JOIN _factorymon.rollup_progress g"
 												 " ON g.pipeline_id = $1"
 												 " AND t.bucket < date_trunc('%s',"
-												 "  g.hours_until, $2)",
+												 "  g.hours_until, $2)"
+												 " AND t.bucket >= g.%s",
 												 level->source, id,
-												 level->unit)),
+												 level->unit, level->line)),
 						SPI_OK_INSERT);
 		(void) fm_args_run(&args, psprintf("UPDATE _factorymon.rollup_progress"
 										   " SET %s = date_trunc('%s',"
@@ -387,6 +406,7 @@ change_time_zone(Merge *merge)
 	(void) fm_args_run(&args, "UPDATE _factorymon.rollup_progress"
 					   " SET time_zone = $2 WHERE pipeline_id = $1",
 					   SPI_OK_UPDATE);
+	fm_rollup_round_lines(id);
 }
 
 /* Streams that were replaced by another log have no owner who would do it. */

@@ -94,12 +94,29 @@ extern bool fm_rollup_load(int16 pipeline_id, int32 stream_id,
 extern void fm_rollup_rebuild(int16 pipeline_id, int32 stream_id,
 							  TimestampTz from, TimestampTz to, int64 below);
 
+/* ---- rollup_gone.c ---- */
+
 /*
  * Readings of the stream with offsets in [from, to) have been deleted: so are
  * the parts that were made of them.
  */
 extern void fm_rollup_forget(int16 pipeline_id, int32 stream_id, int64 from,
 							 int64 to);
+
+/*
+ * The oldest time partition of minutes, hours or days (kind) is to be dropped;
+ * it ends at a time.  What it has to wait for; NULL: nothing, and the caller
+ * drops it in this transaction.
+ */
+extern const char *fm_rollup_expire(int16 pipeline_id, const char *kind,
+									TimestampTz to);
+
+/* From when on minutes are all there: what came before was added to hours. */
+extern TimestampTz fm_rollup_minutes_from(int16 pipeline_id);
+
+/* In a new time zone, the lines are in the middle of an hour or a day: move them
+ * on, once hours and days behind them have been computed. */
+extern void fm_rollup_round_lines(int16 pipeline_id);
 
 /* ---- rollup_merge.c ---- */
 

@@ -2,7 +2,7 @@
  *
  * rollup_store.c
  *	  Minutes in the tables: storing what was summed up in memory, making it
- *	  from rows, taking it away.
+ *	  from rows.  What takes it away is in rollup_gone.c.
  *
  * Which readings are in stored parts follows from the readings alone: of each
  * stream those before a time (rollup_stream.pending_from), and all that no
@@ -27,6 +27,7 @@
 #include "pipeline_internal.h"
 #include "reading.h"
 #include "rollup_parts.h"
+#include "rollup_query.h"
 
 /* Columns of _factorymon.rollup_1m, from 1. */
 enum
@@ -61,33 +62,12 @@ enum
 /* One mark is for so long, which no time zone's hour divides. */
 #define MARK_WIDTH	(15 * FM_ROLLUP_MINUTE)
 
-/* Summaries of rows r by minute (bucket), sensor and version. */
-#define SUMMARIES \
-	"SELECT date_bin('1 minute', r.ts, '2000-01-01 00:00+00') AS bucket," \
-	" r.sensor_id, r.sensor_version_id," \
-	" min(r.kafka_offset) AS from_offset, max(r.kafka_offset) AS to_offset," \
-	" _factorymon.rollup_readings(r.ts, r.value, r.level, r.quality," \
-	" r.stream_id, r.kafka_offset, r.reading_index, r.sensor_version_id) AS m"
-
 /* ... of a stream ($1), of rows that a fold has taken in. */
 #define PENDING \
 	SUMMARIES " FROM _factorymon.sensor s" \
 	" JOIN _factorymon.reading_%d r ON r.sensor_id = s.sensor_id" \
 	" WHERE s.pipeline_id = $2 AND r.stream_id = $1 AND r.ts >= $3" \
 	" AND r.kafka_offset < $4 AND r.flags & 32 = 0"
-
-/* Store such summaries (x) of the stream $1 and pipeline $2. */
-#define INSERT_SUMMARIES \
-	"INSERT INTO _factorymon.rollup_1m_%d (bucket, first_ts, last_ts," \
-	" first_offset, last_offset, from_offset, to_offset, mean, m2, min, max," \
-	" first, last, sensor_id, sensor_version_id, n, n_bad, n_warning," \
-	" n_critical, first_stream, last_stream, pipeline_id, first_index," \
-	" last_index)" \
-	" SELECT bucket, (m).first_ts, (m).last_ts, (m).first_offset," \
-	" (m).last_offset, from_offset, to_offset, (m).mean, (m).m2, (m).min," \
-	" (m).max, (m).first, (m).last, sensor_id, sensor_version_id, (m).n," \
-	" (m).n_bad, (m).n_warning, (m).n_critical, $1, $1, $2, (m).first_index," \
-	" (m).last_index"
 
 StaticAssertDecl(FM_FLAG_NOT_FOLDED == 32, "the queries here know the flag");
 
@@ -444,71 +424,4 @@ fm_rollup_rebuild(int16 pipeline_id, int32 stream_id, TimestampTz from,
 									   " '2000-01-01 00:00+00') FROM made",
 									   pipeline_id, pipeline_id),
 					   SPI_OK_INSERT);
-}
-
-/* ----------------------------------------------------------------------
- * What is gone
- * ------------------------------------------------------------------- */
-
-#define MARK_GONE \
-	" INSERT INTO _factorymon.rollup_mark (pipeline_id, sensor_id, bucket)" \
-	" SELECT DISTINCT $2, sensor_id, date_bin('15 minutes', bucket," \
-	" '2000-01-01 00:00+00') FROM gone"
-
-/*
- * Parts that lie in the range go.  Of a part that reaches beyond it the whole
- * minute of the stream is made anew, from what is left of its rows.
- */
-void
-fm_rollup_forget(int16 pipeline_id, int32 stream_id, int64 from, int64 to)
-{
-	FmArgs		args = {0};
-	char	   *table = psprintf("_factorymon.rollup_1m_%d", pipeline_id);
-
-	if (!OidIsValid(fm_storage_lock(pipeline_id, "rollup_1m",
-									RowExclusiveLock)))
-		return;
-	fm_args_int4(&args, stream_id);
-	/* of a retired stream, the supervisor may be storing what is pending */
-	(void) fm_args_run(&args, "SELECT 1 FROM _factorymon.rollup_stream"
-					   " WHERE stream_id = $1 FOR UPDATE", SPI_OK_SELECT);
-	fm_args_int2(&args, pipeline_id);
-	fm_args_int8(&args, from);
-	fm_args_int8(&args, to);
-	(void) fm_args_run(&args, psprintf("WITH gone AS (DELETE FROM %s"
-									   " WHERE first_stream = $1"
-									   " AND from_offset >= $3"
-									   " AND to_offset < $4"
-									   " RETURNING sensor_id, bucket)"
-									   MARK_GONE, table), SPI_OK_INSERT);
-	(void) fm_args_run(&args, psprintf("WITH part AS ("
-									   "SELECT DISTINCT sensor_id,"
-									   " sensor_version_id, bucket FROM %s"
-									   " WHERE first_stream = $1"
-									   " AND to_offset >= $3"
-									   " AND from_offset < $4),"
-									   " gone AS (DELETE FROM %s t USING part"
-									   " WHERE t.first_stream = $1"
-									   " AND t.sensor_id = part.sensor_id"
-									   " AND t.sensor_version_id ="
-									   "  part.sensor_version_id"
-									   " AND t.bucket = part.bucket"
-									   " RETURNING t.sensor_id, t.bucket),"
-									   " mark AS (" MARK_GONE ") "
-									   INSERT_SUMMARIES
-									   " FROM (" SUMMARIES " FROM part"
-									   " JOIN _factorymon.reading_%d r"
-									   " ON r.sensor_id = part.sensor_id"
-									   " AND r.sensor_version_id ="
-									   "  part.sensor_version_id"
-									   " AND r.ts >= part.bucket AND r.ts <"
-									   "  part.bucket + interval '1 minute'"
-									   " JOIN _factorymon.rollup_stream q"
-									   " ON q.stream_id = r.stream_id"
-									   " WHERE r.stream_id = $1"
-									   " AND (r.flags & 32 <> 0"
-									   "  OR r.ts < q.pending_from)"
-									   " GROUP BY 1, 2, 3) AS x",
-									   table, table, pipeline_id,
-									   pipeline_id), SPI_OK_INSERT);
 }

@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use FactorymonTest;
 use FactorymonCheck;
+use FactorymonRollups;
 use POSIX qw(strftime);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -144,6 +145,8 @@ is(readings('canonical'), 300, 'factory: a reading a message');
 is(readings('readings'), 300, 'reading: the same');
 is(readings('cities'), 600, 'city: two');
 is(readings('devices'), 600, 'sensores: two');
+my %bucket = rollup_begins('UTC');
+is(sql($node, rollup_differences('1m', $bucket{'1m'})), '', 'rollups are of all of them');
 is(readings('garbage'), 0, 'garbage: none');
 is(sql($node, <<'QUERY'), 300, 'but each is a reject');
 SELECT count(*) FROM factorymon.rejects WHERE pipeline = 'garbage'

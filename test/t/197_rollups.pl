@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use FactorymonTest;
 use FactorymonCheck;
+use FactorymonRollups;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -36,50 +37,7 @@ sub produce
 	return caught_up($node, $sent);
 }
 
-# Buckets that are not as rows say: each is on one side only.
-sub differences
-{
-	my ($level, $begin) = @_;
-
-	return <<"QUERY";
-WITH kept AS (
-	SELECT bucket, sensor_id, pipeline, n, min, max, first, last, n_normal,
-			n_warning, n_critical, n_bad,
-			round(avg::numeric, 9) AS avg, round(stddev::numeric, 7) AS stddev
-		FROM factorymon.readings_$level),
-wanted AS (
-	SELECT $begin AS bucket, r.sensor_id, r.pipeline,
-			count(*) FILTER (WHERE g) AS n, min(value) FILTER (WHERE g),
-			max(value) FILTER (WHERE g),
-			(array_agg(value ORDER BY ts, stream, kafka_offset, reading_index)
-				FILTER (WHERE g))[1] AS first,
-			(array_agg(value ORDER BY ts DESC, stream DESC, kafka_offset DESC,
-				reading_index DESC) FILTER (WHERE g))[1] AS last,
-			count(*) FILTER (WHERE g AND level = 'normal') AS n_normal,
-			count(*) FILTER (WHERE g AND level = 'warning') AS n_warning,
-			count(*) FILTER (WHERE g AND level = 'critical') AS n_critical,
-			count(*) FILTER (WHERE NOT g) AS n_bad,
-			round((avg(value) FILTER (WHERE g))::numeric, 9) AS avg,
-			round((stddev_samp(value) FILTER (WHERE g))::numeric, 7) AS stddev
-		FROM (SELECT x.*, coalesce(x.quality, 1) >= 0.5 AS g, s.stream_id AS stream
-			FROM factorymon.sensor_readings x
-			JOIN _factorymon.stream s ON s.topic = x.topic
-				AND s.kafka_partition = x.kafka_partition
-				AND s.incarnation = x.incarnation
-			JOIN _factorymon.pipeline p ON p.pipeline_id = s.pipeline_id
-				AND p.name = x.pipeline) AS r
-		GROUP BY 1, 2, 3)
-(SELECT 'kept', * FROM (TABLE kept EXCEPT ALL TABLE wanted) a)
-UNION ALL
-(SELECT 'wanted', * FROM (TABLE wanted EXCEPT ALL TABLE kept) b)
-ORDER BY 2, 3, 1 LIMIT 6
-QUERY
-}
-
-my %begin = (
-	'1m' => "date_trunc('minute', ts)",
-	'1h' => "date_trunc('hour', ts, '$ZONE')",
-	'1d' => "date_trunc('day', ts, '$ZONE')");
+my %begin = rollup_begins($ZONE);
 
 # All levels, as they are and after hours and days were computed.
 sub are_right
@@ -89,7 +47,7 @@ sub are_right
 	foreach my $computed (0, 1)
 	{
 		sql($node, "SELECT _factorymon.merge_rollups('sensor-data')") if $computed;
-		is(sql($node, differences($_, $begin{$_})), '',
+		is(sql($node, rollup_differences($_, $begin{$_})), '',
 				"$what: $_ " . ($computed ? 'computed' : 'as it is'))
 		  foreach sort keys %begin;
 	}
@@ -215,7 +173,7 @@ are_right('after a crash');
 
 # another time zone
 $ZONE = 'Australia/Eucla';
-$begin{$_} =~ s/'[^']*'\)$/'$ZONE')/ foreach '1h', '1d';
+%begin = rollup_begins($ZONE);
 sql($node, "SELECT factorymon.alter_pipeline('sensor-data', time_zone => '$ZONE')");
 sql($node, "SELECT _factorymon.merge_rollups('sensor-data')");
 are_right('another time zone');
@@ -288,9 +246,9 @@ QUERY
 sql($node, "SELECT _factorymon.merge_rollups('sensor-data')");
 cmp_ok(sql($node, "SELECT factorymon.purge_suspect('sensor-data', 1)"), '>', 0,
 	'purged');
-is(sql($node, differences($_, $begin{$_})), '', "purged: $_") foreach '1m', '1h';
+is(sql($node, rollup_differences($_, $begin{$_})), '', "purged: $_") foreach '1m', '1h';
 sql($node, "SELECT _factorymon.merge_rollups('sensor-data')");
-is(sql($node, differences($_, $begin{$_})), '', "purged: $_ computed")
+is(sql($node, rollup_differences($_, $begin{$_})), '', "purged: $_ computed")
   foreach '1m', '1h';
 
 sql($node, "SELECT factorymon.drop_pipeline('sensor-data')");
