@@ -6,7 +6,7 @@
  * The list of units is made of the bounds of the time partitions and the days of
  * the plant, which have 23 to 25 hours.  A unit is due when its day is over and
  * the local time of the setting has come, or earlier, when retention asks for
- * it; and again when rows came since.  Each is one transaction with one snapshot.
+ * it; and again when retention finds that rows came since.  Each is one transaction with one snapshot.
  *
  * Before a partition is dropped, the rows of each of its units are counted
  * and hashes of all their columns summed up, under the lock that keeps writers out:

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * btree_batch.c
- *	  Many entries at a time into a btree on (sensor_id, ts).
+ *	  Many entries at a time into a btree on a sensor's number and a time.
  *
  * index_insert() descends from the root for every row, and on the way compares
  * keys by function calls: of all that is done for a reading that is the largest
@@ -39,7 +39,6 @@
 
 #include "btree_batch.h"
 #include "compat.h"
-#include "row.h"
 
 #define NKEYS 2					/* sensor_id, ts */
 
@@ -66,7 +65,7 @@ typedef struct Inserter
 } Inserter;
 
 bool
-fm_btree_batch_fits(Relation index)
+fm_btree_batch_fits(Relation index, AttrNumber sensor_id, AttrNumber ts)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -78,8 +77,8 @@ fm_btree_batch_fits(Relation index)
 		ALIGNOF_DOUBLE == 8 && FLOAT8PASSBYVAL &&
 		index->rd_rel->relam == BTREE_AM_OID &&
 		form->indnatts == NKEYS && form->indnkeyatts == NKEYS &&
-		form->indkey.values[0] == FM_COLUMN_SENSOR_ID + 1 &&
-		form->indkey.values[1] == FM_COLUMN_TS + 1 &&
+		form->indkey.values[0] == sensor_id &&
+		form->indkey.values[1] == ts &&
 		!form->indisunique &&
 		index_getprocid(index, 1, BTORDER_PROC) == F_BTINT4CMP &&
 		index_getprocid(index, 2, BTORDER_PROC) == F_TIMESTAMPTZ_CMP &&

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * btree_batch.h
- *	  Many entries at a time into a btree on (sensor_id, ts).
+ *	  Many entries at a time into a btree on a sensor's number and a time.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -12,6 +12,7 @@
 
 #include "postgres.h"
 
+#include "access/attnum.h"
 #include "access/itup.h"
 #include "datatype/timestamp.h"
 #include "nodes/execnodes.h"
@@ -27,8 +28,9 @@ typedef struct FmIndexEntry
 	ItemPointerData tid;		/* where the row is */
 } FmIndexEntry;
 
-/* Is it a plain btree on the row's sensor_id and ts, both ascending? */
-extern bool fm_btree_batch_fits(Relation index);
+/* Is it a plain btree on these columns of the row, both ascending? */
+extern bool fm_btree_batch_fits(Relation index, AttrNumber sensor_id,
+								AttrNumber ts);
 
 /*
  * fm_btree_insert_batch

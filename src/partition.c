@@ -115,6 +115,9 @@ typedef struct KnownRange
 /* Most recently used first. */
 static KnownRange known_ranges[N_KNOWN_RANGES];
 
+/* How many partitions this process has made. */
+static uint64 nmade = 0;
+
 /* How the partitions of one table lie around one moment. */
 typedef struct RangeSurvey
 {
@@ -570,6 +573,7 @@ find_or_create(Oid parent, int16 pipeline_id, const StorageKind *kind,
 		from = Max(from, survey.from);
 		to = Min(to, survey.to);
 		create_partition(get_rel_name(parent), kind, from, to);
+		nmade++;
 	}
 	remember(parent, pipeline_id, kind, from, to);
 	return true;
@@ -628,6 +632,12 @@ fm_partition_ensured_range(TimestampTz *from, TimestampTz *to)
 {
 	*from = known_ranges[0].from;
 	*to = known_ranges[0].to;
+}
+
+uint64
+fm_partition_number_made(void)
+{
+	return nmade;
 }
 
 /*

@@ -110,6 +110,9 @@ extern bool fm_partition_ensure(int16 pipeline_id, const char *kind,
  */
 extern void fm_partition_ensured_range(TimestampTz *from, TimestampTz *to);
 
+/* How many partitions this process has made so far, aborted ones, too. */
+extern uint64 fm_partition_number_made(void);
+
 /*
  * The half-open range [*from, *to) of the time partition that ts falls in,
  * where nothing stands in its way.

@@ -53,13 +53,27 @@ is_known(TimestampTz ts)
 	return false;
 }
 
+/*
+ * The partition of readings was just ensured; that of their minutes is, too.
+ * It has to be there a while before minutes are: a query that was planned
+ * without it would find these neither there nor in the rows, if what says that
+ * they are stored comes in one transaction with it.
+ */
 static void
-remember(void)
+remember(const FmPipeline *pipeline, TimestampTz ts)
 {
+	TimestampTz from;
+	TimestampTz to;
+
 	memmove(&known[1], &known[0],
 			sizeof(known[0]) * (MAX_KNOWN_RANGES - 1));
 	nknown = Min(nknown + 1, MAX_KNOWN_RANGES);
 	fm_partition_ensured_range(&known[0].from, &known[0].to);
+	(void) fm_partition_ensure(pipeline->id, "rollup_1m",
+							   pipeline->partition_interval, ts);
+	fm_partition_ensured_range(&from, &to);
+	known[0].from = Max(known[0].from, from);
+	known[0].to = Min(known[0].to, to);
 }
 
 /* The partitions of rows that are stored by time of arrival. */
@@ -101,7 +115,7 @@ ensure_partitions(FmWorker *worker)
 		if (fm_partition_ensure(pipeline->id, "reading",
 								pipeline->partition_interval,
 								row->reading->ts))
-			remember();
+			remember(pipeline, row->reading->ts);
 		else
 			fm_collect_reject(&batch->messages[row->message],
 							  FM_REJECT_TOO_MANY_PARTITIONS,

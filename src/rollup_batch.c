@@ -32,6 +32,13 @@
 /* Nothing came for so long: do not wait for the next minute to come. */
 #define IDLE			(10 * FM_ROLLUP_MINUTE)
 
+/*
+ * While a plant catches up its minutes pass quickly.  They are stored so often
+ * at most: several minutes of a sensor at a time are cheaper than one by one.
+ */
+#define STORE_INTERVAL	(USECS_PER_SEC / 2)
+#define STORE_PARTS		(FM_ROLLUP_MAX_PARTS / 4)
+
 struct FmRollupStream
 {
 	MemoryContext context;		/* of all this */
@@ -39,7 +46,10 @@ struct FmRollupStream
 	TimestampTz pending_from;	/* as committed */
 	TimestampTz next_from;		/* by the transaction at hand */
 	TimestampTz progress;		/* newest time that was believed */
+	TimestampTz progress_before;	/* the readings at hand */
 	TimestampTz added_at;		/* when memory grew last */
+	TimestampTz stored_at;		/* when the line moved last */
+	bool		waits;			/* it has yet to follow the progress */
 	FmRollupParts *pending;
 	/* of the readings that the transaction at hand has stored */
 	TimestampTz min_ts;
@@ -63,7 +73,7 @@ fm_rollup_open(MemoryContext parent, const FmPipeline *pipeline,
 	stream->context = context;
 	stream->stream_id = stream_id;
 	stream->pending = fm_rollup_parts_create(context);
-	stream->progress = DT_NOBEGIN;
+	stream->progress = stream->progress_before = DT_NOBEGIN;
 	stream->added_at = GetCurrentTimestamp();
 	stream->pending_from = fm_rollup_pending_from(stream_id);
 	stream->lost = !pipeline->rollups;
@@ -83,13 +93,28 @@ fm_rollup_close(FmRollupStream *stream)
 	MemoryContextDelete(stream->context);
 }
 
-bool
-fm_rollup_is_due(const FmRollupStream *stream, TimestampTz now)
+/* (A clock may have been set back.) */
+static bool
+is_interval_over(TimestampTz since, TimestampTz now)
+{
+	return now < since || now - since >= STORE_INTERVAL;
+}
+
+static bool
+is_idle(const FmRollupStream *stream, TimestampTz now)
 {
 	return !stream->lost && now - stream->added_at > IDLE &&
 		stream->pending_from != DT_NOBEGIN &&
 		(stream->pending->n > 0 ||
 		 stream->pending_from < now - 2 * IDLE);
+}
+
+bool
+fm_rollup_is_due(const FmRollupStream *stream, TimestampTz now)
+{
+	return is_idle(stream, now) ||
+		(stream->waits &&
+		 is_interval_over(Max(stream->stored_at, stream->added_at), now));
 }
 
 /* ----------------------------------------------------------------------
@@ -148,16 +173,17 @@ see_progress(FmRollupStream *stream, const FmRow *row, TimestampTz now)
 	stream->progress = Max(stream->progress, ts);
 }
 
-/* Where the line between stored and pending is drawn from now on. */
+/* Where the line between stored and pending belongs by that progress. */
 static TimestampTz
-choose_next_from(const FmRollupStream *stream, bool enabled, TimestampTz now)
+find_next_from(const FmRollupStream *stream, TimestampTz progress,
+			   bool enabled, TimestampTz now)
 {
 	TimestampTz wanted = stream->pending_from;
 
-	if (stream->progress != DT_NOBEGIN &&
+	if (progress != DT_NOBEGIN &&
 		(enabled || stream->pending_from == DT_NOBEGIN))
-		wanted = fm_rollup_minute(stream->progress) - GRACE;
-	if (enabled && fm_rollup_is_due(stream, now))
+		wanted = fm_rollup_minute(progress) - GRACE;
+	if (enabled && is_idle(stream, now))
 	{
 		wanted = fm_rollup_minute(now - IDLE);
 		for (int i = 0; i < stream->pending->n; i++)
@@ -165,6 +191,27 @@ choose_next_from(const FmRollupStream *stream, bool enabled, TimestampTz now)
 						 FM_ROLLUP_MINUTE);
 	}
 	return Max(wanted, stream->pending_from);
+}
+
+/*
+ * How far it is drawn: not at all if it moved a moment ago, and not into the
+ * readings at hand, which are in memory only after the commit.  The very first
+ * of a stream draw it.
+ */
+static void
+choose_next_from(FmRollupStream *stream, bool enabled, TimestampTz now)
+{
+	TimestampTz goal = find_next_from(stream, stream->progress, enabled, now);
+
+	if (stream->pending_from == DT_NOBEGIN || stream->lost)
+		stream->next_from = goal;
+	else if (stream->pending->n < STORE_PARTS &&
+			 !is_interval_over(stream->stored_at, now))
+		stream->next_from = stream->pending_from;
+	else
+		stream->next_from = find_next_from(stream, stream->progress_before,
+										   enabled, now);
+	stream->waits = stream->next_from != goal;
 }
 
 /* Readings that are not to wait in memory. */
@@ -254,6 +301,7 @@ fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 		stream = worker->assigned[i].rollup;
 		if (stream == NULL)
 			continue;
+		stream->progress_before = stream->progress;
 		stream->min_ts = DT_NOEND;
 		stream->has_unfolded = false;
 	}
@@ -264,8 +312,7 @@ fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 		stream = worker->assigned[i].rollup;
 		if (stream == NULL || !involved[i])
 			continue;
-		stream->next_from = choose_next_from(stream,
-											 worker->pipeline->rollups, now);
+		choose_next_from(stream, worker->pipeline->rollups, now);
 		store_pending(worker, stream, worker->assigned[i].row.position);
 		any |= stream->has_unfolded || stream->min_ts < stream->next_from;
 	}
@@ -279,7 +326,7 @@ fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 
 /* Memory follows; whatever goes wrong here, it is known to be lost. */
 static void
-follow(FmRollupStream *stream, bool enabled)
+follow(FmRollupStream *stream, bool enabled, TimestampTz now)
 {
 	bool		moved = stream->next_from != stream->pending_from;
 
@@ -287,6 +334,8 @@ follow(FmRollupStream *stream, bool enabled)
 		stream->lost = stream->next_lost;
 	else if (moved)
 		fm_rollup_parts_forget(stream->pending, stream->next_from);
+	if (moved)
+		stream->stored_at = now;
 	stream->pending_from = stream->next_from;
 	if (!enabled || stream->pending->n > FM_ROLLUP_MAX_PARTS)
 	{
@@ -308,7 +357,7 @@ fm_rollup_batch_adopt(FmWorker *worker, const bool *involved, int nmessages)
 		stream = worker->assigned[i].rollup;
 		if (stream == NULL || !involved[i])
 			continue;
-		follow(stream, worker->pipeline->rollups);
+		follow(stream, worker->pipeline->rollups, now);
 		stream->was_lost = stream->lost;
 		stream->lost = true;
 	}

@@ -12,8 +12,9 @@
  * day in the pipeline's time zone; a partition that is dropped may end in the
  * middle of one, so what it left of that goes with it.
  *
- * So minutes go only when their hours have been computed and none of them is
- * marked; hours when their minutes are gone; days when their hours are.
+ * So minutes go only when their hours have been computed and nothing behind the
+ * line is marked, since all that lies there goes with them; hours when their
+ * minutes are gone; days when their hours are.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
@@ -157,12 +158,14 @@ static const Condition conditions[] = {
 		"SELECT 1 FROM _factorymon.rollup_progress g WHERE pipeline_id = $1"
 		" AND " NEXT_HOUR("$2") " <= hours_until AND NOT EXISTS"
 		" (SELECT FROM _factorymon.rollup_mark k WHERE k.pipeline_id = $1"
-	" AND k.bucket < " NEXT_HOUR("$2") ") FOR UPDATE", "its hours are not computed yet"},
+		" AND k.bucket < greatest(" NEXT_HOUR("$2") ", g.minutes_from))"
+	" FOR UPDATE", "its hours are not computed yet"},
 	{"rollup_1h",
 		"SELECT 1 FROM _factorymon.rollup_progress g WHERE pipeline_id = $1"
 		" AND " NEXT_DAY("$2") " <= days_until AND NOT EXISTS"
 		" (SELECT FROM _factorymon.rollup_mark k WHERE k.pipeline_id = $1"
-		" AND k.bucket < " NEXT_DAY("$2") ") FOR UPDATE",
+		" AND k.bucket < greatest(" NEXT_DAY("$2") ", g.minutes_from))"
+		" FOR UPDATE",
 	"its days are not computed yet"},
 	{"rollup_1h",
 		"SELECT 1 FROM _factorymon.rollup_progress g WHERE pipeline_id = $1"

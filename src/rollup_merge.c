@@ -21,6 +21,9 @@
  * Then one transaction with one snapshot takes the marks that it sees away,
  * computes what they stand for, and the new hours: a mark that it does not
  * see, together with the change that it stands for, waits for the next run.
+ * Time partitions that it needs are made by the first transaction, and where
+ * it makes any the second one waits for the next run: a query that was planned
+ * before there was a partition would miss what came to lie there.
  *
  * The time zone.  Hours and days begin where they do on the clocks of the
  * plant, so that in a zone half an hour off, hours do so, too, and a day has
@@ -128,6 +131,47 @@ commit(FmOwnerScope *scope)
  * The line
  * ------------------------------------------------------------------- */
 
+/* Time partitions for buckets that begin in [from, to). */
+static void
+ensure(int16 pipeline_id, const Level *level, TimestampTz from,
+	   TimestampTz to)
+{
+	while (from < to)
+	{
+		TimestampTz ignored;
+
+		(void) fm_partition_ensure(pipeline_id, level->table, 0, from);
+		fm_partition_ensured_range(&ignored, &from);
+	}
+}
+
+/* Time partitions for all that is to be computed; true: some were missing. */
+static bool
+make_partitions(int16 pipeline_id)
+{
+	uint64		nmade = fm_partition_number_made();
+	FmArgs		args = {0};
+	bool		isnull;
+	TimestampTz from;
+	TimestampTz to;
+
+	fm_args_int2(&args, pipeline_id);
+	(void) fm_args_run(&args, "SELECT min(b) - interval '1 day', max(b)"
+					   " FROM (SELECT bucket FROM _factorymon.rollup_mark"
+					   "  WHERE pipeline_id = $1 UNION ALL"
+					   "  SELECT unnest(ARRAY[days_until, marked_from])"
+					   "  FROM _factorymon.rollup_progress"
+					   "  WHERE pipeline_id = $1) AS x(b)", SPI_OK_SELECT);
+	(void) fm_spi_value(0, 1, &isnull);
+	if (isnull)
+		return false;
+	from = fm_spi_int8(0, 1);
+	to = fm_spi_int8(0, 2);
+	ensure(pipeline_id, &hours, from, to);
+	ensure(pipeline_id, &days, from, to);
+	return fm_partition_number_made() != nmade;
+}
+
 /*
  * Move marked_from to the begin of the present hour, if that is another one;
  * true if there is something to compute.  The lock stays until the end of the
@@ -166,7 +210,7 @@ move_line(int16 pipeline_id)
 	return found;
 }
 
-/* The same, where a lock that cannot be had means: next time. */
+/* The same, where a lock or a partition that is missing means: next time. */
 static bool
 try_to_move_line(int16 pipeline_id)
 {
@@ -179,7 +223,7 @@ try_to_move_line(int16 pipeline_id)
 
 		begin(&scope, false);
 		fm_lock_timeout_limit(LINE_LOCK_TIMEOUT);
-		found = move_line(pipeline_id);
+		found = move_line(pipeline_id) && !make_partitions(pipeline_id);
 		commit(&scope);
 	}
 	PG_CATCH();
@@ -199,20 +243,6 @@ try_to_move_line(int16 pipeline_id)
  * Computing
  * ------------------------------------------------------------------- */
 
-/* Time partitions for buckets that begin in [from, to). */
-static void
-ensure(const Merge *merge, const Level *level, TimestampTz from,
-	   TimestampTz to)
-{
-	while (from < to)
-	{
-		TimestampTz ignored;
-
-		(void) fm_partition_ensure(merge->id, level->table, 0, from);
-		fm_partition_ensured_range(&ignored, &from);
-	}
-}
-
 static void
 ensure_all(const Merge *merge, const Level *level)
 {
@@ -226,7 +256,7 @@ ensure_all(const Merge *merge, const Level *level)
 					   SPI_OK_SELECT);
 	(void) fm_spi_value(0, 1, &isnull);
 	if (!isnull)
-		ensure(merge, level, fm_spi_int8(0, 1), fm_spi_int8(0, 2));
+		ensure(merge->id, level, fm_spi_int8(0, 1), fm_spi_int8(0, 2));
 }
 
 /* What is over by now and was not yet when this was done last. */
@@ -249,7 +279,7 @@ compute_new(Merge *merge, const Level *level)
 	to = fm_spi_int8(0, 2);
 	if (from >= to)
 		return;
-	ensure(merge, level, from, to);
+	ensure(merge->id, level, from, to);
 	args = merge->args;
 	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(from), false);
 	fm_args_add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(to), false);
@@ -298,7 +328,7 @@ marked_buckets(const Merge *merge, const Level *level, Datum sensors,
 	*result = merge->args;
 	fm_args_add(result, INT4ARRAYOID, sensors, false);
 	fm_args_add(result, TIMESTAMPTZARRAYOID, buckets, false);
-	ensure(merge, level, fm_spi_int8(0, 3), fm_spi_int8(0, 4));
+	ensure(merge->id, level, fm_spi_int8(0, 3), fm_spi_int8(0, 4));
 	return true;
 }
 
@@ -369,10 +399,6 @@ change_time_zone(Merge *merge)
 	FmArgs		args = merge->args;
 	int16		id = merge->id;
 
-	if (fm_args_run(&args, "SELECT 1 FROM _factorymon.rollup_progress"
-					" WHERE pipeline_id = $1 AND time_zone <> $2",
-					SPI_OK_SELECT) == 0)
-		return;
 	for (int i = 0; i < 2; i++)
 	{
 		const Level *level = i == 0 ? &hours : &days;
@@ -444,19 +470,29 @@ static void
 compute(Merge *merge)
 {
 	FmPipeline *pipeline = fm_pipeline_load(merge->id);
+	FmArgs		args = {0};
+	char	   *time_zone;
 
 	/* what it was configured to be when we came here may be old */
 	if (pipeline == NULL)
 		return;
-	fm_args_int2(&merge->args, merge->id);
-	if (fm_args_run(&merge->args,
-					"SELECT marked_from FROM _factorymon.rollup_progress"
+	fm_args_int2(&args, merge->id);
+	merge->args = args;
+	if (fm_args_run(&args, "SELECT marked_from, time_zone"
+					" FROM _factorymon.rollup_progress"
 					" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT) == 0)
 		return;
 	merge->line = fm_spi_int8(0, 1);
-	fm_args_text(&merge->args, pipeline->time_zone);
-	change_time_zone(merge);
+	time_zone = fm_spi_text(0, 2);
+	fm_args_text(&merge->args, time_zone);
+	/* first: the lines may move past what is marked now */
 	take_marks(merge);
+	if (strcmp(time_zone, pipeline->time_zone) != 0)
+	{
+		merge->args = args;
+		fm_args_text(&merge->args, pipeline->time_zone);
+		change_time_zone(merge);
+	}
 	compute_new(merge, &hours);
 	compute_new(merge, &days);
 }

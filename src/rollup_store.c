@@ -23,6 +23,8 @@
 
 #include "utils/array.h"
 
+#include "btree_batch.h"
+#include "guc.h"
 #include "own_table.h"
 #include "pipeline_internal.h"
 #include "reading.h"
@@ -201,6 +203,35 @@ set_row(TupleTableSlot *row, int16 pipeline_id, int32 stream_id,
 		row->tts_isnull[of_values[i] - 1] = true;
 }
 
+/* Rows were put in the order of sensors and, of each, of minutes. */
+static void
+fill_index(FmOwnTable *table)
+{
+	FmIndexEntry entries[FM_OWN_TABLE_CHUNK];
+
+	for (int i = 0; i < table->nslots; i++)
+	{
+		Datum	   *values = table->slots[i]->tts_values - 1;
+
+		entries[i].ts = DatumGetTimestampTz(values[ROLLUP_BUCKET]);
+		entries[i].sensor_id = DatumGetInt32(values[ROLLUP_SENSOR_ID]);
+		entries[i].tid = table->slots[i]->tts_tid;
+	}
+	fm_btree_insert_batch(table->rel,
+						  table->result->ri_IndexRelationDescs[0],
+						  table->result->ri_IndexRelationInfo[0],
+						  entries, table->nslots);
+}
+
+static bool
+has_usual_index(const FmOwnTable *table)
+{
+	return fm_direct_index_insert && table->result->ri_NumIndices == 1 &&
+		table->result->ri_IndexRelationInfo[0]->ii_Predicate == NIL &&
+		fm_btree_batch_fits(table->result->ri_IndexRelationDescs[0],
+							ROLLUP_SENSOR_ID, ROLLUP_BUCKET);
+}
+
 /*
  * Those of the parts from number i on that lie in its partition; returns where
  * the first one stands that does not, with all that were stored taken out.
@@ -220,6 +251,8 @@ store_in_partition(int16 pipeline_id, int32 stream_id,
 	fm_partition_ensured_range(&from, &to);
 	fm_own_table_open_partition(&table, pipeline_id, "rollup_1m",
 								ROLLUP_COLUMNS, ts);
+	if (has_usual_index(&table))
+		table.fill = fill_index;
 	for (int i = 0; i < n; i++)
 	{
 		TupleTableSlot *row;

@@ -167,7 +167,8 @@ open_leaf(Oid relid, Leaf *leaf)
 		if (objection)
 			return objection;
 		index->batch = fm_direct_index_insert &&
-			fm_btree_batch_fits(index->rel);
+			fm_btree_batch_fits(index->rel, FM_COLUMN_SENSOR_ID + 1,
+								FM_COLUMN_TS + 1);
 	}
 	leaf->bulk = GetBulkInsertState();
 	return NULL;

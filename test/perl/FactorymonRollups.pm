@@ -8,8 +8,9 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use FactorymonTest;
 
-our @EXPORT = qw(rollup_begins rollup_differences);
+our @EXPORT = qw(rollup_begins rollup_differences rollups_settled);
 
 # ($level, $begin [, $from]): a query for buckets (from one on) that are not as rows
 # say: each is on one side only.
@@ -65,6 +66,20 @@ sub rollup_begins
 		'1m' => "date_trunc('minute', ts)",
 		'1h' => "date_trunc('hour', ts, '$zone')",
 		'1d' => "date_trunc('day', ts, '$zone')");
+}
+
+# What was catching up is stored as minutes, up to the last one or two.
+sub rollups_settled
+{
+	my ($node) = @_;
+
+	return poll_until($node, <<'QUERY', 't');
+SELECT count(*) = 0
+FROM _factorymon.rollup_stream AS q
+	CROSS JOIN LATERAL (SELECT max(r.ts) AS ts FROM _factorymon.reading AS r
+		WHERE r.stream_id = q.stream_id AND r.flags & 32 = 0) AS x
+WHERE q.pending_from < date_trunc('minute', x.ts) - interval '1 minute'
+QUERY
 }
 
 1;

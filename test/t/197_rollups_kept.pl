@@ -30,7 +30,7 @@ sub produce
 		count => $count, rate => 0, start => $start, record_time => 'event',
 		anomalies => 'none', heartbeat => 0, seed => $count, unkeyed => 1, %opt);
 	$sent += $count;
-	ok(caught_up($on, $sent), "$count readings from $start on");
+	ok(caught_up($on, $sent) && rollups_settled($on), "$count readings from $start on");
 	return;
 }
 
@@ -105,6 +105,13 @@ is(left('1m', '2026-01-15'), 0, 'then it is in its hour');
 produce($node, '2025-10-01T00:10:00Z', 400, 2000, seed => 6);
 are_right($node, 'once more', '1h', '1d');
 
+# a partition whose hours are computed goes only when what is late in others is in
+# its hour, too: all that is behind the line goes with it
+sql($node, "SELECT _factorymon.ensure_partition('sensor-data', 'rollup_1m', '2025-10-01')");
+produce($node, '2025-11-20T00:10:00Z', 40, 2000, seed => 12);
+sql($node, "SELECT _factorymon.drop_expired('sensor-data')");
+are_right($node, 'late elsewhere', '1h', '1d');
+
 # replayed: hours have it
 sql($node, "SELECT factorymon.pause('sensor-data', 0)");
 ok(poll_until($node, <<'QUERY', 't'), 'paused');
@@ -130,12 +137,13 @@ my $total = 'SELECT sum(n) + sum(n_bad) FROM factorymon.readings_1d';
 my $n = sql($node, $total);
 $ZONE = 'Australia/Eucla';
 %begin = rollup_begins($ZONE);
+produce($node, '2025-10-03T00:20:00Z', 400, 20000, seed => 13);
 sql($node, "SELECT factorymon.alter_pipeline('sensor-data', time_zone => '$ZONE')");
 sql($node, "SELECT _factorymon.merge_rollups('sensor-data')");
-is(sql($node, $total), $n, 'another time zone');
+is(sql($node, $total), $n + 400, 'another time zone, and late ones that were in no day yet');
 produce($node, '2025-10-02T00:20:00Z', 400, 20000, seed => 8);
 sql($node, "SELECT _factorymon.merge_rollups('sensor-data')");
-is(sql($node, $total), $n + 400, 'and late ones');
+is(sql($node, $total), $n + 800, 'and late ones');
 is(sql($node, rollup_differences('1d', $begin{'1d'}, '2026-02-20')), '',
 	'days whose hours are there are those of the new zone');
 
@@ -165,7 +173,7 @@ produce($restored, '2026-03-01T03:00:00Z', 400, 30, seed => 10);
 sql($restored, "SELECT _factorymon.merge_rollups('sensor-data')");
 is(sql($restored, rollup_differences($_, $begin{$_}, '2026-02-20')), '', "restored: $_")
   foreach sort keys %begin;
-is(sql($restored, $total), $n + 1000, 'with what was pending');
+is(sql($restored, $total), $n + 1400, 'with what was pending');
 
 # --- days ---------------------------------------------------------------------------
 sql($restored, "SELECT factorymon.set_retention('sensor-data', '$_', '1 second')")

@@ -156,6 +156,9 @@ sql($node, q{SELECT factorymon.drop_pipeline('plant / ä')});
 is(sql($node, 'SELECT count(*) FROM factorymon.archives'), 0, 'a pipeline that is dropped has no files');
 create_pipeline($node, $broker, name => 'plant / ä', accept_past => '10 days',
 	partition_interval => '1 hour', consumer_group => 'again');
+# (what comes when its file is written is in no file until retention asks)
+ok(poll_while('them to be stored again', sub { return total() > 0 && lag_is_zero($node) }),
+	'it reads the topic');
 sql($node, q{SELECT factorymon.set_archive('plant / ä', true, time_zone => 'UTC', at => '0')});
 ok(poll_while('files of the new pipeline', sub {
 	sql($node, q{SELECT factorymon.set_archive('plant / ä', true)});
