@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "btree_batch.h"
+#include "row.h"
 #include "fold_test.h"
 #include "guc.h"
 #include "store_direct.h"
@@ -70,7 +71,8 @@ Datum
 store_index_fits(PG_FUNCTION_ARGS)
 {
 	Relation	index = index_open(PG_GETARG_OID(0), AccessShareLock);
-	bool		fits = fm_btree_batch_fits(index);
+	bool		fits = fm_btree_batch_fits(index, FM_COLUMN_SENSOR_ID + 1,
+											   FM_COLUMN_TS + 1);
 
 	index_close(index, AccessShareLock);
 	PG_RETURN_BOOL(fits);
