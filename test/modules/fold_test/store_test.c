@@ -16,9 +16,9 @@
 #include "utils/timestamp.h"
 
 #include "btree_batch.h"
-#include "row.h"
 #include "fold_test.h"
 #include "guc.h"
+#include "row.h"
 #include "store_direct.h"
 
 PG_FUNCTION_INFO_V1(store_batch);
