@@ -4,7 +4,8 @@
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  * Lines differ by colour and by how they are dashed, so that nobody has to tell
- * colours apart; the legend below names each and hides or shows it.
+ * colours apart; the legend below shows a piece of each, names it, and hides or
+ * shows it.
  */
 import uPlot from "./uplot.js";
 import { axisTime, measure, t, time } from "./i18n.js";
@@ -17,6 +18,28 @@ const HEIGHT = 300;
 
 function color(name) {
 	return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/* Line number i. */
+function colorOf(i) {
+	return color(COLORS[i % COLORS.length]) || color("--series");
+}
+
+function dashOf(i) {
+	return DASHES[(i + Math.floor(i / COLORS.length)) % DASHES.length];
+}
+
+/** A piece of the line as a background: dashes and gaps, in pixels. */
+export function sampleOf(i) {
+	const stops = [];
+	let at = 0;
+
+	dashOf(i).forEach((length, j) => {
+		stops.push(`${j % 2 === 0 ? colorOf(i) : "transparent"} ${at}px ${at + length}px`);
+		at += length;
+	});
+	return stops.length === 0 ? colorOf(i) :
+		`repeating-linear-gradient(90deg, ${stops.join(", ")})`;
 }
 
 /** Columns for uPlot of rows { at, name, value }: one for each name, null in a
@@ -74,6 +97,8 @@ export class Lines {
 
 		return {
 			width: this.width(), height: HEIGHT, cursor: { drag: { x: false } },
+			legend: { markers: { width: 0, fill: (plot, series) =>
+				series === 0 ? "transparent" : sampleOf(series - 1) } },
 			axes: [{ ...axis, space: 90, values: (plot, ticks) =>
 				ticks.map((tick) => axisTime(tick * 1000, 3600)) },
 			{ ...axis, size: 56, values: (plot, ticks) =>
@@ -82,8 +107,7 @@ export class Lines {
 				x === null ? "–" : time(x * 1000, Date.now()) },
 			...names.map((label, i) => ({
 				label, width: 2, spanGaps: false,
-				stroke: color(COLORS[i % COLORS.length]) || color("--series"),
-				dash: DASHES[(i + Math.floor(i / COLORS.length)) % DASHES.length],
+				stroke: colorOf(i), dash: dashOf(i),
 				points: { show: true, size: 5, filter: alone },
 				value: (plot, y) => measure(y, unit)
 			}))]

@@ -120,7 +120,7 @@ function wordsOf(columns, names, unit) {
 }
 
 function chartPanel(name, ends) {
-	const canvas = h("div", { class: "chart", "aria-hidden": "true" });
+	const canvas = h("div", { class: "chart lines", "aria-hidden": "true" });
 	const list = h("ul", { class: "hidden" });
 	const element = h("div", {}, canvas, list);
 	let lines = null;

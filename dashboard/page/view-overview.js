@@ -46,8 +46,10 @@ function machineLink(machine) {
 
 /* A line each: where and how large, what waits, who is not heard of. */
 function linesOf(machine) {
-	const lines = [`${machine.zone || t("overview.nozone")} · ${
-		tn("plant.sensors", machine.sensors)}`];
+	const sensors = tn("plant.sensors", machine.sensors);
+	/* of a place without machines the zone is the name of the tile */
+	const lines = [machine.machine_id || !machine.zone ?
+		`${machine.zone || t("overview.nozone")} · ${sensors}` : sensors];
 
 	if (machine.alarms_unacknowledged > 0 && levelOf(machine) === "normal")
 		lines.push(t("plant.returned"));
@@ -79,7 +81,8 @@ function updateTile(tile, machine) {
 		tile.dataset.level = level;
 		tile.firstElementChild.replaceWith(symbol(level));
 	}
-	setText(tile.children[1], machine.machine_id || t("overview.nomachine"));
+	setText(tile.children[1], machine.machine_id || machine.zone ||
+		t("overview.nomachine"));
 	showLines(tile.children[2], linesOf(machine));
 	setText(tile.children[3], word("level", level));
 }

@@ -23,7 +23,7 @@ use Test::More;
 my $grafana = FactorymonTest::repo_path('docker/grafana');
 my %dashboards = map {
 	($_ => decode_json(slurp_file("$grafana/dashboards/$_.json")))
-} qw(plant pipeline);
+} qw(plant pipeline cities);
 
 # All panels of all dashboards: { dashboard, panel, target, name }.
 my @targets = map {
@@ -240,7 +240,7 @@ sub is_time_series
 }
 
 my %answers;
-foreach (grep { $_->{target}{rawSql} } @targets)
+foreach (grep { $_->{target}{rawSql} && $_->{dashboard} ne 'cities' } @targets)
 {
 	my ($target, $panel, $name) = @$_{qw(target panel name)};
 	my $answer = run_sql(
@@ -386,4 +386,78 @@ SKIP:
 	$prometheus->stop;
 }
 $dashboard->stop;
+
+#
+# Cities: of a pipeline that no worker serves, one of them half an hour silent
+#
+sql($node, <<'QUERY');
+INSERT INTO _factorymon.pipeline (pipeline_id, name, server, topic,
+	consumer_group, format, workers, start_policy, on_data_loss,
+	accept_past, accept_future, retention, partition_interval, owner)
+VALUES (904, 'weather', 'nowhere', 'topic', 'weather', 'city', 2, 'earliest',
+	'stop', '7 days', '1 hour', '30 days', '1 day', 'somebody');
+INSERT INTO _factorymon.stream (stream_id, pipeline_id, topic,
+	kafka_partition, incarnation) VALUES (9040, 904, 'topic', 0, 1);
+INSERT INTO _factorymon.rollup_stream VALUES (9040, '2025-01-01')
+	ON CONFLICT (stream_id) DO UPDATE SET pending_from = '2025-01-01';
+INSERT INTO _factorymon.rollup_progress
+	VALUES (904, 'UTC', '2025-01-01', '2025-01-01', '2025-01-01')
+	ON CONFLICT DO NOTHING;
+CREATE TABLE _factorymon.reading_904 PARTITION OF _factorymon.reading
+	FOR VALUES IN (904);
+INSERT INTO _factorymon.sensor (sensor_id, pipeline_id, name)
+SELECT 9000 + n, 904, 'city' || n FROM generate_series(1, 6) AS n;
+INSERT INTO _factorymon.sensor_version (sensor_version_id, sensor_id,
+	sensor_type, factory_section, machine_id, zone, unit)
+SELECT 9000 + n, 9000 + n,
+	CASE WHEN n % 2 = 1 THEN 'temperature' ELSE 'humidity' END, '', '',
+	(ARRAY['Recife', 'São Paulo', 'Natal'])[(n + 1) / 2],
+	CASE WHEN n % 2 = 1 THEN '°C' ELSE '%RH' END
+FROM generate_series(1, 6) AS n;
+INSERT INTO _factorymon.reading (ts, kafka_offset, value, sensor_id, stream_id,
+	sensor_version_id, pipeline_id, reading_index, level, flags)
+SELECT date_trunc('minute', now()) - age * interval '1 minute'
+		+ s * interval '1 second', age * 10 + s, 20 + s + age / 8.0, 9000 + s,
+	9040, 9000 + s, 904, 0, CASE WHEN s = 3 THEN 48 ELSE 16 END, 0
+FROM generate_series(1, 6) AS s, generate_series(0, 50) AS age
+WHERE s < 5 OR age > 30;
+QUERY
+%range = (from => time - 7200, to => time + 120, interval => '1m');
+foreach (grep { $_->{dashboard} eq 'cities' } @targets)
+{
+	my ($target, $panel, $name) = @$_{qw(target panel name)};
+	my $answer = run_sql(grafana_sql($target->{rawSql}, %range), $name);
+	my %columns = map { $_->[0] => 1 } @{ $answer->{columns} };
+
+	$answers{ $panel->{title} } = $answer->{rows};
+	is_deeply([ grep { !$columns{$_} } named_columns($panel) ], [],
+		"$name: has the columns that are told apart");
+	is_time_series($answer, $name) if $target->{format} eq 'time_series';
+}
+foreach ([ 'Temperature', 'temperature' ], [ 'Humidity', 'humidity' ])
+{
+	my ($title, $type) = @$_;
+
+	as_tables("$title now", ['average'], <<"QUERY");
+SELECT avg(value)::numeric(20, 9) FROM (
+	SELECT DISTINCT ON (r.sensor_id) r.value, r.ts
+	FROM _factorymon.reading r JOIN _factorymon.sensor_version v
+		USING (sensor_version_id)
+	WHERE r.pipeline_id = 904 AND v.sensor_type = '$type'
+	ORDER BY r.sensor_id, r.ts DESC) AS newest
+WHERE ts > now() - interval '5 minutes'
+QUERY
+	as_tables("$title per city", [qw(time metric value)], <<"QUERY");
+SELECT extract(epoch FROM date_trunc('minute', r.ts))::bigint, v.zone,
+	avg(r.value)::numeric(20, 9)
+FROM _factorymon.reading r JOIN _factorymon.sensor_version v
+	USING (sensor_version_id)
+WHERE r.pipeline_id = 904 AND v.sensor_type = '$type'
+GROUP BY 1, 2 ORDER BY 1, 2
+QUERY
+}
+is(join(' ', map { "$_->{city}:$_->{status}:" . ($_->{temperature} // '-') }
+		@{ $answers{'Cities by criticality'} }),
+	"S\xe3o Paulo:critical:23 Natal:unknown:- Recife:normal:21",
+	'cities by criticality');
 done_testing();
