@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -36,6 +37,7 @@
 #define LOOK_MS 50				/* how often a program is looked at */
 #define GRACE_MS 5000			/* from being asked to end to being killed */
 #define LAST_LINE 400			/* bytes of what it said last */
+#define READS_A_LOOK 64			/* of what it says, each of a page */
 
 extern char **environ;
 
@@ -121,14 +123,18 @@ spawn(pid_t *pid, const char *command, int output)
 	return error;
 }
 
-/* Keep the end of what it says; the rest nobody would read. */
+/*
+ * Keep the end of what it says; the rest nobody would read.  One that never stops
+ * talking waits for the next look, as its time has an end.
+ */
 static void
 listen_to(Program *program)
 {
 	char		buffer[4096];
 	ssize_t		n;
 
-	while ((n = read(program->output, buffer, sizeof(buffer))) > 0)
+	for (int reads = 0; reads < READS_A_LOOK &&
+		 (n = read(program->output, buffer, sizeof(buffer))) > 0; reads++)
 	{
 		const char *end = buffer + Max(n - LAST_LINE, 0);
 		int			more = (int) Min(n, LAST_LINE);
@@ -193,6 +199,15 @@ end_group(Program *program)
 		program->pid = 0;
 }
 
+static void
+finish(int code, Datum argument)
+{
+	Program    *program = (Program *) DatumGetPointer(argument);
+
+	end_group(program);
+	close(program->output);
+}
+
 static const char *
 last_line(Program *program)
 {
@@ -242,16 +257,13 @@ run(const char *what, const char *command)
 		close(program->output);
 		return psprintf("%s could not be started: %s", what, strerror(error));
 	}
-	PG_TRY();
+	/* also where we are terminated, or the server is gone */
+	PG_ENSURE_ERROR_CLEANUP(finish, PointerGetDatum(program));
 	{
 		in_time = wait_for(program, fm_archive_command_timeout);
 	}
-	PG_FINALLY();
-	{
-		end_group(program);
-		close(program->output);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(finish, PointerGetDatum(program));
+	finish(0, PointerGetDatum(program));
 	return failure_of(program, what, in_time);
 }
 

@@ -33,7 +33,8 @@
 #define COLUMN_HASH N_COLUMNS	/* of the query alone */
 #define COLUMN_OFFSET 2			/* as the query has them, from 0 */
 #define COLUMN_INDEX 3
-#define ROWS_AT_A_TIME 2000
+#define ROWS_AT_A_TIME 200
+#define LINES_AT_A_TIME	(256 * 1024)	/* bytes */
 
 const char *const fm_archive_header =
 "stream_id,ts,kafka_offset,reading_index,sensor_id,sensor_version_id,value,"
@@ -177,8 +178,15 @@ export_rows(Portal portal, FmArchiveFile *file, pg_cryptohash_ctx *hash,
 		old = MemoryContextSwitchTo(chunk);
 		initStringInfo(&lines);
 		for (uint64 i = 0; i < SPI_processed; i++)
+		{
 			append_row(&lines, output, SPI_tuptable->vals[i],
 					   SPI_tuptable->tupdesc, sums);
+			/* rows may be long */
+			if (lines.len < LINES_AT_A_TIME)
+				continue;
+			put_line(file, hash, lines.data, lines.len);
+			resetStringInfo(&lines);
+		}
 		put_line(file, hash, lines.data, lines.len);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(chunk);

@@ -458,6 +458,12 @@ fm_archive_dropped(int16 pipeline_id, TimestampTz from, TimestampTz to)
 					   " AND range_from >= $2 AND range_to <= $3"
 					   " AND dropped_at IS NULL AND file IS NOT NULL",
 					   SPI_OK_UPDATE);
+	/* of what had no reading no file is needed any more, if one failed */
+	(void) fm_args_run(&args, "DELETE FROM _factorymon.archive"
+					   " WHERE pipeline_id = $1"
+					   " AND range_from >= $2 AND range_to <= $3"
+					   " AND dropped_at IS NULL AND file IS NULL",
+					   SPI_OK_DELETE);
 }
 
 const char *

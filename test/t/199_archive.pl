@@ -32,6 +32,9 @@ sub fails
 
 # --- a folder that is not writable: visible, and nothing is dropped -----------
 chmod 0555, $folder;
+# (one of the partitions has no reading, and so needs no file to go)
+sql($node, q{SELECT _factorymon.ensure_partition('plant / ä', 'reading',
+	now() - interval '4 days')});
 sql($node, q{SELECT factorymon.set_archive('plant / ä', time_zone => 'Europe/Berlin');
 	SELECT factorymon.alter_pipeline('plant / ä', retention => '1 day')});
 turn();
@@ -39,6 +42,11 @@ ok(poll_until($node, q{SELECT count(*) > 0 FROM factorymon.archives
 	WHERE state = 'failed' AND error LIKE '%could not create archive file%' AND retry_at IS NOT NULL}, 't'),
 	'a folder that cannot be written to is seen');
 is(total(), 4000, 'and nothing is dropped');
+ok(poll_while('the empty one to go', sub {
+	turn();
+	return sql($node, q{SELECT count(*) FROM factorymon.archives
+		WHERE range_to < now() - interval '90 hours'}) == 0 }),
+	'but what is empty is, and forgotten');
 
 # --- what is in a file and then changed is written again ---------------------------
 chmod 0755, $folder;

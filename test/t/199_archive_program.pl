@@ -25,6 +25,7 @@ case \$(cat $bucket.mode) in
 fail) echo "no such bucket: ä" >&2; exit 3 ;;
 hang) echo \$\$ >$bucket.pid; sleep 600 & echo \$! >>$bucket.pid; trap '' TERM; wait; wait ;;
 damage) [ \$1 = get ] || { tr a-m n-z <"\$2" >"$bucket/\$3"; exit; } ;;
+flood) yes ;;
 esac
 if [ \$1 = put ]; then cp "\$2" "$bucket/\$3"; else cp "$bucket/\$2" "\$3"; fi
 STORE
@@ -93,6 +94,22 @@ my ($rc, undef, $err) = $node->psql('factory', "SELECT factorymon.restore_archiv
 like($err, qr/cannot restore: archive file "\Q$short\E" could not be fetched/, 'it cannot be restored');
 mode('hang');
 like(problems(), qr/restore_command took longer than 1 s/, 'fetching may hang, but not for ever');
+mode('flood');
+like(problems(), qr/restore_command took longer than 1 s/, 'so may talking');
+unlink "$bucket.pid";
+$node->append_conf('postgresql.conf', "factorymon.archive_command_timeout = '10min'\n");
+$node->reload;
+ok(poll_until($node, 'SHOW factorymon.archive_command_timeout', '10min'), 'there is time');
+mode('hang');
+my $asker = FactorymonTest::Process->start([ 'psql', '-X', '-d', $node->connstr('factory'),
+	'-c', q{SELECT factorymon.verify_archive('plant / ä')} ], name => 'asker');
+ok(poll_while('it to hang', sub { return -s "$bucket.pid"
+	&& 2 == split ' ', slurp_file("$bucket.pid") }), 'a session waits for a program');
+sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+	WHERE query LIKE '%verify_archive%' AND pid <> pg_backend_pid()});
+isnt($asker->wait->{rc}, 0, 'it is terminated');
+ok(poll_while('its program to be gone', sub {
+	return !grep { kill 0, $_ } split ' ', slurp_file("$bucket.pid") }), 'and the program with it');
 mode('work');
 put_file($file, $good);
 is(sql($node, q{SELECT factorymon.restore_archive('plant / ä', '-infinity', now() - interval '2 days')}),
