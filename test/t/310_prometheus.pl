@@ -62,7 +62,7 @@ comes_to('factorymon_duplicates_total', 'pipeline', 'sensor-data=0',
 comes_to('sum by (state) (factorymon_history_files)', 'state',
 	'archived=0 failed=0 restored=0 stale=0', 'history files by state');
 comes_to('factorymon_retention_waiting_seconds', 'level',
-	'alarms=0 ledger=0 readings=0 rejects=0', 'nothing waits to be dropped');
+	'alarms=0 days=0 hours=0 ledger=0 minutes=0 readings=0 rejects=0', 'nothing waits to be dropped');
 comes_to('count(factorymon_partition_up == 1)', 'x', '=3',
 	'three partitions run');
 comes_to('histogram_quantile(1, sum by (le) '
