@@ -99,7 +99,8 @@ CREATE TABLE _factorymon.archive (
 	range_to timestamptz NOT NULL,
 	/* how often it was written; 0: never */
 	part integer NOT NULL,
-	state text NOT NULL CHECK (state IN ('archived', 'stale', 'failed')),
+	state text NOT NULL CHECK
+		(state IN ('archived', 'stale', 'failed', 'superseded')),
 	file text,
 	rows bigint,
 	hash bigint,
@@ -110,6 +111,10 @@ CREATE TABLE _factorymon.archive (
 	bytes bigint,
 	manifest_sha256 text,
 	written_at timestamptz,
+	/* when its rows were last compared with the readings, and how many rows
+	 * had been written to their partition by then, by statistics */
+	checked_at timestamptz,
+	activity bigint,
 	verified_at timestamptz,
 	restored_at timestamptz,
 	restored_by text,
@@ -120,6 +125,9 @@ CREATE TABLE _factorymon.archive (
 	wanted boolean NOT NULL DEFAULT false,
 	/* its rows were dropped: the file is all there is, and stays as it is */
 	dropped_at timestamptz,
+	/* it stands for readings that are in the database */
+	open boolean NOT NULL GENERATED ALWAYS AS
+		(dropped_at IS NULL AND state <> 'superseded') STORED,
 	PRIMARY KEY (pipeline_id, range_from, range_to, part)
 );
 
@@ -3433,7 +3441,7 @@ SELECT p.name AS pipeline, x.file || '.csv.gz' AS file, x.range_from,
 		x.range_to, x.part, x.rows, x.bytes, x.checksum,
 		CASE WHEN x.restored_at IS NOT NULL THEN 'restored' ELSE x.state END
 			AS state,
-		x.written_at, x.verified_at, x.restored_at, x.restored_by, x.error,
+		x.written_at, x.checked_at, x.verified_at, x.restored_at, x.restored_by, x.error,
 		x.attempts, x.retry_at, x.dropped_at
 	FROM _factorymon.archive x
 	JOIN _factorymon.pipeline p ON p.pipeline_id = x.pipeline_id;
@@ -3458,9 +3466,11 @@ COMMENT ON COLUMN factorymon.archives.bytes IS
 COMMENT ON COLUMN factorymon.archives.checksum IS
 	'SHA-256 of all columns of all rows in order of stream, offset and index, as they are written';
 COMMENT ON COLUMN factorymon.archives.state IS
-	'archived; stale: readings came since, or retention waits for it; failed: see error; restored: its readings are back';
+	'archived; stale: readings came since, or retention waits for it; failed: see error; restored: its readings are back; superseded: another file has its readings, and more';
 COMMENT ON COLUMN factorymon.archives.written_at IS
 	'when it was written last';
+COMMENT ON COLUMN factorymon.archives.checked_at IS
+	'when its readings were last compared with those in the database, or written';
 COMMENT ON COLUMN factorymon.archives.verified_at IS
 	'when verify_archive() found it as it was written';
 COMMENT ON COLUMN factorymon.archives.restored_at IS

@@ -6,8 +6,10 @@
  * archive_file.c	a compressed CSV file, written and read with its checksums
  * archive_program.c	files that a program keeps
  * archive_rows.c	readings as lines of such a file, and back
- * archive_unit.c	what is to be archived, and what came of it
- * archiver.c		the process, and the functions for people
+ * archive_unit.c	what is to be archived, and what is known of it
+ * archive_write.c	writing it
+ * archive_call.c	files verified, restored and released
+ * archiver.c		the process, and its settings
  *
  * A unit is that part of one time partition of a pipeline's readings that lies
  * within one day of the plant's time zone.  It has one complete file; where
@@ -24,7 +26,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
-#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 
 #include "pipeline.h"
 
@@ -79,6 +81,9 @@ extern void fm_archive_close(FmArchiveFile *file,
  */
 extern void fm_archive_store(const char *path, const char *sha256);
 
+/* Does a program keep files? */
+extern bool fm_archive_has_program(void);
+
 /*
  * The path of a file by its name: in the folder, or fetched by restore_command,
  * and then removed when the present memory context is.  *problem is what went
@@ -93,6 +98,7 @@ typedef struct FmArchiveSums
 	int64		rows;
 	int64		hash;			/* modulo 2^64, of offsets and indexes */
 	int64		row_hash;		/* the same of all columns */
+	uint64		line_hash;		/* the same of lines, whatever their order */
 	char		contents[FM_SHA256_HEX];
 } FmArchiveSums;
 
@@ -107,25 +113,56 @@ extern void fm_archive_export(int16 pipeline_id, TimestampTz from,
 							  TimestampTz to, FmArchiveFile *file,
 							  FmArchiveSums *sums);
 
-/* The lines of a file as readings of a pipeline; how many. */
-extern int64 fm_archive_import(const FmPipeline *pipeline, const char *path,
-							   TimestampTz from, TimestampTz to);
+/* The lines of a file as readings of a pipeline; adds their hashes up. */
+extern void fm_archive_import(const FmPipeline *pipeline, const char *path,
+							  TimestampTz from, TimestampTz to,
+							  uint64 *line_hash);
 
-/* --- archive_unit.c ----------------------------------------------------- */
+/* --- archive_unit.c; all inside SPI, as the extension's owner ------------- */
 
-/* Write what is due of a pipeline; outside of any transaction. */
-extern void fm_archive_run(const FmPipeline *pipeline);
+typedef struct FmArchiveUnit
+{
+	TimestampTz from;
+	TimestampTz to;
+	int			part;			/* its next one */
+	char	   *stem;			/* name of that, without what follows the dot */
+	char	   *day;
+	char	   *time_zone;
+	bool		written;		/* there is a file: only to be compared */
+	bool		activity_known;
+	int64		activity;		/* what had been written to its partition */
+} FmArchiveUnit;
 
-/* Is anything due of any pipeline?  Inside a transaction. */
+/* What is due first of a pipeline, and not in vain again; false: nothing. */
+extern bool fm_archive_next(const FmPipeline *pipeline, FmArchiveUnit *unit,
+							MemoryContext context);
+
+/* It is in a file now, which takes the place of others. */
+extern void fm_archive_written(int16 pipeline_id, const FmArchiveUnit *unit,
+							   const FmArchiveSums *sums, int64 bytes,
+							   const char *manifest_hash);
+
+/* Are the readings those of its file?  Else it is stale. */
+extern void fm_archive_compare(int16 pipeline_id, const FmArchiveUnit *unit);
+
+/* It could not be written or compared. */
+extern void fm_archive_failed(int16 pipeline_id, const FmArchiveUnit *unit,
+							  const char *error);
+
+/* Stems of files that others took the place of, written by this database. */
+extern List *fm_archive_superseded(const FmPipeline *pipeline,
+								   MemoryContext context);
+extern void fm_archive_forget(int16 pipeline_id, const char *stem);
+
+/* Units may be others now: forget which could not be written. */
+extern void fm_archive_setting_changed(int16 pipeline_id);
+
+/* Is anything due?  Inside a transaction. */
 extern bool fm_archive_is_due(const FmPipeline *pipeline);
-
-/* Nobody could be started to write it; outside of any transaction. */
-extern void fm_archive_not_started(const FmPipeline *pipeline,
-								   const char *why);
 
 /*
  * Why a partition of readings must not be dropped yet; NULL: it may be.
- * Inside SPI, as the extension's owner, with the partition locked.
+ * The partition is locked.
  */
 extern const char *fm_archive_forbids(int16 pipeline_id,
 									  const char *partition, TimestampTz to);
@@ -133,6 +170,15 @@ extern const char *fm_archive_forbids(int16 pipeline_id,
 /* The partition with [from, to) is dropped: its files are what is left. */
 extern void fm_archive_dropped(int16 pipeline_id, TimestampTz from,
 							   TimestampTz to);
+
+/* --- archive_write.c; outside of any transaction ------------------------- */
+
+/* Write what is due of a pipeline. */
+extern void fm_archive_run(const FmPipeline *pipeline);
+
+/* Nobody could be started to write it. */
+extern void fm_archive_not_started(const FmPipeline *pipeline,
+								   const char *why);
 
 /* --- retention.c -------------------------------------------------------- */
 

@@ -21,6 +21,7 @@
 #include "common/cryptohash.h"
 #include "common/hashfn.h"
 #include "common/sha2.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 
@@ -263,6 +264,8 @@ fm_archive_read_text(const char *path)
 	initStringInfo(&text);
 	while ((n = fread(buffer, 1, sizeof(buffer), stream)) > 0)
 		appendBinaryStringInfo(&text, buffer, (int) n);
+	if (ferror(stream))
+		file_error("read", path);
 	FreeFile(stream);
 	return text.data;
 }

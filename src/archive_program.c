@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
@@ -277,6 +278,12 @@ is_set(const char *command)
 	return command != NULL && command[0] != '\0';
 }
 
+bool
+fm_archive_has_program(void)
+{
+	return is_set(fm_archive_command);
+}
+
 static const char *
 name_of(const char *path)
 {
@@ -302,7 +309,7 @@ fm_archive_store(const char *path, const char *sha256)
 	const char *name = name_of(path);
 	char	   *problem;
 
-	if (!is_set(fm_archive_command))
+	if (!fm_archive_has_program())
 		return;
 	problem = run("archive_command", fill_in(fm_archive_command, name, path));
 	if (problem)

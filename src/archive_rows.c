@@ -20,6 +20,8 @@
 #include "postgres.h"
 
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -113,6 +115,14 @@ append_field(StringInfo line, const char *value)
 	appendStringInfoChar(line, '"');
 }
 
+/* Of one line with its end. */
+static uint64
+line_hash(const char *line, int len)
+{
+	return DatumGetUInt64(hash_any_extended((const unsigned char *) line, len,
+											0));
+}
+
 /* One row of the cursor as a line. */
 static void
 append_row(StringInfo line, FmgrInfo *output, HeapTuple tuple, TupleDesc desc,
@@ -120,6 +130,7 @@ append_row(StringInfo line, FmgrInfo *output, HeapTuple tuple, TupleDesc desc,
 {
 	Datum		values[N_COLUMNS + 1];
 	bool		nulls[N_COLUMNS + 1];
+	int			start = line->len;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	for (int i = 0; i < N_COLUMNS; i++)
@@ -131,6 +142,7 @@ append_row(StringInfo line, FmgrInfo *output, HeapTuple tuple, TupleDesc desc,
 	}
 	appendStringInfoChar(line, '\n');
 	sums->rows++;
+	sums->line_hash += line_hash(line->data + start, line->len - start);
 	sums->hash += (int64) fm_offset_hash(DatumGetInt64(values[COLUMN_OFFSET]),
 										 DatumGetInt16(values[COLUMN_INDEX]));
 	sums->row_hash = (int64) ((uint64) sums->row_hash +
@@ -238,6 +250,7 @@ typedef struct Reader
 	char		buffer[65536];
 	int			len;
 	int			at;
+	StringInfoData line;		/* what was read of the present one */
 } Reader;
 
 static int
@@ -252,6 +265,7 @@ next_char(Reader *reader)
 		if (reader->len == 0)
 			return EOF;
 	}
+	appendStringInfoCharMacro(&reader->line, reader->buffer[reader->at]);
 	return (unsigned char) reader->buffer[reader->at++];
 }
 
@@ -335,9 +349,9 @@ insert_row(const FmPipeline *pipeline, SPIPlanPtr plan, const char *path,
 				 errdetail("Its stream, sensor or place is not, or not by the same number, in this database.")));
 }
 
-int64
+void
 fm_archive_import(const FmPipeline *pipeline, const char *path,
-				  TimestampTz from, TimestampTz to)
+				  TimestampTz from, TimestampTz to, uint64 *hash)
 {
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
 											  "factorymon archive line",
@@ -351,7 +365,6 @@ fm_archive_import(const FmPipeline *pipeline, const char *path,
 	char		nulls[N_COLUMNS];
 	char		contents[FM_SHA256_HEX];
 	SPIPlanPtr	plan;
-	int64		n = 0;
 
 	fix_formats();
 	for (int i = 0; i < N_COLUMNS; i++)
@@ -363,18 +376,21 @@ fm_archive_import(const FmPipeline *pipeline, const char *path,
 	reader->file = fm_archive_open(path);
 	reader->len = reader->at = 0;
 	initStringInfo(&text);
+	initStringInfo(&reader->line);
 	for (int c = next_char(reader); c != '\n' && c != EOF;)
 		c = next_char(reader);	/* the header line */
 	caller = MemoryContextSwitchTo(row);
-	while (read_line(reader, path, &text, values, nulls))
+	for (;;)
 	{
+		resetStringInfo(&reader->line);
+		if (!read_line(reader, path, &text, values, nulls))
+			break;
+		*hash += line_hash(reader->line.data, reader->line.len);
 		insert_row(pipeline, plan, path, values, nulls, from, to);
-		n++;
 		MemoryContextReset(row);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row);
 	fm_archive_close(reader->file, contents);
 	AtEOXact_GUC(true, guc_nestlevel);
-	return n;
 }

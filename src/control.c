@@ -830,6 +830,22 @@ lock_publisher(int16 pipeline_id)
 				" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT);
 }
 
+/* Whoever is writing history files of it may be at it for long. */
+static void
+end_archiver(int16 pipeline_id)
+{
+	FmArgs		args = {0};
+
+	fm_args_add(&args, OIDOID,
+				ObjectIdGetDatum(fm_storage_relid(pipeline_id, "reading")),
+				false);
+	fm_args_run(&args, "SELECT pg_terminate_backend(a.pid)"
+				" FROM pg_stat_activity a JOIN pg_locks l USING (pid)"
+				" WHERE a.backend_type = 'factorymon archiver'"
+				" AND l.granted AND l.relation = $1"
+				" AND l.database = a.datid", SPI_OK_SELECT);
+}
+
 /* factorymon.drop_pipeline(pipeline): with everything it stored. */
 Datum
 factorymon_drop_pipeline(PG_FUNCTION_ARGS)
@@ -848,6 +864,7 @@ factorymon_drop_pipeline(PG_FUNCTION_ARGS)
 	fm_access_lock();
 	lock_positions(pipeline->id);
 	lock_publisher(pipeline->id);
+	end_archiver(pipeline->id);
 	fm_pipeline_drop_storage(pipeline->id);
 	fm_access_revoke_owner(pipeline->id, pipeline->owner);
 	fm_kpi_drop(pipeline->id);

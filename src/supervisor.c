@@ -79,6 +79,8 @@ typedef struct FmStaff
 
 static List *staff = NIL;		/* of FmStaff *, in TopMemoryContext */
 static List *ended = NIL;		/* the same: copies, to be told of */
+static FmChild archiver;
+static bool archive_waits = false;	/* something may be due for it */
 static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
 static bool wrong_version = false;	/* of the library: wait, and say so */
@@ -506,16 +508,20 @@ answer_ownerless(FmPipeline *unused)
 
 /*
  * Start the archiver where something is due.  It ends by itself; if no process
- * is free the view archives says so, and a later turn tries again.
+ * is free the view archives says so, and a later turn tries again.  While one
+ * runs, or must not be started yet, something may have become due that it does
+ * not see.
  */
 static void
 archive(FmPipeline *pipeline)
 {
-	static FmChild archiver;
 	bool		due;
 
 	if (fm_child_is_running(&archiver) || !fm_child_may_start(&archiver))
+	{
+		archive_waits = true;
 		return;
+	}
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -534,6 +540,7 @@ archive_all(List *pipelines)
 {
 	ListCell   *cell;
 
+	archive_waits = false;
 	foreach(cell, pipelines)
 		do_duty(archive, lfirst(cell));
 }
@@ -575,6 +582,8 @@ nap_time(void)
 			nap = Min(nap, TimestampDifferenceMilliseconds(now,
 														   member->child.retry_at));
 	}
+	if (archive_waits && archiver.handle == NULL)
+		nap = Min(nap, TimestampDifferenceMilliseconds(now, archiver.retry_at));
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_silence_next()));
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_ownerless_next()));
 	return Max(nap, 10);
@@ -702,7 +711,7 @@ run(void)
 		}
 		changed = seen_generation != answered_generation;
 		answered_generation = seen_generation;
-		if (changed && !due)
+		if ((changed || archive_waits) && !due)
 			archive_all(pipelines);
 		fm_silence_step(pipelines, changed, fm_watermark_step(pipelines));
 		if (pipelines != NIL)

@@ -66,6 +66,8 @@ sql($node, q{SELECT factorymon.alter_pipeline('plant / ä', retention => '1 day'
 ok(poll_while('all to be archived and dropped', sub { turn(); return total() == 0 }), 'and dropped');
 is(sql($node, qq{SELECT max(part) FROM factorymon.archives
 	WHERE '$changed' >= range_from AND '$changed' < range_to}), 2, 'that file was written again');
+ok(poll_until($node, q{SELECT count(*) FROM factorymon.archives WHERE state = 'superseded'}, 0),
+	'what it took the place of is done with');
 is(sql($node, q{SELECT sum(rows), count(*) FILTER (WHERE state <> 'archived') FROM factorymon.archives
 	WHERE range_to < now() - interval '2 days'}),
 	'4000|0', 'the files have every row');
@@ -73,7 +75,10 @@ is(sql($node, q{SELECT count(*) FROM factorymon.verify_delivery('plant / ä')}),
 	'what went is expired, not lost');
 my @files = glob "$folder/*.csv.gz";
 ok(@files > 1, 'there are files');
-like($files[0], qr{/factory_plant%20%2F%20%C3%A4_\d+_\d{4}-\d\d-\d\d_}, 'whose names are encoded');
+like($files[0], qr{/factory_plant%20%2F%20%C3%A4_\d+-[0-9a-f]{8}_\d{4}-\d\d-\d\d_}, 'whose names are encoded');
+is_deeply(\@files, [ map { "$folder/$_" } split /\n/, sql($node,
+	q{SELECT file FROM factorymon.archives WHERE file IS NOT NULL ORDER BY file COLLATE "C"}) ],
+	'they are the ones that are listed');
 is(scalar(() = glob "$folder/*.tmp"), 0, 'none is half written');
 is(sql($node, q{SELECT count(*) FROM factorymon.verify_archive('plant / ä') WHERE problem IS NOT NULL}),
 	0, 'all are as they were written');
@@ -100,6 +105,12 @@ fails(qq{SELECT factorymon.restore_archive('plant / ä', file => '$short')},
 put_file($manifest, $text);
 
 # --- restored ------------------------------------------------------------------------
+sub aside
+{
+	return sql($node, q{SELECT (SELECT md5(string_agg(m::text, '|' ORDER BY m::text)) FROM _factorymon.rollup_1m m),
+		(SELECT count(*) FROM _factorymon.transition)});
+}
+my $aside = aside();
 is(sql($node, q{SELECT factorymon.restore_archive('plant / ä', '-infinity', now() - interval '2 days')}), 4000,
 	'one call restores all');
 is(archive_sum($node), $before, 'every column of every row is what it was');
@@ -113,6 +124,7 @@ turn();
 ok(poll_until($node, q{SELECT waiting_for LIKE '%restored from the archive%' FROM factorymon.retention
 	WHERE level = 'readings'}, 't', 90), 'retention leaves it alone');
 is(total(), 4000, 'so it is still there');
+is(aside(), $aside, 'rollups and alarms are those of before');
 sql($node, q{SELECT factorymon.release_archive('plant / ä')});
 turn();
 ok(poll_while('it to go', sub { turn(); return total() == 0 }), 'until it is released');
@@ -136,6 +148,13 @@ ok(poll_while('them to go', sub { turn(); return total() == 0 }), 'they are arch
 is(sql($node, qq{SELECT part, rows, state FROM factorymon.archives
 	WHERE range_from = '$from' ORDER BY part DESC LIMIT 1}),
 	'2|50|archived', 'in a part of their own');
+my $storage = '_factorymon.reading_' . sql($node, q{SELECT pipeline_id FROM _factorymon.pipeline});
+$node->safe_psql('factory', "CREATE FUNCTION bend() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+	IF NEW.kafka_offset % 10 = 1 THEN NEW.value := NEW.value + 1; END IF; RETURN NEW; END';
+	CREATE TRIGGER bend BEFORE INSERT ON $storage FOR EACH ROW EXECUTE FUNCTION bend()");
+fails(qq{SELECT factorymon.restore_archive('plant / ä', '$from', now() - interval '2 days')},
+	qr/what was restored from archive file ".*" is not what was archived/, 'what comes back otherwise');
+$node->safe_psql('factory', "DROP TRIGGER bend ON $storage; DROP FUNCTION bend");
 is(sql($node, qq{SELECT factorymon.restore_archive('plant / ä', '$from',
 	now() - interval '2 days')}), sql($node, qq{SELECT sum(rows) FROM factorymon.archives
 	WHERE range_from >= '$from' AND range_to < now() - interval '2 days'}),
@@ -152,11 +171,26 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('factory') ], 
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('copy'), $dump ], 'pg_restore');
 my $known = q{SELECT md5(string_agg(a::text, '|' ORDER BY a::text)) FROM _factorymon.archive a};
+my @originals = sort glob "$folder/*";
 is($node->safe_psql('copy', $known), sql($node, $known), 'the copy knows the files');
 is($node->safe_psql('copy', 'SELECT enabled, at, time_zone FROM _factorymon.archive_setting'),
 	sql($node, 'SELECT enabled, at, time_zone FROM _factorymon.archive_setting'), 'and the setting');
 is($node->safe_psql('copy', q{SELECT factorymon.restore_archive('plant / ä', '-infinity', now() - interval '2 days')}),
 	$rows, 'it gets the readings back');
+$node->safe_psql('copy', q{UPDATE _factorymon.archive SET state = 'stale' WHERE restored_at IS NOT NULL});
+# (there it runs from now on, but takes nothing from the one that it came from)
+$node->safe_psql('copy', q{INSERT INTO _factorymon.pipeline_run (pipeline_id, system_identifier, database_oid, paused_at)
+	SELECT p.pipeline_id, c.system_identifier, d.oid, now() FROM _factorymon.pipeline p, pg_control_system() c, pg_database d
+	WHERE d.datname = current_database()});
+$node->safe_psql('copy', q{SELECT factorymon.set_archive('plant / ä', true)});
+ok(poll_while('files of the copy', sub {
+	return $node->safe_psql('copy', q{SELECT count(*) > 0 AND count(*) FILTER (WHERE state <> 'superseded') = 0
+		FROM factorymon.archives WHERE split_part(file, '_', 1) = 'factory'
+		AND range_to < now() - interval '2 days' AND dropped_at IS NULL}) eq 't' }),
+	'it writes files of its own');
+my ($tag) = map { /_\d+(-[0-9a-f]{8})_/ } $originals[0];
+is(scalar(grep { /\Q$tag\E/ } glob "$folder/copy_*"), 0, 'by names of its own');
+is_deeply([ grep { !-e $_ } @originals ], [], 'and removes none of those that it is a copy of');
 
 # --- a pipeline goes, its history stays --------------------------------------------------
 my @before = map { $_ => -s $_ } sort glob "$folder/*";

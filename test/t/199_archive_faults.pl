@@ -165,6 +165,66 @@ ok(poll_while('all', sub {
 	return sql($node, q{SELECT sum(rows) FROM factorymon.archives WHERE pipeline = 'days'}) == 600 }),
 	'no reading is in two files, or in none');
 
+# --- days of another zone: restored by a range all the same ------------------------------------
+run_producer(kafka => $broker, topic => 'days', sensors => 1, rate => 0, count => 20, heartbeat => 0);
+ok(poll_until($node, q{SELECT count(*) FROM _factorymon.reading r JOIN _factorymon.pipeline USING (pipeline_id)
+	WHERE name = 'days'}, 620), 'readings of now');
+sql($node, q{SELECT factorymon.set_archive('days', true, time_zone => 'Asia/Kolkata')});
+my $days = q{FROM factorymon.archives WHERE pipeline = 'days' AND range_to < now() - interval '2 days'};
+ok(poll_while('files', sub {
+	sql($node, q{SELECT factorymon.set_archive('days', true)});
+	return sql($node, "SELECT count(*) FILTER (WHERE range_from AT TIME ZONE 'Asia/Kolkata' <> date_trunc('day',
+		range_from AT TIME ZONE 'Asia/Kolkata') AND extract(hour FROM range_from AT TIME ZONE 'UTC') <> 0),
+		coalesce(sum(rows), 0) $days") eq '0|600' }),
+	'days of another zone take the place of the former');
+sql($node, q{SELECT factorymon.set_retention('days', 'readings', '2 days')});
+ok(poll_while('all to go', sub {
+	$node->psql('factory', "SELECT _factorymon.drop_expired('days')");
+	sql($node, q{SELECT factorymon.set_archive('days', true)});
+	return sql($node, q{SELECT count(*) FROM _factorymon.reading r JOIN _factorymon.pipeline USING (pipeline_id)
+		WHERE name = 'days' AND ts < now() - interval '4 days'}) == 0 }), 'all are dropped');
+is(sql($node, q{SELECT factorymon.restore_archive('days', '-infinity', now() - interval '4 days')}), 600,
+	'and restored by one range');
+sql($node, q{SELECT factorymon.set_retention('days', 'readings', '0')});
+
+# --- what befalls one pipeline does not befall another ------------------------------------------
+sql($node, q{UPDATE _factorymon.archive_setting SET time_zone = 'Nowhere/Else' WHERE pipeline_id =
+	(SELECT pipeline_id FROM _factorymon.pipeline WHERE name = 'plant / ä')});
+sql($node, q{UPDATE _factorymon.archive SET state = 'stale' WHERE pipeline_id =
+	(SELECT pipeline_id FROM _factorymon.pipeline WHERE name = 'days') AND rows > 0 AND open});
+ok(poll_while('files', sub {
+	sql($node, q{SELECT factorymon.set_archive('days', true)});
+	return sql($node, q{SELECT count(*) FROM _factorymon.archive WHERE state = 'stale'}) == 0 }),
+	'a zone that is gone does not keep others from their archive');
+like(slurp_file($node->logfile), qr/time zone "Nowhere\/Else" not recognized.*archive of pipeline "plant/s, 'but is logged');
+sql($node, q{UPDATE _factorymon.archive_setting SET time_zone = 'UTC'});
+
+# --- switched on by its first call: looked at like that -------------------------------------------
+create_pipeline($node, $broker, name => 'third', topic => 'days', consumer_group => 'third');
+$node->append_conf('postgresql.conf', "factorymon.archive_directory = '/no/such/folder'\n");
+$node->reload;
+ok(poll_until($node, 'SHOW factorymon.archive_directory', '/no/such/folder'), 'the folder is gone');
+my ($first, undef, $why) = $node->psql('factory', q{SELECT factorymon.set_archive('third')});
+isnt($first, 0, 'an archive without a folder is refused');
+like($why, qr{could not look at archive file "/no/such/folder"}, 'with the reason');
+$node->append_conf('postgresql.conf', "factorymon.archive_directory = '$folder'\n");
+$node->reload;
+ok(poll_until($node, 'SHOW factorymon.archive_directory', $folder), 'it is back');
+
+# --- a pipeline that is dropped while a file of it is written ----------------------------------------
+my ($third) = sql($node, q{SELECT pipeline_id FROM _factorymon.pipeline WHERE name = 'third'});
+sql($node, q{SELECT _factorymon.ensure_partition('third', 'reading', now() - interval '3 days')});
+sql($node, qq{INSERT INTO _factorymon.reading (ts, kafka_offset, value, sensor_id, stream_id, sensor_version_id,
+	pipeline_id, reading_index, level, flags) SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '3 days'
+	+ i * interval '100 ms', i, i, 1, 1, 1, $third, 0, 0, 0 FROM generate_series(1, 600000) i});
+sql($node, q{SELECT factorymon.set_archive('third', true, at => '0', time_zone => 'UTC')});
+ok(poll_until($node, q{SELECT count(*) > 0 FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+	WHERE a.backend_type = 'factorymon archiver' AND l.granted AND a.xact_start < clock_timestamp() - interval '200 ms'
+	AND l.relation = } . "'_factorymon.reading_$third'::regclass", 't'), 'a large file is being written');
+sql($node, q{SELECT factorymon.drop_pipeline('third')});
+is(sql($node, q{SELECT count(*) FROM factorymon.archives WHERE pipeline = 'third'}), 0, 'its pipeline goes nevertheless');
+is(scalar(() = glob "$folder/*third*.tmp"), 0, 'and leaves no half a file');
+
 # --- who may what ----------------------------------------------------------------------------
 sql($node, 'CREATE ROLE reader LOGIN; CREATE ROLE stranger LOGIN;');
 sql($node, q{SELECT factorymon.grant_access('reader', 'reader')});

@@ -55,6 +55,11 @@ fails_with(qr/could not store archive file "factory_plant.*\.csv\.gz": archive_c
 	'a program that fails, with what it said last');
 mode('hang');
 fails_with(qr/archive_command took longer than 1 s/, 'a program that hangs');
+ok(poll_while('it to hang again', sub {
+	archive_turn($node);
+	return sql($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'factorymon archiver'
+		AND xact_start < clock_timestamp() - interval '300 ms' AND backend_xmin IS NULL}) }),
+	'keeps nobody from cleaning up meanwhile');
 mode('damage');
 ok(poll_while('what hung to be gone', sub {
 	return 0 unless -s "$bucket.pid";
@@ -105,6 +110,8 @@ my $asker = FactorymonTest::Process->start([ 'psql', '-X', '-d', $node->connstr(
 	'-c', q{SELECT factorymon.verify_archive('plant / ä')} ], name => 'asker');
 ok(poll_while('it to hang', sub { return -s "$bucket.pid"
 	&& 2 == split ' ', slurp_file("$bucket.pid") }), 'a session waits for a program');
+is(sql($node, q{SELECT count(*) FROM (SELECT FROM _factorymon.archive FOR UPDATE NOWAIT) x}),
+	scalar @files, 'and keeps no row from others meanwhile');
 sql($node, q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 	WHERE query LIKE '%verify_archive%' AND pid <> pg_backend_pid()});
 isnt($asker->wait->{rc}, 0, 'it is terminated');
