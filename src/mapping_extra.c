@@ -32,6 +32,7 @@ typedef struct Writer
 typedef struct Part
 {
 	const FmTrie *trie;
+	const FmSlice *values;		/* of nodes that are given; NULL: not known */
 	uint64_t	given;
 	bool		message;		/* else an element */
 } Part;
@@ -59,6 +60,15 @@ fm_scope_kept(const FmScope *scope)
 	return false;
 }
 
+/* Is what begins there the value that a column gives back? */
+static bool
+is_given(const Part *part, int node, const char *value)
+{
+	return node >= 0 && part->values != NULL &&
+		(part->given & FM_NODE_BIT(node)) != 0 &&
+		part->values[node].data == value;
+}
+
 static bool put_rest(Writer *writer, const Part *part, int node,
 					 FmSlice value);
 
@@ -70,12 +80,18 @@ put_object(Writer *writer, const Part *part, int node, FmSlice value)
 	FmJsonMember member;
 	bool		any = false;
 
-	while (fm_json_next_member(&cursor, &member))
+	while (fm_json_next_key(&cursor, &member.key))
 	{
 		size_t		before = writer->len;
 		int			child = fm_trie_child(part->trie, node, member.key);
 
 		any = true;
+		if (is_given(part, child, cursor))
+		{
+			cursor += part->values[child].len;
+			continue;
+		}
+		fm_json_value(&cursor, &member.value);
 		put(writer, separator, 1);
 		put(writer, member.key.data, member.key.len);
 		put(writer, ":", 1);
@@ -115,7 +131,7 @@ static bool
 put_readings(Writer *writer, FmSlice value)
 {
 	const FmElementMarks *marks = writer->mapped->marks;
-	Part		part = {&writer->mapped->format->element, 0, false};
+	Part		part = {&writer->mapped->format->element, NULL, 0, false};
 	const char *cursor = value.data;
 	FmSlice		element;
 	bool		kept = false;
@@ -200,7 +216,8 @@ put_rest(Writer *writer, const Part *part, int node, FmSlice value)
 bool
 fm_make_extra(FmMapped *mapped, FmSlice text, FmSlice *extra)
 {
-	Part		part = {&mapped->format->message, mapped->message.given, true};
+	Part		part = {&mapped->format->message, mapped->message.values,
+	mapped->message.given, true};
 	Writer		writer = {mapped, NULL, 0};
 
 	if (!fm_scope_kept(&mapped->message) && !mapped->elements_kept)
@@ -213,5 +230,6 @@ fm_make_extra(FmMapped *mapped, FmSlice text, FmSlice *extra)
 		extra->data = writer.buf;
 		extra->len = (int) writer.len;
 	}
+	fm_arena_trim(mapped->arena, writer.buf, writer.len);
 	return true;
 }

@@ -56,6 +56,9 @@ typedef struct FmArena
 
 extern void fm_arena_init(FmArena *arena);
 extern void *fm_arena_alloc(FmArena *arena, size_t size);
+
+/* Of what was allocated last only the first bytes are needed. */
+extern void fm_arena_trim(FmArena *arena, void *last, size_t needed);
 extern void fm_arena_reset(FmArena *arena);
 extern void fm_arena_free(FmArena *arena);
 

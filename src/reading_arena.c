@@ -97,6 +97,16 @@ fm_arena_alloc(FmArena *arena, size_t size)
 	return result;
 }
 
+void
+fm_arena_trim(FmArena *arena, void *last, size_t needed)
+{
+	FmArenaChunk *chunk = arena->current;
+	size_t		begin = (size_t) ((char *) last -
+								  ((char *) chunk + CHUNK_HEADER));
+
+	chunk->used = begin + (needed + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
 /* Keeps some memory of ordinary messages, and none of extraordinary ones. */
 void
 fm_arena_reset(FmArena *arena)

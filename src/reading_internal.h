@@ -119,6 +119,13 @@ extern const char *fm_json_type_name(FmJsonType type);
  */
 extern bool fm_json_next_member(const char **cursor, FmJsonMember *member);
 
+/*
+ * The same in two steps: a key, after which *cursor is at its value, and the
+ * value.  Whoever knows the length of a value may go past it himself.
+ */
+extern bool fm_json_next_key(const char **cursor, FmSlice *key);
+extern void fm_json_value(const char **cursor, FmSlice *value);
+
 /* The same for an array. */
 extern bool fm_json_next_element(const char **cursor, FmSlice *element);
 

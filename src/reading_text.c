@@ -201,8 +201,8 @@ skip_value(const char *p)
 	return p;
 }
 
-bool
-fm_json_next_member(const char **cursor, FmJsonMember *member)
+static inline bool
+next_key(const char **cursor, FmSlice *key)
 {
 	const char *p = *cursor;
 
@@ -216,15 +216,38 @@ fm_json_next_member(const char **cursor, FmJsonMember *member)
 		p++;
 	if (*p == '}')
 		return false;			/* an object without members */
-	member->key.data = p;
+	key->data = p;
 	p = skip_string(p);
-	member->key.len = (int) (p - member->key.data);
+	key->len = (int) (p - key->data);
 	while (fm_is_space(*p) || *p == ':')
 		p++;
-	member->value.data = p;
-	p = skip_value(p);
-	member->value.len = (int) (p - member->value.data);
 	*cursor = p;
+	return true;
+}
+
+bool
+fm_json_next_key(const char **cursor, FmSlice *key)
+{
+	return next_key(cursor, key);
+}
+
+void
+fm_json_value(const char **cursor, FmSlice *value)
+{
+	const char *p = *cursor;
+
+	value->data = p;
+	p = skip_value(p);
+	value->len = (int) (p - value->data);
+	*cursor = p;
+}
+
+bool
+fm_json_next_member(const char **cursor, FmJsonMember *member)
+{
+	if (!next_key(cursor, &member->key))
+		return false;
+	fm_json_value(cursor, &member->value);
 	return true;
 }
 

@@ -10,8 +10,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "row.h"
@@ -55,17 +53,6 @@ fm_row_fits(TupleDesc desc)
 	return true;
 }
 
-/* What does not fit a column, as jsonb; it was checked by the decoder. */
-static Datum
-extra_to_jsonb(const FmSlice *extra)
-{
-	char	   *text = pnstrdup(extra->data, extra->len);
-	Datum		result = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-
-	pfree(text);
-	return result;
-}
-
 void
 fm_row_fill_slot(TupleTableSlot *slot, int16 pipeline_id, const FmRow *row)
 {
@@ -91,5 +78,5 @@ fm_row_fill_slot(TupleTableSlot *slot, int16 pipeline_id, const FmRow *row)
 	values[FM_COLUMN_FLAGS] = Int16GetDatum(row->flags);
 	isnull[FM_COLUMN_EXTRA] = reading->extra.data == NULL;
 	values[FM_COLUMN_EXTRA] = reading->extra.data ?
-		extra_to_jsonb(&reading->extra) : (Datum) 0;
+		fm_extra_to_jsonb(reading->extra) : (Datum) 0;
 }

@@ -48,4 +48,7 @@ extern bool fm_row_fits(TupleDesc desc);
 extern void fm_row_fill_slot(TupleTableSlot *slot, int16 pipeline_id,
 							 const FmRow *row);
 
+/* A JSON object that the decoder has checked, in the current memory context. */
+extern Datum fm_extra_to_jsonb(FmSlice extra);
+
 #endif							/* FM_ROW_H */

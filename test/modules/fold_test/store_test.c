@@ -13,6 +13,7 @@
 #include "common/pg_prng.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "btree_batch.h"
@@ -21,6 +22,7 @@
 #include "row.h"
 #include "store_direct.h"
 
+PG_FUNCTION_INFO_V1(extra_like_jsonb_in);
 PG_FUNCTION_INFO_V1(store_batch);
 PG_FUNCTION_INFO_V1(store_index_fits);
 PG_FUNCTION_INFO_V1(store_index_directly);
@@ -29,6 +31,20 @@ static int64
 below(pg_prng_state *state, int64 bound)
 {
 	return pg_prng_uint64_range(state, 0, bound - 1);
+}
+
+/* extra_like_jsonb_in(object): does storing make the bytes that jsonb_in() does? */
+Datum
+extra_like_jsonb_in(PG_FUNCTION_ARGS)
+{
+	char	   *object = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	FmSlice		slice = {object, strlen(object)};
+	Jsonb	   *expected = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+															  CStringGetDatum(object)));
+	Jsonb	   *found = DatumGetJsonbP(fm_extra_to_jsonb(slice));
+
+	PG_RETURN_BOOL(VARSIZE(expected) == VARSIZE(found) &&
+				   memcmp(expected, found, VARSIZE(found)) == 0);
 }
 
 /*

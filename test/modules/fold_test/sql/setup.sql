@@ -53,6 +53,8 @@ CREATE FUNCTION test.sensor_find(query text) RETURNS text
 CREATE FUNCTION test.sensor_bench(query text, rounds int,
 	pipeline_id smallint) RETURNS float8
 	AS :'library', 'sensor_bench' LANGUAGE C STRICT;
+CREATE FUNCTION test.extra_like_jsonb_in(object text) RETURNS boolean
+	AS :'library', 'extra_like_jsonb_in' LANGUAGE C STRICT;
 CREATE FUNCTION test.store_batch(pipeline_id smallint, seed int, readings int,
 	sensors int, first timestamptz, instants int) RETURNS text
 	AS :'library', 'store_batch' LANGUAGE C STRICT;

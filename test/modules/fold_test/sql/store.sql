@@ -144,6 +144,21 @@ ALTER TABLE _factorymon.reading_77 DETACH PARTITION _factorymon.reading_77_b
 	FINALIZE;
 DROP TABLE _factorymon.reading_77_b;
 
+-- what the columns do not give back is the jsonb that PostgreSQL makes of it
+SELECT object FROM (VALUES ('{}'), ('{ }'), ('{"a":"b"}'), ('{"":""}'),
+	('{ "b" : "x" ,"a":true , "cc":null,"c":false}'), ('{"b":"x","a":1.50}'),
+	('{"a":"\u00e4\n"}'), ('{"\u0061":"x"}'), ('{"ä":"ö","a":"ö"}'),
+	('{"a":"x","a":"y"}'), ('{"a":{"b":[1,"c"]}}'), ('{"a":[]}'),
+	('{"unique_reading_id":"00000000-0000-0000-0000-000000000001"}')) AS x (object)
+WHERE NOT test.extra_like_jsonb_in(object);
+SELECT count(*), count(*) FILTER (WHERE test.extra_like_jsonb_in(object)) AS alike
+FROM (SELECT '{' || string_agg(format('"%s":%s',
+	repeat(chr(97 + (i * 7 + j * 11) % 26), (i + j * 5) % 4) || j,
+	(array['"' || repeat('v', (i * j) % 40) || '"', 'true', 'false', 'null'])
+		[1 + (i + j) % 4]), ',' ORDER BY (i * 13 + j * 17) % 23) || '}' AS object
+	FROM generate_series(1, 3000) AS i, generate_series(1, 1 + i % 20) AS j
+	GROUP BY i) AS x;
+
 DROP FUNCTION test.check_indexes, test.lost;
 DROP TABLE _factorymon.reading_77, _factorymon.transition_77;
 DELETE FROM _factorymon.stream WHERE pipeline_id = 77;
