@@ -197,9 +197,13 @@ find_next_from(const FmRollupStream *stream, TimestampTz progress,
  * How far it is drawn: not at all if it moved a moment ago, and not into the
  * readings at hand, which are in memory only after the commit.  The very first
  * of a stream draw it.
+ *
+ * Where readings are replayed, to where minutes begin at least: behind that,
+ * only by the line can be told what an hour has got already.
  */
 static void
-choose_next_from(FmRollupStream *stream, bool enabled, TimestampTz now)
+choose_next_from(FmRollupStream *stream, bool enabled, TimestampTz now,
+				 TimestampTz minutes_from)
 {
 	TimestampTz goal = find_next_from(stream, stream->progress, enabled, now);
 
@@ -212,6 +216,8 @@ choose_next_from(FmRollupStream *stream, bool enabled, TimestampTz now)
 		stream->next_from = find_next_from(stream, stream->progress_before,
 										   enabled, now);
 	stream->waits = stream->next_from != goal;
+	if (stream->has_unfolded)
+		stream->next_from = Max(stream->next_from, minutes_from);
 }
 
 /* Readings that are not to wait in memory. */
@@ -250,17 +256,13 @@ store_pending(const FmWorker *worker, FmRollupStream *stream, int64 position)
 
 /* Those of the batch's readings that do not wait. */
 static void
-store_at_once(FmWorker *worker, int nmessages)
+store_at_once(FmWorker *worker, int nmessages, TimestampTz minutes_from)
 {
 	FmRollupParts **parts = palloc0(sizeof(*parts) *
 									Max(worker->nassigned, 1));
 	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
-	TimestampTz minutes_from = DT_NOBEGIN;
 	FmRow	   *row;
 
-	for (int i = 0; i < worker->nassigned; i++)
-		if (worker->assigned[i].rollup && worker->assigned[i].rollup->has_unfolded)
-			minutes_from = fm_rollup_minutes_from(worker->pipeline->id);
 	while ((row = next_row(&rows)) != NULL)
 	{
 		FmRollupParts **own = &parts[rows.index];
@@ -292,6 +294,7 @@ fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	StoredRows	rows = {.worker = worker,.nmessages = nmessages};
+	TimestampTz minutes_from = DT_NOBEGIN;
 	FmRollupStream *stream;
 	FmRow	   *row;
 	bool		any = false;
@@ -308,16 +311,19 @@ fm_rollup_batch_store(FmWorker *worker, const bool *involved, int nmessages)
 	while ((row = next_row(&rows)) != NULL)
 		see_progress(rows.stream, row, now);
 	for (int i = 0; i < worker->nassigned; i++)
+		if (worker->assigned[i].rollup && worker->assigned[i].rollup->has_unfolded)
+			minutes_from = fm_rollup_minutes_from(worker->pipeline->id);
+	for (int i = 0; i < worker->nassigned; i++)
 	{
 		stream = worker->assigned[i].rollup;
 		if (stream == NULL || !involved[i])
 			continue;
-		choose_next_from(stream, worker->pipeline->rollups, now);
+		choose_next_from(stream, worker->pipeline->rollups, now, minutes_from);
 		store_pending(worker, stream, worker->assigned[i].row.position);
 		any |= stream->has_unfolded || stream->min_ts < stream->next_from;
 	}
 	if (any)
-		store_at_once(worker, nmessages);
+		store_at_once(worker, nmessages, minutes_from);
 }
 
 /* ----------------------------------------------------------------------
