@@ -98,6 +98,22 @@ resume_ingest()
 	echo "ingest runs"
 }
 
+# The profile "cities" brings a pipeline of its own with it, also where the
+# database was made without.
+make_city_pipeline()
+{
+	local topic pipelines
+
+	[[ ,$COMPOSE_PROFILES, == *,cities,* ]] || return 0
+	topic=$(setting CITY_TOPIC city-weather)
+	pipelines=$(value 'SELECT count(*) FROM factorymon.pipelines')
+	docker exec -e CITIES=1 -e "CITY_TOPIC=$topic" \
+		"$(require_running postgres)" \
+		/docker-entrypoint-initdb.d/10-factorymon.sh >/dev/null
+	[[ $(value 'SELECT count(*) FROM factorymon.pipelines') == "$pipelines" ]] ||
+		echo "made the pipeline $topic"
+}
+
 pause_ingest()
 {
 	value "SELECT factorymon.pause(name, reason => '$OUR_REASON')
@@ -139,6 +155,7 @@ command_start()
 {
 	set_up_once
 	up
+	make_city_pipeline
 	resume_ingest
 	urls
 }
@@ -161,6 +178,7 @@ command_full-start()
 	up "${MONITORING[@]}"
 	say "sensors, and what else is chosen"
 	up
+	make_city_pipeline
 	urls
 }
 
