@@ -43,7 +43,9 @@ typedef struct Files
 	FmArchiveSums sums;
 } Files;
 
-static const char *const suffixes[] = {"manifest.json", "header.json", "csv.gz"};
+static const char *const suffixes[] = {
+	"manifest.json", "header.json", "csv.gz"
+};
 
 /* ----------------------------------------------------------------------
  * The files

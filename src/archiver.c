@@ -28,6 +28,7 @@
 
 #include "archive.h"
 #include "archiver.h"
+#include "control.h"
 #include "guc.h"
 #include "pipeline_internal.h"
 
@@ -112,17 +113,6 @@ factorymon_archiver_main(Datum arg)
  * Settings
  * ------------------------------------------------------------------- */
 
-static void
-check_time_zone(const char *name)
-{
-	pg_tz	   *zone = pg_tzset(name);
-
-	if (zone == NULL || !pg_tz_acceptable(zone))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("time zone \"%s\" not recognized", name)));
-}
-
 /* Store the setting of a pipeline; is there one only now?  In SPI. */
 static bool
 store_setting(FunctionCallInfo fcinfo, int16 pipeline_id,
@@ -161,7 +151,7 @@ factorymon_set_archive(PG_FUNCTION_ARGS)
 
 	fm_pipeline_check_control(pipeline, user, "admin");
 	if (time_zone)
-		check_time_zone(time_zone);
+		fm_check_time_zone(time_zone);
 	if (!PG_ARGISNULL(2))
 	{
 		int64		at = fm_interval_usecs(PG_GETARG_INTERVAL_P(2), "at");

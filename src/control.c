@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * control.c
- *	  create_pipeline(), alter_pipeline(), drop_pipeline().
+ *	  create_pipeline(), alter_pipeline(); see control_drop.c for the third.
  *
  * Each finds out first who asks and what for, checks it as that role, and
  * only then works as the extension's owner.  The tables' constraints repeat
@@ -10,66 +10,27 @@
  * A pipeline runs as its owner, who must be able to log in: background
  * workers refuse other roles.
  *
- * Dropping: the position rows come first, which waits for batches in flight
- * and keeps further ones out; then the tables, then the pipeline's row with
- * all that refers to it.  See pipeline.c for why in this order.  A worker
- * that finds its pipeline gone after our commit leaves without a word.
- *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xlog.h"
-#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
-#include "postmaster/bgworker_internals.h"
 #include "utils/acl.h"
-#include "utils/fmgrprotos.h"
-#include "utils/syscache.h"
 
+#include "control.h"
 #include "format.h"
 #include "guc.h"
-#include "kpi.h"
 #include "options.h"
 #include "pipeline_internal.h"
-#include "sensor.h"
 
 PG_FUNCTION_INFO_V1(factorymon_create_pipeline);
 PG_FUNCTION_INFO_V1(factorymon_alter_pipeline);
-PG_FUNCTION_INFO_V1(factorymon_drop_pipeline);
-
-#define MAX_PIPELINE_WORKERS 64
-
-/* What a user asks for; NULL: not given. */
-typedef struct PipelineRequest
-{
-	char	   *name;
-	char	   *server;
-	char	   *topic;
-	char	   *consumer_group;
-	char	   *format;
-	char	   *start;
-	char	   *on_data_loss;
-	char	   *owner;
-	char	   *alert_topic;	/* "": none */
-	int32	   *workers;
-	TimestampTz *start_at;
-	Interval   *accept_past;
-	Interval   *accept_future;
-	Interval   *retention;		/* 0: for ever */
-	Interval   *partition_interval;
-	bool	   *rollups;
-	char	   *time_zone;
-	char	   *deduplicate;
-	Interval   *deduplicate_ttl;
-} PipelineRequest;
 
 /* ----------------------------------------------------------------------
  * Reading arguments
@@ -124,281 +85,11 @@ args_interval(FmArgs *args, Interval *value)
 }
 
 /* ----------------------------------------------------------------------
- * Checking values
- * ------------------------------------------------------------------- */
-
-static void
-check_name(const char *name)
-{
-	if (name[0] == '\0' || strlen(name) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("invalid pipeline name: \"%s\"", name),
-				 errdetail("A name has between 1 and %d bytes.",
-						   NAMEDATALEN - 1)));
-}
-
-static void
-check_topic(const char *topic)
-{
-	size_t		length = strlen(topic);
-
-	if (length >= 1 && length <= 249 &&
-		strspn(topic, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-			   "0123456789._-") == length &&
-		strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid topic name: \"%s\"", topic),
-			 errdetail("Topics are named with up to 249 letters, digits, dots, underscores and hyphens.")));
-}
-
-static void
-check_choice(const char *what, const char *value, const char *first,
-			 const char *second, const char *third)
-{
-	if (strcmp(value, first) == 0 ||
-		(second && strcmp(value, second) == 0) ||
-		(third && strcmp(value, third) == 0))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized value for %s: \"%s\"", what, value),
-			 third ? errhint("Use \"%s\", \"%s\" or \"%s\".",
-							 first, second, third) :
-			 second ? errhint("Use \"%s\" or \"%s\".", first, second) :
-			 errhint("The only one is \"%s\".", first)));
-}
-
-static void
-check_interval(const char *what, const Interval *value, bool zero_allowed)
-{
-	int64		usecs = fm_interval_usecs(value, what);
-
-	if (usecs < 0 || (usecs == 0 && !zero_allowed))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be %s", what, zero_allowed ?
-						"zero or more" : "greater than zero")));
-}
-
-/*
- * Partitions begin at multiples of their width, so months, which differ in
- * length, are no width.
- */
-static void
-check_partition_interval(const Interval *value)
-{
-	if (value->month == 0 &&
-		fm_interval_usecs(value, "partition_interval") >= USECS_PER_HOUR &&
-		value->time % USECS_PER_HOUR == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("partition_interval must be a whole number of hours"),
-			 errhint("Write '1 hour', '1 day' or '30 days', for example.")));
-}
-
-/* A name is what it takes: an offset alone knows no summer time, and is taken
- * with either sign in mind. */
-static void
-check_time_zone(const char *name)
-{
-	pg_tz	   *zone = pg_tzset(name);
-
-	if (zone != NULL && pg_tz_acceptable(zone) &&
-		pg_strcasecmp(name, pg_get_timezone_name(zone)) == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("time zone \"%s\" not recognized", name),
-			 errhint("Use a name of the view pg_timezone_names, as 'Europe/Berlin'.")));
-}
-
-/* Slices of time are half as wide, and a batch takes its time. */
-static void
-check_deduplicate_ttl(const Interval *value)
-{
-	if (fm_interval_usecs(value, "deduplicate_ttl") < 2 * USECS_PER_SEC)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("deduplicate_ttl must be at least 2 seconds"),
-				 errhint("Use deduplicate \"none\" for no deduplication.")));
-}
-
-/* Everything that can be told from the values alone. */
-static void
-check_values(const PipelineRequest *request)
-{
-	if (request->name)
-		check_name(request->name);
-	if (request->topic)
-		check_topic(request->topic);
-	if (request->alert_topic && request->alert_topic[0] != '\0')
-		check_topic(request->alert_topic);
-	if (request->consumer_group && request->consumer_group[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("consumer_group must not be empty")));
-	if (request->on_data_loss)
-		check_choice("on_data_loss", request->on_data_loss,
-					 "stop", "continue", NULL);
-	if (request->workers &&
-		(*request->workers < 1 || *request->workers > MAX_PIPELINE_WORKERS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("workers must be between 1 and %d",
-						MAX_PIPELINE_WORKERS)));
-	if (request->accept_past)
-		check_interval("accept_past", request->accept_past, false);
-	if (request->accept_future)
-		check_interval("accept_future", request->accept_future, false);
-	if (request->retention)
-		check_interval("retention", request->retention, true);
-	if (request->partition_interval)
-		check_partition_interval(request->partition_interval);
-	if (request->time_zone)
-		check_time_zone(request->time_zone);
-	if (request->deduplicate)
-		check_choice("deduplicate", request->deduplicate,
-					 "none", "id", "sensor_time");
-	if (request->deduplicate_ttl)
-		check_deduplicate_ttl(request->deduplicate_ttl);
-}
-
-static void
-check_start(const PipelineRequest *request)
-{
-	bool		by_time;
-
-	check_choice("start", request->start, "earliest", "latest", "timestamp");
-	by_time = strcmp(request->start, "timestamp") == 0;
-	if (by_time && request->start_at == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("start \"timestamp\" needs start_at")));
-	if (!by_time && request->start_at != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("start_at needs start \"timestamp\"")));
-	if (by_time && TIMESTAMP_NOT_FINITE(*request->start_at))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("start_at must be finite"),
-				 errhint("Use start \"earliest\" or \"latest\".")));
-}
-
-/* ----------------------------------------------------------------------
- * Checking against the catalogs
- * ------------------------------------------------------------------- */
-
-/* Can background workers connect to this database as that role? */
-static void
-check_owner(Oid roleid)
-{
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(roleid));
-	bool		can_login;
-	char	   *name = GetUserNameFromId(roleid, false);
-
-	can_login = HeapTupleIsValid(tuple) &&
-		((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	if (!can_login)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("role \"%s\" cannot own a pipeline", name),
-				 errdetail("Background workers connect as the owner, and this role is not permitted to log in."),
-				 errhint("Use a role with the LOGIN attribute, or ALTER ROLE %s LOGIN.",
-						 quote_identifier(name))));
-	if (!superuser_arg(roleid) &&
-		!DatumGetBool(DirectFunctionCall3(has_database_privilege_id_id,
-										  ObjectIdGetDatum(roleid),
-										  ObjectIdGetDatum(MyDatabaseId),
-										  CStringGetTextDatum("CONNECT"))))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("role \"%s\" cannot own a pipeline", name),
-				 errdetail("Background workers connect as the owner, and this role lacks the CONNECT privilege on the database.")));
-}
-
-/*
- * Would anything else ingest the same topic as the same group?  Two members
- * of one group that do not know of each other's tables share the partitions.
- */
-static void
-check_unshared(const char *server, const char *topic, const char *group,
-			   int16 except)
-{
-	FmArgs		args = {0};
-
-	fm_args_text(&args, server);
-	fm_args_text(&args, topic);
-	fm_args_text(&args, group);
-	fm_args_int2(&args, except);
-	if (fm_args_run(&args, "SELECT name FROM _factorymon.pipeline"
-					" WHERE server = $1 AND topic = $2"
-					" AND consumer_group = $3 AND pipeline_id <> $4",
-					SPI_OK_SELECT) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("topic \"%s\" of server \"%s\" is already ingested by pipeline \"%s\" in group \"%s\"",
-						topic, server, fm_spi_text(0, 1), group),
-				 errhint("Give the pipelines different values of consumer_group.")));
-}
-
-/* Alarms among the readings would be read, and rejected, for ever. */
-static void
-check_alert_topic(const char *alert_topic, const char *topic)
-{
-	if (alert_topic && strcmp(alert_topic, topic) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("alert_topic must not be the topic of the readings")));
-}
-
-/* Say at once what would otherwise be found in the log. */
-static void
-warn_of_too_few_workers(void)
-{
-	FmArgs		args = {0};
-	int64		workers;
-	int64		pipelines;
-	int64		needed;
-
-	fm_args_int8(&args, (int64) GetSystemIdentifier());
-	fm_args_add(&args, OIDOID, ObjectIdGetDatum(MyDatabaseId), false);
-	fm_args_run(&args, "SELECT coalesce(sum(p.workers), 0)::bigint, count(*)"
-				" FROM _factorymon.pipeline p"
-				" JOIN _factorymon.pipeline_run r USING (pipeline_id)"
-				" WHERE r.system_identifier = $1 AND r.database_oid = $2",
-				SPI_OK_SELECT);
-	workers = fm_spi_int8(0, 1);
-	pipelines = fm_spi_int8(0, 2);
-	/* a publisher for each; launcher and this database's supervisor */
-	needed = workers + pipelines + 2;
-	if (needed > max_worker_processes)
-		ereport(WARNING,
-				(errmsg("max_worker_processes is too low for the pipelines of this database"),
-				 errdetail("They need %lld background processes, and max_worker_processes is %d.",
-						   (long long) needed, max_worker_processes),
-				 errhint("Set max_worker_processes to %lld at least, more where parallel queries, replication or other databases need some, and restart the server.",
-						 (long long) needed)));
-	else if (workers > fm_max_workers)
-		ereport(WARNING,
-				(errmsg("factorymon.max_workers is too low for the pipelines of this database"),
-				 errdetail("They have %lld workers, and factorymon.max_workers is %d.",
-						   (long long) workers, fm_max_workers),
-				 errhint("Raise factorymon.max_workers and restart the server.")));
-}
-
-/* ----------------------------------------------------------------------
  * create_pipeline
  * ------------------------------------------------------------------- */
 
 static int16
-insert_pipeline(const PipelineRequest *request)
+insert_pipeline(const FmPipelineRequest *request)
 {
 	FmArgs		args = {0};
 	int64		retention = request->retention ?
@@ -474,7 +165,7 @@ insert_pipeline_run(int16 pipeline_id, bool paused, const char *role)
 
 /* The arguments of create_pipeline(), none of which may be null but four. */
 static void
-read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
+read_create_arguments(FunctionCallInfo fcinfo, FmPipelineRequest *request)
 {
 	request->topic = fm_arg_text_required(fcinfo, 0, "topic");
 	request->server = fm_arg_text_required(fcinfo, 1, "server");
@@ -509,33 +200,9 @@ read_create_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 						!request->rollups ? "rollups" :
 						!request->deduplicate_ttl ? "deduplicate_ttl" :
 						"partition_interval")));
-	check_values(request);
-	check_start(request);
-	check_alert_topic(request->alert_topic, request->topic);
-}
-
-static void
-check_name_is_free(const char *name)
-{
-	FmArgs		args = {0};
-
-	fm_args_text(&args, name);
-	if (fm_args_run(&args, "SELECT 1 FROM _factorymon.pipeline"
-					" WHERE name = $1", SPI_OK_SELECT) > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("pipeline \"%s\" already exists", name)));
-}
-
-/* The decoder's strings are UTF-8 and are stored as they are. */
-static void
-require_utf8(void)
-{
-	if (GetDatabaseEncoding() != PG_UTF8)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("factorymon needs a database with encoding UTF8"),
-				 errdetail("This one has %s.", GetDatabaseEncodingName())));
+	fm_check_values(request);
+	fm_check_start(request);
+	fm_check_alert_topic(request->alert_topic, request->topic);
 }
 
 /* factorymon.create_pipeline(topic, server, ...): returns its name. */
@@ -543,13 +210,13 @@ Datum
 factorymon_create_pipeline(PG_FUNCTION_ARGS)
 {
 	Oid			user = GetUserId();
-	PipelineRequest request = {0};
+	FmPipelineRequest request = {0};
 	bool		paused = !PG_ARGISNULL(13) && PG_GETARG_BOOL(13);
 	FmOwnerScope scope;
 	int16		id;
 
 	fm_require_preloaded();
-	require_utf8();
+	fm_require_utf8();
 	if (!fm_has_kind(user, "admin"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -558,15 +225,16 @@ factorymon_create_pipeline(PG_FUNCTION_ARGS)
 						 quote_literal_cstr(GetUserNameFromId(user, false)))));
 	read_create_arguments(fcinfo, &request);
 	(void) fm_options_load(request.server, user);
-	check_owner(user);
+	fm_check_owner(user);
 	request.owner = GetUserNameFromId(user, false);
 
 	fm_owner_begin(&scope);
 	fm_lock_timeout_limit(fm_lock_timeout);
 	SPI_connect();
 	fm_access_lock();
-	check_name_is_free(request.name);
-	check_unshared(request.server, request.topic, request.consumer_group, 0);
+	fm_check_name_is_free(request.name);
+	fm_check_unshared(request.server, request.topic, request.consumer_group,
+					  0);
 	fm_format_require(request.format);
 	id = insert_pipeline(&request);
 	insert_progress(id, request.time_zone);
@@ -574,7 +242,7 @@ factorymon_create_pipeline(PG_FUNCTION_ARGS)
 	fm_pipeline_create_storage(id, request.owner);
 	fm_event_record(id, NULL, "created", NULL, 0,
 					psprintf("by %s", request.owner));
-	warn_of_too_few_workers();
+	fm_warn_of_too_few_workers();
 	SPI_finish();
 	fm_owner_end(&scope);
 
@@ -587,7 +255,7 @@ factorymon_create_pipeline(PG_FUNCTION_ARGS)
  * ------------------------------------------------------------------- */
 
 static void
-read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
+read_alter_arguments(FunctionCallInfo fcinfo, FmPipelineRequest *request)
 {
 	request->server = fm_arg_text(fcinfo, 1);
 	request->topic = fm_arg_text(fcinfo, 2);
@@ -606,7 +274,7 @@ read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
 	request->time_zone = fm_arg_text(fcinfo, 14);
 	request->deduplicate = fm_arg_text(fcinfo, 15);
 	request->deduplicate_ttl = arg_interval(fcinfo, 16);
-	check_values(request);
+	fm_check_values(request);
 }
 
 /*
@@ -614,7 +282,7 @@ read_alter_arguments(FunctionCallInfo fcinfo, PipelineRequest *request)
  * since its user mappings will be used and its privileges apply.
  */
 static void
-check_new_owner(const PipelineRequest *request, Oid user)
+check_new_owner(const FmPipelineRequest *request, Oid user)
 {
 	Oid			new_owner = get_role_oid(request->owner, false);
 
@@ -627,7 +295,7 @@ check_new_owner(const PipelineRequest *request, Oid user)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be member of role \"%s\"", request->owner)));
-	check_owner(new_owner);
+	fm_check_owner(new_owner);
 }
 
 /*
@@ -635,7 +303,7 @@ check_new_owner(const PipelineRequest *request, Oid user)
  * owner that no longer exists is no obstacle to naming another.
  */
 static void
-check_connection(const FmPipeline *old, const PipelineRequest *request,
+check_connection(const FmPipeline *old, const FmPipelineRequest *request,
 				 Oid user)
 {
 	const char *server = request->server ? request->server : old->server;
@@ -649,7 +317,7 @@ check_connection(const FmPipeline *old, const PipelineRequest *request,
 
 /* "workers, retention": what is given, for the event. */
 static char *
-describe_request(const PipelineRequest *request)
+describe_request(const FmPipelineRequest *request)
 {
 	StringInfoData text;
 
@@ -678,7 +346,7 @@ describe_request(const PipelineRequest *request)
 }
 
 static void
-update_pipeline(int16 id, const PipelineRequest *request)
+update_pipeline(int16 id, const FmPipelineRequest *request)
 {
 	FmArgs		args = {0};
 	bool		for_ever = request->retention &&
@@ -736,7 +404,7 @@ Datum
 factorymon_alter_pipeline(PG_FUNCTION_ARGS)
 {
 	Oid			user = GetUserId();
-	PipelineRequest request = {0};
+	FmPipelineRequest request = {0};
 	FmPipeline *old;
 	char	   *changes;
 	FmOwnerScope scope;
@@ -750,19 +418,19 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
 	if (request.owner)
 		check_new_owner(&request, user);
 	check_connection(old, &request, user);
-	check_alert_topic(request.alert_topic ? request.alert_topic :
-					  old->alert_topic,
-					  request.topic ? request.topic : old->topic);
+	fm_check_alert_topic(request.alert_topic ? request.alert_topic :
+						 old->alert_topic,
+						 request.topic ? request.topic : old->topic);
 
 	fm_owner_begin(&scope);
 	fm_lock_timeout_limit(fm_lock_timeout);
 	SPI_connect();
 	if (request.owner)
 		fm_access_lock();
-	check_unshared(request.server ? request.server : old->server,
-				   request.topic ? request.topic : old->topic,
-				   request.consumer_group ? request.consumer_group :
-				   old->consumer_group, old->id);
+	fm_check_unshared(request.server ? request.server : old->server,
+					  request.topic ? request.topic : old->topic,
+					  request.consumer_group ? request.consumer_group :
+					  old->consumer_group, old->id);
 	if (request.format)
 		fm_format_require(request.format);
 	if (request.owner && strcmp(request.owner, old->owner) != 0)
@@ -775,113 +443,10 @@ factorymon_alter_pipeline(PG_FUNCTION_ARGS)
 					psprintf("%s by %s", changes,
 							 GetUserNameFromId(user, false)));
 	if (request.workers)
-		warn_of_too_few_workers();
+		fm_warn_of_too_few_workers();
 	SPI_finish();
 	fm_owner_end(&scope);
 
 	fm_pipeline_changed();
-	PG_RETURN_VOID();
-}
-
-/* ----------------------------------------------------------------------
- * drop_pipeline
- * ------------------------------------------------------------------- */
-
-/*
- * Wait for batches in flight, and keep others out until we are done.  A worker
- * may be about to take a partition for the first time, and will want our
- * tables: its position cannot be seen yet, but it has locked the stream, or a
- * new stream the pipeline.  Whoever waits for one of these holds none that
- * comes before.
- */
-static void
-lock_positions(int16 pipeline_id)
-{
-	static const char *const locks[] = {
-		"SELECT 1 FROM _factorymon.partition_offset"
-		" WHERE stream_id IN (SELECT stream_id"
-		"  FROM _factorymon.stream WHERE pipeline_id = $1)"
-		" ORDER BY stream_id FOR UPDATE",
-		"SELECT 1 FROM _factorymon.stream WHERE pipeline_id = $1"
-		" ORDER BY stream_id FOR UPDATE",
-		"SELECT 1 FROM _factorymon.pipeline WHERE pipeline_id = $1"
-		" FOR UPDATE",
-	};
-	/* those that have come to be meanwhile */
-	static const int order[] = {0, 1, 2, 1, 0};
-
-	for (int i = 0; i < lengthof(order); i++)
-	{
-		FmArgs		args = {0};
-
-		fm_args_int2(&args, pipeline_id);
-		fm_args_run(&args, locks[order[i]], SPI_OK_SELECT);
-	}
-}
-
-/* The publisher locks this row first, too. */
-static void
-lock_publisher(int16 pipeline_id)
-{
-	FmArgs		args = {0};
-
-	fm_args_int2(&args, pipeline_id);
-	fm_args_run(&args, "SELECT 1 FROM _factorymon.publisher"
-				" WHERE pipeline_id = $1 FOR UPDATE", SPI_OK_SELECT);
-}
-
-/* Whoever is writing history files of it may be at it for long. */
-static void
-end_archiver(int16 pipeline_id)
-{
-	FmArgs		args = {0};
-
-	fm_args_add(&args, OIDOID,
-				ObjectIdGetDatum(fm_storage_relid(pipeline_id, "reading")),
-				false);
-	fm_args_run(&args, "SELECT pg_terminate_backend(a.pid)"
-				" FROM pg_stat_activity a JOIN pg_locks l USING (pid)"
-				" WHERE a.backend_type = 'factorymon archiver'"
-				" AND l.granted AND l.relation = $1"
-				" AND l.database = a.datid", SPI_OK_SELECT);
-}
-
-/* factorymon.drop_pipeline(pipeline): with everything it stored. */
-Datum
-factorymon_drop_pipeline(PG_FUNCTION_ARGS)
-{
-	Oid			user = GetUserId();
-	FmPipeline *pipeline;
-	FmArgs		args = {0};
-	FmOwnerScope scope;
-
-	pipeline = fm_pipeline_find(fm_arg_text_required(fcinfo, 0, "pipeline"));
-	fm_pipeline_check_control(pipeline, user, "admin");
-
-	fm_owner_begin(&scope);
-	fm_lock_timeout_limit(fm_lock_timeout);
-	SPI_connect();
-	fm_access_lock();
-	lock_positions(pipeline->id);
-	lock_publisher(pipeline->id);
-	end_archiver(pipeline->id);
-	fm_pipeline_drop_storage(pipeline->id);
-	fm_access_revoke_owner(pipeline->id, pipeline->owner);
-	fm_kpi_drop(pipeline->id);
-	fm_args_int2(&args, pipeline->id);
-	fm_args_run(&args, "DELETE FROM _factorymon.pipeline"
-				" WHERE pipeline_id = $1", SPI_OK_DELETE);
-	fm_args_run(&args, "DELETE FROM _factorymon.publication"
-				" WHERE pipeline_id = $1", SPI_OK_DELETE);
-	fm_args_run(&args, "DELETE FROM _factorymon.delivery"
-				" WHERE pipeline_id = $1", SPI_OK_DELETE);
-	fm_args_run(&args, "DELETE FROM _factorymon.rollup_mark"
-				" WHERE pipeline_id = $1", SPI_OK_DELETE);
-	/* after the pipeline: now nobody registers any more */
-	fm_sensor_delete_all(pipeline->id);
-	SPI_finish();
-	fm_owner_end(&scope);
-
-	fm_pipeline_dropped(pipeline->id);
 	PG_RETURN_VOID();
 }
