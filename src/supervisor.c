@@ -2,7 +2,8 @@
  *
  * supervisor.c
  *	  One process a database with pipelines: keeps their workers and publishers
- *	  running, makes time partitions ahead, and drops what retention says.
+ *	  running (staff.c), and does what has to be done now and then
+ *	  (housekeeping.c).
  *
  * It leaves at once where there is no extension or no pipeline that runs
  * here; the launcher starts it again when one is created or resumed.  It is
@@ -21,8 +22,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -30,292 +29,34 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "tcop/tcopprot.h"
-#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "archive.h"
-#include "archiver.h"
-#include "child.h"
-#include "compat.h"
 #include "factorymon.h"
 #include "guc.h"
-#include "kpi.h"
-#include "ledger.h"
-#include "moved.h"
+#include "housekeeping.h"
 #include "ownerless.h"
 #include "pipeline.h"
-#include "publication.h"
-#include "publisher.h"
-#include "rollup_parts.h"
 #include "shmem.h"
 #include "shmem_sensor.h"
 #include "silence.h"
+#include "staff.h"
 #include "supervisor.h"
 #include "watermark.h"
-#include "worker.h"
 
 #define MAX_NAP_MS 10000
 #define HOUSEKEEPING_INTERVAL (60 * USECS_PER_SEC)
-#define PUBLISHER 0				/* in place of a worker's number */
 
-/* One worker or publisher of one pipeline, running or to be started. */
-typedef struct FmStaff
-{
-	int16		pipeline_id;
-	int16		worker_number;	/* from 1; PUBLISHER */
-	int			slot;			/* in shared memory; -1: none */
-	uint64		generation;
-	bool		wanted;
-	pid_t		pid;			/* 0: not seen running yet */
-	FmChild		child;
-	bool		owner_logged;	/* its owner cannot log in: said once */
-} FmStaff;
-
-static List *staff = NIL;		/* of FmStaff *, in TopMemoryContext */
-static List *ended = NIL;		/* the same: copies, to be told of */
-static FmChild archiver;
-static bool archive_waits = false;	/* something may be due for it */
 static uint64 seen_generation = 0;
 static bool leaving_without_work = false;
 static bool wrong_version = false;	/* of the library: wait, and say so */
-static bool worker_ended = false;	/* look whether it was right to */
 static bool changed = false;	/* the configuration, since the last turn */
 
 /* ----------------------------------------------------------------------
- * Workers
- * ------------------------------------------------------------------- */
-
-static FmStaff *
-find_staff(int16 pipeline_id, int16 worker_number)
-{
-	ListCell   *cell;
-	FmStaff    *member;
-	MemoryContext old;
-
-	foreach(cell, staff)
-	{
-		member = lfirst(cell);
-		if (member->pipeline_id == pipeline_id &&
-			member->worker_number == worker_number)
-			return member;
-	}
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	member = palloc0(sizeof(FmStaff));
-	member->pipeline_id = pipeline_id;
-	member->worker_number = worker_number;
-	member->slot = -1;
-	staff = lappend(staff, member);
-	MemoryContextSwitchTo(old);
-	return member;
-}
-
-/*
- * The role a worker connects as.  Background workers refuse roles that may
- * not log in, so say it here, once, instead of failing again and again.
- */
-static Oid
-usable_owner(const FmPipeline *pipeline, FmStaff *member)
-{
-	HeapTuple	tuple = SearchSysCache1(AUTHNAME,
-										CStringGetDatum(pipeline->owner));
-	Oid			result = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_authid role = (Form_pg_authid) GETSTRUCT(tuple);
-
-		if (role->rolcanlogin)
-			result = role->oid;
-		ReleaseSysCache(tuple);
-	}
-	if (!OidIsValid(result) && !member->owner_logged)
-		ereport(LOG,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("pipeline \"%s\" cannot run: its owner \"%s\" does not exist or is not permitted to log in",
-						pipeline->name, pipeline->owner),
-				 errhint("Use ALTER ROLE ... LOGIN, or give the pipeline another owner with factorymon.alter_pipeline().")));
-	member->owner_logged = !OidIsValid(result);
-	return result;
-}
-
-static void
-release_slot(FmStaff *member)
-{
-	if (member->slot >= 0 && member->worker_number == PUBLISHER)
-		fm_shmem_publisher_release(member->slot, member->generation);
-	else if (member->slot >= 0)
-		fm_shmem_worker_release(member->slot, member->generation);
-	member->slot = -1;
-}
-
-static void
-start_worker(const FmPipeline *pipeline, FmStaff *member, Oid owner)
-{
-	FmWorkerParams params;
-	char		name[BGW_MAXLEN];
-
-	member->slot = fm_shmem_worker_claim(MyDatabaseId, pipeline->id,
-										 member->worker_number,
-										 &member->generation);
-	if (member->slot < 0)
-	{
-		if (!member->child.shortage_logged)
-			ereport(LOG,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("no slot is free for worker %d of pipeline \"%s\"",
-							member->worker_number, pipeline->name),
-					 errhint("Increase factorymon.max_workers and restart the server.")));
-		member->child.shortage_logged = true;
-		member->child.retry_at = GetCurrentTimestamp() +
-			(int64) fm_restart_delay_max * 1000;
-		return;
-	}
-	memset(&params, 0, sizeof(params));
-	params.database = MyDatabaseId;
-	params.owner = owner;
-	params.pipeline_id = pipeline->id;
-	params.worker_number = member->worker_number;
-	params.slot = member->slot;
-	params.generation = member->generation;
-	snprintf(name, sizeof(name), "factorymon worker %d of %s",
-			 member->worker_number, pipeline->name);
-	if (!fm_child_start(&member->child, "factorymon_worker_main", name,
-						"factorymon worker", (Datum) 0, &params,
-						sizeof(params)))
-		release_slot(member);
-}
-
-static void
-start_publisher(const FmPipeline *pipeline, FmStaff *member, Oid owner)
-{
-	FmPublisherParams params;
-	char		name[BGW_MAXLEN];
-
-	member->slot = fm_shmem_publisher_claim(MyDatabaseId, pipeline->id,
-											&member->generation);
-	if (member->slot < 0)
-	{
-		/* there are as many as workers, which complain */
-		member->child.retry_at = GetCurrentTimestamp() +
-			(int64) fm_restart_delay_max * 1000;
-		return;
-	}
-	memset(&params, 0, sizeof(params));
-	params.database = MyDatabaseId;
-	params.owner = owner;
-	params.pipeline_id = pipeline->id;
-	params.slot = member->slot;
-	params.generation = member->generation;
-	snprintf(name, sizeof(name), "factorymon publisher of %s",
-			 pipeline->name);
-	if (!fm_child_start(&member->child, "factorymon_publisher_main", name,
-						"factorymon publisher", (Datum) 0, &params,
-						sizeof(params)))
-		release_slot(member);
-}
-
-/*
- * Remember that a worker ended that is still wanted: it could not say so itself
- * if it was killed.  This may be called in a transaction, report_ends() is not.
- */
-static void
-note_end(const FmStaff *member)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	FmStaff    *copy = palloc(sizeof(FmStaff));
-
-	*copy = *member;
-	ended = lappend(ended, copy);
-	MemoryContextSwitchTo(old);
-}
-
-/* Start one worker, or the publisher, if it does not run and may. */
-static void
-staff_place(const FmPipeline *pipeline, int number)
-{
-	FmStaff    *member = find_staff(pipeline->id, number);
-	bool		was_running = member->child.handle != NULL;
-	Oid			owner;
-
-	member->wanted = true;
-	if (fm_child_is_running(&member->child))
-	{
-		(void) GetBackgroundWorkerPid(member->child.handle, &member->pid);
-		return;
-	}
-	worker_ended |= was_running;
-	if (was_running && number != PUBLISHER)
-		note_end(member);
-	member->pid = 0;
-	release_slot(member);
-	if (!fm_child_may_start(&member->child))
-		return;
-	owner = usable_owner(pipeline, member);
-	if (!OidIsValid(owner))
-	{
-		/* a change of the configuration ends that, see refresh() */
-		member->child.retry_at = GetCurrentTimestamp() +
-			(int64) fm_restart_delay_max * 1000;
-		return;
-	}
-	if (number == PUBLISHER)
-		start_publisher(pipeline, member, owner);
-	else
-		start_worker(pipeline, member, owner);
-}
-
-/*
- * Bring the workers of every pipeline to the wanted number; then the
- * publishers, which are what can be missed first where the server is short of
- * processes.
- */
-static void
-staff_pipelines(List *pipelines)
-{
-	ListCell   *cell;
-
-	foreach(cell, pipelines)
-	{
-		FmPipeline *pipeline = lfirst(cell);
-
-		for (int i = 1; i <= pipeline->workers; i++)
-			staff_place(pipeline, i);
-	}
-	foreach(cell, pipelines)
-		staff_place(lfirst(cell), PUBLISHER);
-}
-
-/* Those not wanted any more are told to end, and forgotten once they did. */
-static void
-dismiss(void)
-{
-	ListCell   *cell;
-
-	foreach(cell, staff)
-	{
-		FmStaff    *member = lfirst(cell);
-
-		if (member->wanted)
-			continue;
-		if (fm_child_is_running(&member->child))
-		{
-			fm_child_terminate(&member->child);
-			continue;
-		}
-		release_slot(member);
-		staff = foreach_delete_current(staff, cell);
-		pfree(member);
-	}
-}
-
-/* ----------------------------------------------------------------------
- * Configuration and housekeeping
+ * Configuration
  * ------------------------------------------------------------------- */
 
 /* Pipelines that run here, in the current context; sets *extension. */
@@ -356,211 +97,11 @@ read_pipelines(bool *extension)
 	return result;
 }
 
-static void
-delete_old_events(void)
-{
-	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(fm_event_retention)};
-
-	fm_spi_run("DELETE FROM _factorymon.event"
-			   " WHERE at < now() - make_interval(mins => $1)",
-			   1, types, values, NULL, SPI_OK_DELETE);
-}
-
-/* Also those that nobody can answer any more, their stream being gone. */
-static void
-delete_old_requests(void)
-{
-	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(fm_request_retention)};
-
-	fm_spi_run("DELETE FROM _factorymon.request"
-			   " WHERE answered_at < now() - make_interval(mins => $1)",
-			   1, types, values, NULL, SPI_OK_DELETE);
-	fm_spi_run("DELETE FROM _factorymon.request r"
-			   " WHERE answered_at IS NULL"
-			   " AND requested_at < now() - make_interval(mins => $1)"
-			   " AND NOT EXISTS (SELECT FROM _factorymon.stream s"
-			   " WHERE s.stream_id = r.stream_id)",
-			   1, types, values, NULL, SPI_OK_DELETE);
-}
-
-/* Time partitions for now and for the next interval. */
-static void
-make_partitions_ahead(const FmPipeline *pipeline)
-{
-	static const char *const kinds[] = {"reading", "reject", "transition",
-	"score", "rollup_1m", "rollup_1h", "rollup_1d"};
-	TimestampTz now = GetCurrentTimestamp();
-
-	for (int i = 0; i < lengthof(kinds); i++)
-	{
-		(void) fm_partition_ensure(pipeline->id, kinds[i],
-								   pipeline->partition_interval, now);
-		(void) fm_partition_ensure(pipeline->id, kinds[i],
-								   pipeline->partition_interval,
-								   now + pipeline->partition_interval);
-	}
-}
-
-static void
-clean_events(FmPipeline *unused)
-{
-	FmOwnerScope scope;
-
-	fm_worker_begin(&scope);
-	delete_old_events();
-	fm_publication_expire();
-	delete_old_requests();
-	fm_worker_commit(&scope);
-}
-
-static void
-expire_kpi(FmPipeline *unused)
-{
-	FmOwnerScope scope;
-
-	fm_worker_begin(&scope);
-	(void) fm_kpi_expire();
-	fm_worker_commit(&scope);
-}
-
-static void
-look_ahead(FmPipeline *pipeline)
-{
-	FmOwnerScope scope;
-
-	fm_worker_begin(&scope);
-	make_partitions_ahead(pipeline);
-	fm_worker_commit(&scope);
-}
-
-static void
-merge_ledger(FmPipeline *pipeline)
-{
-	FmOwnerScope scope;
-
-	fm_worker_begin(&scope);
-	(void) fm_ledger_merge(pipeline->id);
-	fm_worker_commit(&scope);
-}
-
-static void
-drop_expired(FmPipeline *pipeline)
-{
-	(void) fm_retention_run(pipeline);
-}
-
-static void
-merge_rollups(FmPipeline *pipeline)
-{
-	(void) fm_rollup_merge_run(pipeline->id);
-}
-
-/* One duty; its error disturbs neither the workers nor the other duties. */
-static void
-do_duty(void (*duty) (FmPipeline *), FmPipeline *pipeline)
-{
-	MemoryContext context = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		duty(pipeline);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		EmitErrorReport();
-		FlushErrorState();
-		AbortOutOfAnyTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-}
-
-/* For the history: "ended", of the workers of note_end(). */
-static void
-report_ends(FmPipeline *unused)
-{
-	while (ended != NIL)
-	{
-		FmStaff		member = *(FmStaff *) linitial(ended);
-		FmOwnerScope scope;
-
-		/* once, whatever comes of it */
-		pfree(linitial(ended));
-		ended = list_delete_first(ended);
-		fm_worker_begin(&scope);
-		fm_event_record(member.pipeline_id, NULL, "ended", NULL, 0,
-						psprintf(member.pid > 0 ? "worker %d, process %d" :
-								 "worker %d", member.worker_number,
-								 (int) member.pid));
-		fm_worker_commit(&scope);
-	}
-}
-
 /* Where nothing runs, requests wait, too. */
 static void
 answer_ownerless(FmPipeline *unused)
 {
 	fm_ownerless_step(changed);
-}
-
-/*
- * Start the archiver where something is due.  It ends by itself; if no process
- * is free the view archives says so, and a later turn tries again.  While one
- * runs, or must not be started yet, something may have become due that it does
- * not see.
- */
-static void
-archive(FmPipeline *pipeline)
-{
-	bool		due;
-
-	if (fm_child_is_running(&archiver) || !fm_child_may_start(&archiver))
-	{
-		archive_waits = true;
-		return;
-	}
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	due = fm_archive_is_due(pipeline);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	if (due && !fm_child_start(&archiver, "factorymon_archiver_main",
-							   "factorymon archiver", "factorymon archiver",
-							   ObjectIdGetDatum(MyDatabaseId), NULL, 0))
-		fm_archive_not_started(pipeline, "no background worker is free for"
-							   " the archiver (max_worker_processes)");
-}
-
-static void
-archive_all(List *pipelines)
-{
-	ListCell   *cell;
-
-	archive_waits = false;
-	foreach(cell, pipelines)
-		do_duty(archive, lfirst(cell));
-}
-
-static void
-keep_house(List *pipelines)
-{
-	ListCell   *cell;
-
-	do_duty(clean_events, NULL);
-	do_duty(expire_kpi, NULL);
-	foreach(cell, pipelines)
-	{
-		do_duty(look_ahead, lfirst(cell));
-		do_duty(merge_ledger, lfirst(cell));
-		do_duty(fm_moved_run, lfirst(cell));
-		do_duty(merge_rollups, lfirst(cell));
-		do_duty(drop_expired, lfirst(cell));
-	}
-	archive_all(pipelines);
 }
 
 /* ----------------------------------------------------------------------
@@ -572,18 +113,9 @@ nap_time(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	long		nap = MAX_NAP_MS;
-	ListCell   *cell;
 
-	foreach(cell, staff)
-	{
-		FmStaff    *member = lfirst(cell);
-
-		if (member->child.handle == NULL && member->wanted)
-			nap = Min(nap, TimestampDifferenceMilliseconds(now,
-														   member->child.retry_at));
-	}
-	if (archive_waits && archiver.handle == NULL)
-		nap = Min(nap, TimestampDifferenceMilliseconds(now, archiver.retry_at));
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_staff_next()));
+	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_house_next()));
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_silence_next()));
 	nap = Min(nap, TimestampDifferenceMilliseconds(now, fm_ownerless_next()));
 	return Max(nap, 10);
@@ -643,13 +175,11 @@ static List *
 refresh(List *pipelines, MemoryContext context, bool force)
 {
 	uint64		generation = fm_shmem_database_generation(MyDatabaseId);
+	bool		ended = fm_staff_ended();
 	bool		extension;
-	ListCell   *cell;
 
-	if (generation == seen_generation && !force && !worker_ended &&
-		!wrong_version)
+	if (generation == seen_generation && !force && !ended && !wrong_version)
 		return pipelines;
-	worker_ended = false;
 	seen_generation = generation;
 	MemoryContextReset(context);
 	MemoryContextSwitchTo(context);
@@ -659,14 +189,7 @@ refresh(List *pipelines, MemoryContext context, bool force)
 		forget_others(pipelines);
 	if (pipelines == NIL && !wrong_version)
 		leave(true);
-	foreach(cell, staff)
-	{
-		FmStaff    *member = lfirst(cell);
-
-		member->wanted = false;
-		if (member->owner_logged)
-			member->child.retry_at = 0;
-	}
+	fm_staff_forget_wishes();
 	return pipelines;
 }
 
@@ -698,39 +221,25 @@ run(void)
 
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		staff_pipelines(pipelines);
+		fm_staff_pipelines(pipelines);
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(turn);
-		if (ended != NIL)
-			do_duty(report_ends, NULL);
-		dismiss();
+		fm_house_do(fm_staff_report_ends, NULL);
+		fm_staff_dismiss();
 		if (due)
 		{
-			keep_house(pipelines);
+			fm_house_keep(pipelines);
 			housekeeping_at = GetCurrentTimestamp() + HOUSEKEEPING_INTERVAL;
 		}
 		changed = seen_generation != answered_generation;
 		answered_generation = seen_generation;
-		if ((changed || archive_waits) && !due)
-			archive_all(pipelines);
+		if (!due)
+			fm_house_archive(pipelines, changed);
 		fm_silence_step(pipelines, changed, fm_watermark_step(pipelines));
 		if (pipelines != NIL)
-			do_duty(answer_ownerless, NULL);
+			fm_house_do(answer_ownerless, NULL);
 		fm_watermark_wait(nap_time());
 	}
-}
-
-/* One that never starts gives no slot up itself. */
-static void
-end_member(FmStaff *member)
-{
-	pid_t		pid;
-
-	fm_child_terminate(&member->child);
-	if (member->child.handle != NULL &&
-		GetBackgroundWorkerPid(member->child.handle, &pid) ==
-		BGWH_NOT_YET_STARTED)
-		release_slot(member);
 }
 
 /*
@@ -740,11 +249,8 @@ end_member(FmStaff *member)
 static void
 supervisor_gone(int code, Datum arg)
 {
-	ListCell   *cell;
-
 	if (!leaving_without_work)
-		foreach(cell, staff)
-			end_member(lfirst(cell));
+		fm_staff_end();
 	fm_ownerless_stop();
 	fm_watermark_close();
 	fm_shmem_supervisor_detach(DatumGetObjectId(arg), leaving_without_work,
