@@ -5,8 +5,9 @@
  *
  * Waits until that many charts have got their data and drawn it, takes a picture
  * of the whole page and prints JSON: what each chart was answered, by its id,
- * what is written on the page, and the rows of its first table with their colour.  NODE_PATH says where playwright-core is; the
- * browser is CHROMIUM, else /usr/bin/chromium.
+ * what is written on the page, and the rows of its first table with their colour.
+ * NODE_PATH says where playwright-core is; the browser is CHROMIUM, else
+ * /usr/bin/chromium.
  *
  * Copyright (c) 2026, factorymon contributors; PostgreSQL License
  */
@@ -111,7 +112,7 @@ async function lookAt(page)
 	try
 	{
 		const page = await browser.newPage(
-			{ viewport: { width: 1280, height: 1500 } });
+			{ viewport: { width: 1280, height: 3000 } });
 
 		await stayHere(page);
 		await logIn(page);

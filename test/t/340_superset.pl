@@ -10,6 +10,7 @@
 use strict;
 use warnings;
 
+use Encode qw(encode_utf8);
 use File::Copy qw(copy);
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
@@ -50,8 +51,8 @@ my $superset = FactorymonTest::Process->start(
 		SUPERSET_BIND => $url =~ s{http://}{}r
 	});
 
-# A plant, meanwhile.  Superset speaks TCP, and is asked for its password.
-my $broker = start_broker(topics => ['sensor-data:3']);
+# A plant and some cities, meanwhile.  Superset speaks TCP, and is asked for its password.
+my $broker = start_broker(topics => [ 'sensor-data:3', 'cities:1' ]);
 my $node = new_node(conf => "listen_addresses = '127.0.0.1'");
 unlink $node->data_dir . '/pg_hba.conf';
 append_to_file($node->data_dir . '/pg_hba.conf',
@@ -59,6 +60,8 @@ append_to_file($node->data_dir . '/pg_hba.conf',
 $node->reload;
 create_pipeline($node, $broker, workers => 2, options => quick_options(),
 	alert_topic => '');
+create_pipeline($node, $broker, topic => 'cities', name => 'weather',
+	format => 'city', consumer_group => 'weather', alert_topic => '');
 sql($node, <<"QUERY");
 CREATE ROLE watcher LOGIN PASSWORD '$password';
 SELECT factorymon.grant_access('reader', 'watcher');
@@ -114,11 +117,15 @@ refuses('a wrong password of the database', 5, qr/Superset cannot use .*watcher/
 	FACTORYMON_DB_PASSWORD => 'wrong');
 
 # The last hour, until now.
+my $start = '@' . (time() - 3620);
 is(run_producer(kafka => $broker, sensors => 25, count => 19500, seed => 11,
-		start => '@' . (time() - 3620), heartbeat => 0, rate => 0)->{rc}, 0,
+		start => $start, heartbeat => 0, rate => 0)->{rc}, 0,
 	'an hour of readings');
-ok(caught_up($node, 19500), 'arrives');
-ok(poll_until($node, 'SELECT pending FROM factorymon.publisher_health', 0),
+is(run_producer(kafka => $broker, format => 'city', topic => 'cities',
+		sensors => 6, count => 4344, seed => 11, start => $start,
+		heartbeat => 0, rate => 0)->{rc}, 0, 'and of six cities');
+ok(caught_up($node, 19500 + 4344), 'arrive');
+ok(poll_until($node, 'SELECT sum(pending) FROM factorymon.publisher_health', 0),
 	'and what it says of alarms is counted');
 
 my ($rc, $said) = provision();
@@ -156,7 +163,7 @@ my %chart = map { $_->{slice_name} => $_->{id} }
   @{ ask('GET', 'dashboard/factorymon/charts')->{result} };
 my $dashboard = ask('GET', 'dashboard/factorymon')->{result};
 
-is(scalar keys %chart, 9, 'the dashboard has nine charts');
+is(scalar keys %chart, 14, 'the dashboard has fourteen charts');
 is(decode_json($dashboard->{json_metadata})->{refresh_frequency}, 60,
 	'and shows them anew every minute');
 
@@ -206,10 +213,11 @@ sub rows
 	return @{ $result->{data} };
 }
 
-# figures_are($name, \%got, $query): numbers by key; the query gives key|number
+# figures_are($name, \%texts, $query): numbers by key; the query gives key|number
 sub figures_are
 {
-	my ($name, $got, $query) = @_;
+	my ($name, $texts, $query) = @_;
+	my $got = { map { (encode_utf8($_) => $texts->{$_}) } keys %$texts };
 	my %want = map { /^(.*)\|(.*)$/ } split /\n/, sql($node, $query);
 	my @wrong = grep {
 		!defined $got->{$_}
@@ -254,18 +262,19 @@ QUERY
 # Machines, by what the alarms' own rows say.
 my $machines = <<"QUERY";
 $newest, machine AS (
-	SELECT machine_id, max(a.level & 3) AS level,
+	SELECT machine_id, zone, max(a.level & 3) AS level,
 		count(*) FILTER (WHERE a.state LIKE '%unacknowledged') AS waiting,
 		count(*) FILTER (WHERE a.level & 3 = 2) AS critical
 	FROM newest LEFT JOIN _factorymon.alarm a USING (sensor_id)
-	GROUP BY machine_id)
+	GROUP BY machine_id, zone)
 QUERY
 my @machines = rows('Machines by criticality');
 figures_are('Machines by criticality',
-	{ map { ("$_->{machine_id} $_->{level}" => $_->{alarms_unacknowledged}) }
-		  @machines }, <<"QUERY");
-$machines SELECT machine_id || ' ' || (ARRAY['normal', 'warning', 'critical'])
-	[coalesce(level, 0) + 1], waiting FROM machine
+	{ map { ("$_->{machine_id} $_->{zone} $_->{level}" =>
+				$_->{alarms_unacknowledged}) } @machines }, <<"QUERY");
+$machines SELECT concat_ws(' ', machine_id, zone,
+	(ARRAY['normal', 'warning', 'critical'])[coalesce(level, 0) + 1]), waiting
+FROM machine
 QUERY
 my %order = (critical => 0, warning => 1, normal => 2);
 is(join(' ', map { $_->{level} } @machines),
@@ -283,27 +292,60 @@ figures_are('Alarms unacknowledged',
 	"$machines SELECT 'all', sum(waiting) FROM machine");
 
 # Lines: each minute between the first one and the last one shown.
-foreach ([ 'Temperature by zone', 'temperature' ],
-	[ 'Humidity by zone', 'humidity' ])
+foreach ([ 'Temperature by zone', 'temperature', 'zone' ],
+	[ 'Humidity by zone', 'humidity', 'zone' ],
+	[ 'Cities: temperature by minute', 'temperature', 'city' ],
+	[ 'Cities: humidity by minute', 'humidity', 'city' ])
 {
-	my ($name, $type) = @$_;
+	my ($name, $type, $place) = @$_;
 	my @rows = rows($name);
 	my ($from, $to) =
 	  (sort { $a <=> $b } map { $_->{minute_at} } @rows)[ 0, -1 ];
+	my $whose = $place eq 'city' ? "AND factory_section = ''" : '';
 
 	figures_are($name, {
-			map { ("$_->{minute_at} $_->{factory_section} $_->{zone}" =>
-				$_->{average}) } @rows }, <<"QUERY");
+			map { (join(' ', $_->{minute_at}, $_->{factory_section} // '',
+					$_->{$place}) => $_->{average}) } @rows }, <<"QUERY");
 SELECT concat_ws(' ', 60000 * floor(extract(epoch FROM ts) / 60)::bigint,
 	factory_section, zone), avg(value)
 FROM _factorymon.reading JOIN _factorymon.sensor_version USING (sensor_version_id)
-WHERE sensor_type = '$type'
+WHERE sensor_type = '$type' $whose
 	AND ts >= to_timestamp($from / 1000) AND ts < to_timestamp($to / 1000 + 60)
 GROUP BY 60000 * floor(extract(epoch FROM ts) / 60)::bigint, factory_section, zone
 QUERY
 	cmp_ok($to - $from, '>=', 50 * 60000, "$name: most of an hour");
 	cmp_ok($to / 1000, '>', time() - 600, "$name: until now");
 }
+
+# Cities, by the status that came with their newest readings, too.
+my $cities = <<"QUERY";
+$newest, city AS (
+	SELECT zone, max(greatest(r.level & 3, (r.level >> 4 & 7) - 1)) AS level,
+		avg(newest.value) FILTER (WHERE sensor_type = 'temperature') AS temperature,
+		avg(newest.value) FILTER (WHERE sensor_type = 'humidity') AS humidity
+	FROM newest JOIN _factorymon.reading r USING (sensor_id, ts)
+	WHERE factory_section = ''
+	GROUP BY zone)
+QUERY
+foreach my $type (qw(temperature humidity))
+{
+	my ($row) = rows("Cities: $type now");
+
+	figures_are("Cities: $type now", { now => $row->{"city $type"} },
+		"$cities SELECT 'now', avg($type) FROM city");
+}
+my @cities = rows('Cities by criticality');
+figures_are('Cities by criticality',
+	{ map { ("$_->{city} $_->{status}" => $_->{temperature}) } @cities },
+	<<"QUERY");
+$cities SELECT zone || ' ' || (ARRAY['normal', 'warning', 'critical'])[level + 1],
+	temperature FROM city
+QUERY
+is(scalar @cities, 6, 'six cities');
+is(join(' ', map { $_->{status} } @cities),
+	join(' ', map { $_->{status} }
+		sort { $order{ $a->{status} } <=> $order{ $b->{status} } } @cities),
+	'the critical ones first');
 figures_are('Alarms per hour', {
 		map { ("$_->{hour_at} $_->{severity_class}" => $_->{alarms}) }
 		  rows('Alarms per hour') }, <<'QUERY');
@@ -327,7 +369,7 @@ SKIP:
 	chomp(my $path = $modules->{stdout});
 	my $picture = "$home/superset.png";
 	my $result = run_program([ 'node', repo_path('test/browser/superset.js'),
-			$url, 'admin', $password, 'factorymon', 9, $picture ],
+			$url, 'admin', $password, 'factorymon', 14, $picture ],
 		env => { NODE_PATH => $path, CHROMIUM => $chromium }, timeout => 300);
 
 	is($result->{rc}, 0, 'a browser shows it') or diag $result->{stderr};
