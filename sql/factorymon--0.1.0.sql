@@ -4073,7 +4073,8 @@ RETURNS TABLE (
 	ts timestamptz,
 	value double precision,
 	is_current boolean,
-	level smallint)
+	level smallint,
+	format text)
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -4082,7 +4083,8 @@ AS $$
 SELECT s.sensor_id, p.name, v.factory_section, v.zone, v.machine_id,
 		v.sensor_type, v.unit, r.ts, r.value,
 		coalesce(r.ts > now() - greatest(interval '5 minutes',
-			make_interval(secs => w.silent_after)), false), r.level
+			make_interval(secs => w.silent_after)), false), r.level,
+		p.format
 	FROM _factorymon.sensor AS s
 	JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
 	LEFT JOIN LATERAL (
@@ -4147,7 +4149,8 @@ RETURNS TABLE (
 	min_value double precision,
 	max_value double precision,
 	readings bigint,
-	sensors bigint)
+	sensors bigint,
+	format text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -4155,7 +4158,7 @@ ROWS 20
 AS $$
 SELECT p.name, v.factory_section, v.zone, v.sensor_type, v.unit,
 		sum(g.total) / sum(g.readings), min(g.min_value), max(g.max_value),
-		sum(g.readings)::bigint, count(DISTINCT v.sensor_id)
+		sum(g.readings)::bigint, count(DISTINCT v.sensor_id), p.format
 	FROM _factorymon.sensor_version AS v
 	JOIN _factorymon.sensor AS s ON s.sensor_id = v.sensor_id
 	JOIN _factorymon.pipeline AS p ON p.pipeline_id = s.pipeline_id
@@ -4169,7 +4172,7 @@ SELECT p.name, v.factory_section, v.zone, v.sensor_type, v.unit,
 				AND r.ts >= zone_readings."from"
 				AND r.ts < zone_readings."to") AS g
 	WHERE g.readings > 0
-	GROUP BY p.name, v.factory_section, v.zone, v.sensor_type, v.unit
+	GROUP BY p.name, p.format, v.factory_section, v.zone, v.sensor_type, v.unit
 $$;
 COMMENT ON FUNCTION _factorymon.zone_readings(timestamptz, timestamptz) IS
 	'readings of a range of time by zone, sensor type and unit';
@@ -4184,9 +4187,10 @@ SELECT
 	max(n.value) FILTER (WHERE n.is_current) AS max_value,
 	count(*) FILTER (WHERE n.is_current) AS sensors,
 	count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
-	max(n.ts) AS last_reading_at
+	max(n.ts) AS last_reading_at,
+	n.format
 FROM _factorymon.sensor_now() AS n
-GROUP BY n.pipeline, n.sensor_type, n.unit;
+GROUP BY n.pipeline, n.format, n.sensor_type, n.unit;
 
 CREATE VIEW factorymon.zone_now AS
 SELECT
@@ -4200,9 +4204,10 @@ SELECT
 	max(n.value) FILTER (WHERE n.is_current) AS max_value,
 	count(*) FILTER (WHERE n.is_current) AS sensors,
 	count(*) FILTER (WHERE NOT n.is_current) AS sensors_missing,
-	max(n.ts) AS last_reading_at
+	max(n.ts) AS last_reading_at,
+	n.format
 FROM _factorymon.sensor_now() AS n
-GROUP BY n.pipeline, n.factory_section, n.zone, n.sensor_type, n.unit;
+GROUP BY n.pipeline, n.format, n.factory_section, n.zone, n.sensor_type, n.unit;
 
 /* Alarms that are blocked do not make a machine critical: whoever blocked them
  * knows.  As in system_status, what has returned but waits to be acknowledged
@@ -4228,9 +4233,10 @@ SELECT
 	m.alarm_since,
 	m.sensors,
 	m.sensors_missing,
-	m.last_reading_at
+	m.last_reading_at,
+	m.format
 FROM (
-	SELECT n.pipeline, n.factory_section, n.zone, n.machine_id,
+	SELECT n.pipeline, n.format, n.factory_section, n.zone, n.machine_id,
 			coalesce(max(a.level_rank), 0) AS level_rank,
 			max(a.severity)::integer AS severity,
 			coalesce(sum(a.critical), 0)::bigint AS critical,
@@ -4263,7 +4269,7 @@ FROM (
 						FROM _factorymon.alarm AS y
 						WHERE y.state <> 'normal' OR y.level & 3 > 0) AS x
 				GROUP BY x.sensor_id) AS a ON a.sensor_id = n.sensor_id
-		GROUP BY n.pipeline, n.factory_section, n.zone, n.machine_id) AS m;
+		GROUP BY n.pipeline, n.format, n.factory_section, n.zone, n.machine_id) AS m;
 
 /*
  * A condition on minute_at is one on the list of minutes, and each minute that
@@ -4283,7 +4289,8 @@ SELECT
 	z.min_value,
 	z.max_value,
 	z.readings,
-	z.sensors
+	z.sensors,
+	z.format
 FROM _factorymon.reading_minutes() AS m(minute_at)
 	CROSS JOIN LATERAL _factorymon.zone_readings(m.minute_at,
 		m.minute_at + interval '1 minute') AS z;
@@ -7051,6 +7058,8 @@ COMMENT ON COLUMN factorymon.plant_now.sensors_missing IS
 	'sensors in use that have no current reading, and do not count';
 COMMENT ON COLUMN factorymon.plant_now.last_reading_at IS
 	'time of the newest reading, current or not';
+COMMENT ON COLUMN factorymon.plant_now.format IS
+	'format of the pipeline''s messages (see format); what is not of the plant, such as "city", can be left out by it';
 
 COMMENT ON VIEW factorymon.zone_now IS
 	'current average of each sensor type in each zone, over the sensors that are in use';
@@ -7076,6 +7085,8 @@ COMMENT ON COLUMN factorymon.zone_now.sensors_missing IS
 	'sensors in use that have no current reading, and do not count';
 COMMENT ON COLUMN factorymon.zone_now.last_reading_at IS
 	'time of the newest reading, current or not';
+COMMENT ON COLUMN factorymon.zone_now.format IS
+	'format of the pipeline''s messages (see format); what is not of the plant, such as "city", can be left out by it';
 
 COMMENT ON VIEW factorymon.machine_status IS
 	'machines with sensors in use, the most critical one first by rank';
@@ -7111,6 +7122,8 @@ COMMENT ON COLUMN factorymon.machine_status.sensors_missing IS
 	'those of them without a current reading (see zone_now)';
 COMMENT ON COLUMN factorymon.machine_status.last_reading_at IS
 	'time of their newest reading';
+COMMENT ON COLUMN factorymon.machine_status.format IS
+	'format of the pipeline''s messages (see format); what is not of the plant, such as "city", can be left out by it';
 
 COMMENT ON VIEW factorymon.city_now IS
 	'cities, which are places of which nothing but the zone is known, the most critical one first by rank';
@@ -7178,6 +7191,8 @@ COMMENT ON COLUMN factorymon.zone_minutes.readings IS
 	'how many there were';
 COMMENT ON COLUMN factorymon.zone_minutes.sensors IS
 	'of how many sensors';
+COMMENT ON COLUMN factorymon.zone_minutes.format IS
+	'format of the pipeline''s messages (see format); what is not of the plant, such as "city", can be left out by it';
 
 COMMENT ON VIEW factorymon.alarm_hours IS
 	'announcements of alarms by the hour, operating position and class of severity, for hours and positions that had one';

@@ -10,7 +10,8 @@ Copyright (c) 2026, factorymon contributors; PostgreSQL License
 import json
 
 WIDTH = 12
-OPERATORS = {"==": "EQUALS", "IN": "IN", "TEMPORAL_RANGE": "TEMPORAL_RANGE"}
+OPERATORS = {"==": "EQUALS", "!=": "NOT_EQUALS", "IN": "IN",
+             "TEMPORAL_RANGE": "TEMPORAL_RANGE"}
 
 
 def metric(label, sql):

@@ -162,6 +162,18 @@ SELECT * FROM pg_temp.minutes;
 SELECT * FROM pg_temp.minutes
 WHERE minute >= '2025-03-02' AND minute < '2025-03-02 00:10';
 
+\echo # each row says what format its readings came in
+SELECT DISTINCT 'plant_now' AS view, format
+	FROM factorymon.plant_now WHERE pipeline = 'plant-test'
+UNION ALL SELECT DISTINCT 'zone_now', format
+	FROM factorymon.zone_now WHERE pipeline = 'plant-test'
+UNION ALL SELECT DISTINCT 'machine_status', format
+	FROM factorymon.machine_status WHERE pipeline = 'plant-test'
+UNION ALL SELECT DISTINCT 'zone_minutes', format
+	FROM factorymon.zone_minutes
+	WHERE pipeline = 'plant-test' AND minute_at >= '2025-03-01 23:00+00'
+		AND minute_at < '2025-03-02 01:00+00';
+
 \echo # hours
 INSERT INTO _factorymon.alarm_bin (bin_at, "position", pipeline_id, low,
 	medium, high)

@@ -308,6 +308,15 @@ WHERE v.zone = 'Recife' AND coalesce(r.quality, 1) >= 0.5 GROUP BY 1, 2 ORDER BY
 QUERY
 	2, 'its minutes');
 
+# What comes in the format of cities is weather, and of no plant.
+ok(scalar(rows_of('Machines by criticality')), 'there are machines');
+sql($node, "UPDATE _factorymon.pipeline SET format = 'city'");
+is_deeply([ map { rows_of($_) } 'Machines by criticality', 'Temperature per zone',
+		'Humidity per zone' ], [], 'cities are no machines and no zones');
+is_deeply([ map { rows_of("Average $_") } qw(temperature humidity) ],
+	[ [undef], [undef] ], 'and in no average');
+sql($node, "UPDATE _factorymon.pipeline SET format = 'factory'");
+
 # Somebody deletes a card, archives one, changes one and moves them around.
 my ($spoiled) = values %{ stand_in()->{state}{dashboards} };
 ask(@$_, $session)

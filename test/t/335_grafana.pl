@@ -434,6 +434,16 @@ foreach (grep { $_->{dashboard} eq 'cities' } @targets)
 		"$name: has the columns that are told apart");
 	is_time_series($answer, $name) if $target->{format} eq 'time_series';
 }
+push @{ $variables{section} }, '';
+push @{ $variables{zone} }, 'Recife', 'Natal';
+foreach (grep { $_->{target}{rawSql} && $_->{dashboard} eq 'plant' } @targets)
+{
+	my ($target, $name) = @$_{qw(target name)};
+	my $answer = run_sql(grafana_sql($target->{rawSql}, %range, variables => \%variables),
+		$name);
+
+	unlike(encode_json($answer->{rows}), qr/Recife|Natal/, "$name: of no city");
+}
 foreach ([ 'Temperature', 'temperature' ], [ 'Humidity', 'humidity' ])
 {
 	my ($title, $type) = @$_;

@@ -233,9 +233,10 @@ sub figures_are
 
 my $newest = <<'QUERY';
 WITH newest AS (
-	SELECT DISTINCT ON (r.sensor_id) r.ts, r.value, v.*
+	SELECT DISTINCT ON (r.sensor_id) r.ts, r.value, p.format, v.*
 	FROM _factorymon.reading r JOIN _factorymon.sensor_version v
-		USING (sensor_version_id)
+			USING (sensor_version_id)
+		JOIN _factorymon.pipeline p ON p.pipeline_id = r.pipeline_id
 	WHERE r.flags & 16 = 0
 	ORDER BY r.sensor_id, r.ts DESC, r.kafka_offset DESC)
 QUERY
@@ -247,7 +248,7 @@ foreach ([ 'Temperature now', 'temperature' ], [ 'Humidity now', 'humidity' ])
 
 	figures_are($name, { now => $row->{"average $type"} }, <<"QUERY");
 $newest SELECT 'now', avg(value) FROM newest
-WHERE sensor_type = '$type' AND ts > now() - interval '5 min'
+WHERE sensor_type = '$type' AND ts > now() - interval '5 min' AND format <> 'city'
 QUERY
 }
 figures_are('Zones now', {
@@ -255,18 +256,18 @@ figures_are('Zones now', {
 			$_->{avg_value}) } rows('Zones now') }, <<"QUERY");
 $newest SELECT concat_ws(' ', factory_section, zone, sensor_type), avg(value) FROM newest
 WHERE sensor_type IN ('temperature', 'humidity')
-	AND ts > now() - interval '5 min'
+	AND ts > now() - interval '5 min' AND format <> 'city'
 GROUP BY factory_section, zone, sensor_type
 QUERY
 
 # Machines, by what the alarms' own rows say.
 my $machines = <<"QUERY";
 $newest, machine AS (
-	SELECT machine_id, zone, max(a.level & 3) AS level,
+	SELECT machine_id, zone, format, max(a.level & 3) AS level,
 		count(*) FILTER (WHERE a.state LIKE '%unacknowledged') AS waiting,
 		count(*) FILTER (WHERE a.level & 3 = 2) AS critical
 	FROM newest LEFT JOIN _factorymon.alarm a USING (sensor_id)
-	GROUP BY machine_id, zone)
+	GROUP BY machine_id, zone, format)
 QUERY
 my @machines = rows('Machines by criticality');
 figures_are('Machines by criticality',
@@ -274,7 +275,7 @@ figures_are('Machines by criticality',
 				$_->{alarms_unacknowledged}) } @machines }, <<"QUERY");
 $machines SELECT concat_ws(' ', machine_id, zone,
 	(ARRAY['normal', 'warning', 'critical'])[coalesce(level, 0) + 1]), waiting
-FROM machine
+FROM machine WHERE format <> 'city'
 QUERY
 my %order = (critical => 0, warning => 1, normal => 2);
 is(join(' ', map { $_->{level} } @machines),
@@ -282,11 +283,10 @@ is(join(' ', map { $_->{level} } @machines),
 		sort { $order{ $a->{level} } <=> $order{ $b->{level} } } @machines),
 	'the critical ones come first');
 is($machines[0]{level}, 'critical', 'there are some');
-is(join(' ', map { $_->{rank} } @machines), join(' ', 1 .. @machines),
-	'in the order of their ranks');
 figures_are('Machines critical',
 	{ all => (rows('Machines critical'))[0]{'critical machines'} },
-	"$machines SELECT 'all', count(*) FILTER (WHERE level = 2) FROM machine");
+	"$machines SELECT 'all', count(*) FROM machine "
+	  . "WHERE level = 2 AND format <> 'city'");
 figures_are('Alarms unacknowledged',
 	{ all => (rows('Alarms unacknowledged'))[0]{'unacknowledged alarms'} },
 	"$machines SELECT 'all', sum(waiting) FROM machine");
@@ -301,7 +301,7 @@ foreach ([ 'Temperature by zone', 'temperature', 'zone' ],
 	my @rows = rows($name);
 	my ($from, $to) =
 	  (sort { $a <=> $b } map { $_->{minute_at} } @rows)[ 0, -1 ];
-	my $whose = $place eq 'city' ? "AND factory_section = ''" : '';
+	my $whose = $place eq 'city' ? '=' : '<>';
 
 	figures_are($name, {
 			map { (join(' ', $_->{minute_at}, $_->{factory_section} // '',
@@ -309,7 +309,8 @@ foreach ([ 'Temperature by zone', 'temperature', 'zone' ],
 SELECT concat_ws(' ', 60000 * floor(extract(epoch FROM ts) / 60)::bigint,
 	factory_section, zone), avg(value)
 FROM _factorymon.reading JOIN _factorymon.sensor_version USING (sensor_version_id)
-WHERE sensor_type = '$type' $whose
+	JOIN _factorymon.pipeline USING (pipeline_id)
+WHERE sensor_type = '$type' AND format $whose 'city'
 	AND ts >= to_timestamp($from / 1000) AND ts < to_timestamp($to / 1000 + 60)
 GROUP BY 60000 * floor(extract(epoch FROM ts) / 60)::bigint, factory_section, zone
 QUERY
@@ -324,7 +325,7 @@ $newest, city AS (
 		avg(newest.value) FILTER (WHERE sensor_type = 'temperature') AS temperature,
 		avg(newest.value) FILTER (WHERE sensor_type = 'humidity') AS humidity
 	FROM newest JOIN _factorymon.reading r USING (sensor_id, ts)
-	WHERE factory_section = ''
+	WHERE format = 'city'
 	GROUP BY zone)
 QUERY
 foreach my $type (qw(temperature humidity))

@@ -2,3 +2,4 @@
 SELECT greatest(extract(epoch FROM now() - max(last_reading_at)), 0)::float8
     AS age_seconds
 FROM factorymon.plant_now
+WHERE format <> 'city'
