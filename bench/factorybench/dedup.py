@@ -1,7 +1,7 @@
 """What deduplication costs: readings with unique ids, a share of them sent twice,
-read with and without it in turns, by one worker.
+read without it, by id and by sensor and time in turns, by one worker.
 
-Both are compared by messages read: with deduplication less is stored.
+They are compared by messages read: with deduplication less is stored.
 """
 
 import re
@@ -14,7 +14,8 @@ from .report import number
 from .session import say
 
 SHARES = (0, 0.05)
-HEADER = ["repeated", "messages", "dropped", "k messages/s without", "spread",
+MODES = ("id", "sensor_time")
+HEADER = ["repeated", "deduplicate", "messages", "dropped", "k messages/s without", "spread",
           "k messages/s with", "spread", "with / without",
           "CPU with / without", "WAL with / without"]
 
@@ -54,24 +55,39 @@ def topics_of(session, choice, share):
 
 
 def measure(session, choice, topics):
-    """[without, with]: the results of all turns, by messages read."""
-    pair = [Reading("none"), Reading("id")]
-    session.warm_up(pair[:1], topics[0])
-    results = [[], []]
+    """{mode: the results of all turns}, by messages read; "none" is without."""
+    contenders = {mode: Reading(mode) for mode in ("none", *MODES)}
+    session.warm_up([contenders["none"]], topics[0])
+    results = {mode: [] for mode in contenders}
     for turn in range(1, choice.repeat + 1):
-        for which, contender in enumerate(pair):
-            result = session.attempt(contender, topics[which])
-            result.rate *= topics[0].messages / topics[which].messages
-            results[which].append(result)
+        for mode, contender in contenders.items():
+            topic = topics[0 if mode == "none" else 1]
+            result = session.attempt(contender, topic)
+            result.rate *= topics[0].messages / topic.messages
+            results[mode].append(result)
             say(f"dedup, turn {turn} of {choice.repeat}: {contender.title}: "
                 f"{result.rate / 1e3:,.1f} k messages/s")
     return results
 
 
-def ratio(results, value):
-    """Median of the ratios of with to without, turn by turn."""
-    return statistics.median(value(mine) / value(other)
-                             for other, mine in zip(*results))
+def ratio(others, mine, value):
+    """Median of the ratios of mine to others, turn by turn."""
+    return statistics.median(value(one) / value(other)
+                             for other, one in zip(others, mine))
+
+
+def compare(others, mine):
+    """(cells, figures) of results without and with."""
+    rates = [[result.rate / 1e3 for result in runs] for runs in (others, mine)]
+    ratios = [ratio(others, mine, lambda result: result.rate),
+              ratio(others, mine, lambda result: result.cpu * result.rows),
+              ratio(others, mine,
+                    lambda result: result.wal_per_row * result.rows)]
+    cells = [cell for runs in rates
+             for cell in (number(statistics.median(runs), 1),
+                          f"{min(runs):,.1f}-{max(runs):,.1f}")]
+    return (cells + [number(value, 2) for value in ratios],
+            {"rates": rates, "ratios": ratios})
 
 
 def section(session, choice, contenders, report):
@@ -80,17 +96,12 @@ def section(session, choice, contenders, report):
     for share in SHARES[1:] if choice.quick else SHARES:
         topics = topics_of(session, choice, share)
         results = measure(session, choice, topics)
-        rates = [[result.rate / 1e3 for result in runs] for runs in results]
-        spreads = [f"{min(runs):,.1f}-{max(runs):,.1f}" for runs in rates]
-        ratios = [ratio(results, lambda result: result.rate),
-                  ratio(results, lambda result: result.cpu * result.rows),
-                  ratio(results, lambda result: result.wal_per_row * result.rows)]
-        rows.append([f"{share:.0%}", number(topics[0].messages),
-                     number(topics[0].messages - topics[1].messages),
-                     number(statistics.median(rates[0]), 1), spreads[0],
-                     number(statistics.median(rates[1]), 1), spreads[1],
-                     *(number(value, 2) for value in ratios)])
-        figures[str(share)] = {"rates": rates, "ratios": ratios}
+        for mode in MODES:
+            cells, found = compare(results["none"], results[mode])
+            rows.append([f"{share:.0%}", mode, number(topics[0].messages),
+                         number(topics[0].messages - topics[1].messages),
+                         *cells])
+            figures[f"{share} {mode}"] = found
         for topic in topics[:1]:
             session.cluster.forget(topic)
     report.add(f"Deduplication: one worker, {choice.sensors[0]:,} sensors",
