@@ -125,7 +125,7 @@ async function producer() {
 	await becomes(() => text(page, "#quality .notice span"),
 		/^1 producer is gone: vibration-line, since \d\d:\d\d:\d\d$/,
 		"so does the overview");
-	await becomes(() => text(page, ".words"), /1 producer gone/, "and the verdict");
+	await becomes(() => text(page, ".words"), /vibration-line gone/, "and the verdict");
 	await becomes(async () => (await texts(page, "#recent li.break")).join("; "),
 		/producer vibration-line is gone/, "it is among the news");
 	await ask("start_producer", "vibration");
